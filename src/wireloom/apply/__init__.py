@@ -1,0 +1,1 @@
+"""A Plan is carried out on the machines: enrolled, staged, committed, proven, confirmed."""

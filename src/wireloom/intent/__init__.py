@@ -1,0 +1,1 @@
+"""``fleet.yaml`` becomes a validated Fleet, or every mistake in it at once."""

@@ -1,0 +1,74 @@
+"""What the operator wants, validated: the value that everything else is derived from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+
+from wireloom.values import Address, NodeName, Prefix, SiteName, SshTarget
+
+
+@dataclass(frozen=True, slots=True)
+class Underlay:
+    """The encrypted network: its interface, UDP port, address ranges and MTU (None: worked out)."""
+
+    interface: str
+    port: int
+    ipv4: IPv4Network | None
+    ipv6: IPv6Network | None
+    mtu: int | None = None
+
+    @property
+    def ranges(self) -> tuple[Prefix, ...]:
+        """The ranges in use, IPv4 first."""
+        return tuple(one for one in (self.ipv4, self.ipv6) if one is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A data centre or office: machines in it reach each other by private addresses.
+
+    Two sites may have the same private range: a private address means something in its own site only.
+    """
+
+    name: SiteName
+    private: tuple[Prefix, ...] = ()
+    nat: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A machine of the fleet. ``nat``: it can dial out but can't be dialled from outside its site."""
+
+    name: NodeName
+    site: SiteName
+    ssh: SshTarget | None = None
+    public: tuple[Address, ...] = ()
+    private: tuple[Address, ...] = ()
+    nat: bool = False
+    roles: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Kubernetes:
+    """The cluster that rides on the underlay, as far as the underlay must know it."""
+
+    distribution: str = "k3s"
+    version: str | None = None
+    cni: str = "flannel"
+    encrypt: str = "underlay"
+    pods: tuple[Prefix, ...] = ()
+    services: tuple[Prefix, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """One validated ``fleet.yaml``. ``nodes`` and ``sites`` keep the order of the file."""
+
+    name: str
+    underlay: Underlay
+    sites: Mapping[SiteName, Site]
+    nodes: Mapping[NodeName, Node]
+    lab: bool = False
+    kubernetes: Kubernetes | None = None
+    path: Path = Path("fleet.yaml")

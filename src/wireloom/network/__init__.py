@@ -1,0 +1,1 @@
+"""Fleet and Lock become a Network: who talks to whom, by which endpoint, with which MTU."""

@@ -1,0 +1,1 @@
+"""Probes (a command and a pure parser each) become a NodeState."""

@@ -1,0 +1,1 @@
+"""What is wanted against what was seen becomes a Plan: data that apply carries out."""

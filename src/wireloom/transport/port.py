@@ -1,0 +1,70 @@
+"""The port that the rest of wireloom speaks through: connect to a node, run a script, close."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from wireloom.values import NodeName
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """What a script left behind: its exit status (-1: ended by a signal) and its output as text."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+
+class TransportError(Exception):
+    """A node could not be reached or spoken to. ``what`` and ``hint`` are written for the operator.
+
+    ``unreachable`` tells a machine that did not answer (try again later) from one that refused
+    us (wrong key, wrong user, no sudo: somebody must act).
+    """
+
+    def __init__(self, what: str, *, hint: str = "", unreachable: bool = False) -> None:
+        super().__init__(what)
+        self.what = what
+        self.hint = hint
+        self.unreachable = unreachable
+
+
+class HostKeyUnknown(TransportError):
+    """First contact: nobody has vouched for this machine's host key yet.
+
+    ``host_key`` is ``type base64`` as in known_hosts; ``fingerprint`` is ``SHA256:…``.
+    """
+
+    def __init__(self, what: str, *, host_key: str, fingerprint: str, hint: str = "") -> None:
+        super().__init__(what, hint=hint)
+        self.host_key = host_key
+        self.fingerprint = fingerprint
+
+
+class Connection(Protocol):
+    """An open way to one machine, as root (by itself or through sudo)."""
+
+    @property
+    def host_key(self) -> str:
+        """The host key that the machine proved to have: ``type base64``."""
+        ...
+
+    async def run(self, script: str, *, timeout: float) -> Completed:
+        """Run ``script`` with ``sh -s`` as root, the script on stdin; ``timeout`` in seconds.
+
+        Raises TransportError when the connection breaks or the time is up; a script that fails is
+        a Completed with its status.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Close the connection; safe to call twice."""
+        ...
+
+
+class Transport(Protocol):
+    """Opens connections to the nodes of one fleet."""
+
+    async def connect(self, node: NodeName) -> Connection:
+        """A fresh connection, from scratch. Raises TransportError, HostKeyUnknown among them."""
+        ...

@@ -1,0 +1,1 @@
+"""Claims are tested on the machines and become evidence and a verdict."""
