@@ -10,6 +10,7 @@ from ipaddress import (
     IPv6Address,
     IPv6Interface,
     IPv6Network,
+    ip_address,
 )
 from typing import NewType
 
@@ -49,6 +50,12 @@ class Endpoint:
 
     address: Address
     port: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Endpoint":
+        """``192.0.2.1:51820`` or ``[2001:db8::1]:51820`` → Endpoint. Raises ValueError."""
+        host, _, port = text.rpartition(":")
+        return cls(ip_address(host.strip("[]")), int(port))
 
     def __str__(self) -> str:
         """``192.0.2.1:51820`` or ``[2001:db8::1]:51820``, as ``wg`` prints it."""

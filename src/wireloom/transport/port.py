@@ -1,5 +1,6 @@
 """The port that the rest of wireloom speaks through: connect to a node, run a script, close."""
 
+import socket
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -30,13 +31,15 @@ class TransportError(Exception):
 
 
 class HostKeyUnknown(TransportError):
-    """First contact: nobody has vouched for this machine's host key yet.
+    """First contact: nobody has vouched for this machine's host key yet, and nothing was sent to it.
 
-    ``host_key`` is ``type base64`` as in known_hosts; ``fingerprint`` is ``SHA256:…``.
+    ``host_key`` is ``type base64`` as in known_hosts; ``fingerprint`` is ``SHA256:…``. ``node`` is the
+    node that showed the key: not always the one asked for, since a jump node on the way is checked first.
     """
 
-    def __init__(self, what: str, *, host_key: str, fingerprint: str, hint: str = "") -> None:
+    def __init__(self, what: str, *, node: NodeName, host_key: str, fingerprint: str, hint: str = "") -> None:
         super().__init__(what, hint=hint)
+        self.node = node
         self.host_key = host_key
         self.fingerprint = fingerprint
 
@@ -52,6 +55,7 @@ class Connection(Protocol):
     async def run(self, script: str, *, timeout: float) -> Completed:
         """Run ``script`` with ``sh -s`` as root, the script on stdin; ``timeout`` in seconds.
 
+        The script sees an empty stdin, ``LC_ALL=C`` and a plain PATH. It runs whole or not at all.
         Raises TransportError when the connection breaks or the time is up; a script that fails is
         a Completed with its status.
         """
@@ -67,4 +71,15 @@ class Transport(Protocol):
 
     async def connect(self, node: NodeName) -> Connection:
         """A fresh connection, from scratch. Raises TransportError, HostKeyUnknown among them."""
+        ...
+
+
+class Dialer(Protocol):
+    """Another way to a machine's SSH port than the operator's own network: a lab's namespace, say."""
+
+    def open_socket(self, node: NodeName) -> tuple[socket.socket, tuple[str, int]]:
+        """A new TCP socket, not yet connected and non-blocking, and the address and port to connect it to.
+
+        Raises OSError when there is no way to the node; the socket belongs to the caller.
+        """
         ...

@@ -1,0 +1,160 @@
+# wireloom's hands on a node: POSIX sh, sent with every step, running as root, never installed.
+#
+# The caller has set $interface and appends one call of a function below. Everything that is
+# told to the operator goes to stderr and begins with "wireloom: "; what a step answers goes to
+# stdout as name=value lines. No function prints a private key, and none takes one as an argument.
+
+# shellcheck disable=SC2154  # interface is the caller's
+set -u
+umask 077
+PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+
+directory=/etc/wireguard
+config=$directory/$interface.conf
+key=$directory/$interface.key
+staging=$directory/.wireloom
+staged=$staging/$interface.conf
+state=/var/lib/wireloom
+
+die() {
+    printf 'wireloom: %s\n' "$*" >&2
+    exit 1
+}
+
+# make_key: make the private key unless there is one; answer with the public key.
+# The size is looked at because `wg set` takes an empty key file for "no key" (a full disk leaves one).
+make_key() {
+    mkdir -p "$directory" || die "$directory can't be made"
+    if ! test -e "$key"; then
+        if wg genkey >"$key.new" && test "$(wc -c <"$key.new")" -eq 45 && sync "$key.new"; then
+            mv "$key.new" "$key"
+        else
+            rm -f "$key.new"
+            die "$key can't be written: is the disk full, or read-only?"
+        fi
+    fi
+    printf 'public_key=%s\n' "$(wg pubkey <"$key")"
+}
+
+# assemble FILE HEAD BODY: put a configuration together. HEAD and BODY are functions that print text.
+assemble() {
+    {
+        "$2" && printf 'PrivateKey = ' && cat "$key" && "$3"
+    } >"$1" || die "$1 can't be written: is the disk full, or read-only?"
+    sync "$1"
+}
+
+# check FILE DIGEST PUBLIC_KEY: the file is whole, has one key, the right one, and wg can read it.
+# `wg setconf` reads the file before it looks for the interface, whose name here can't exist (17 characters).
+check() {
+    test "$(grep -v '^PrivateKey = ' "$1" | sha256sum | cut -c 1-64)" = "$2" ||
+        die "$1 is not what was sent: cut short on its way, or the disk is full"
+    test "$(grep -c '^PrivateKey = .' "$1")" -eq 1 || die "$1 has no private key"
+    test "$(wg pubkey <"$key")" = "$3" || die "$key is not the key that the lock names"
+    said=$(wg-quick strip "$1" 2>&1 | wg setconf wireloom-no-such /dev/stdin 2>&1)
+    case $said in
+    *"Unable to modify interface"*) ;;
+    *) die "wg does not accept $1: $said" ;;
+    esac
+}
+
+# stage DIGEST PUBLIC_KEY: write the new configuration beside the old one and check it. Nothing is live.
+stage() {
+    mkdir -p "$staging" "$state" || die "$staging can't be made: is the disk full, or read-only?"
+    assemble "$staged" config_head config_body
+    check "$staged" "$1" "$2"
+}
+
+unstage() {
+    rm -f "$staged"
+}
+
+# bare DIGEST PUBLIC_KEY: generation 0 of a new node: key and address, no peers.
+bare() {
+    test -e "$config" && return
+    assemble "$staging/bare.conf" config_head true
+    check "$staging/bare.conf" "$1" "$2"
+    mv "$staging/bare.conf" "$config"
+}
+
+# enable: started at boot, by systemd, or by whoever runs `wg-quick up` for the names in boot/.
+enable_at_boot() {
+    if test -d /run/systemd/system; then
+        systemctl --quiet enable "wg-quick@$interface" || die "the unit wg-quick@$interface can't be enabled"
+    else
+        { mkdir -p "$state/boot" && : >"$state/boot/$interface"; } || die "$state/boot can't be written"
+    fi
+}
+
+# start: have the interface made by the unit that will make it at boot.
+# restart, not start: a unit may think itself active while the interface is gone.
+start() {
+    ip link show dev "$interface" >/dev/null 2>&1 && return
+    if test -d /run/systemd/system; then
+        said=$(systemctl restart "wg-quick@$interface" 2>&1) ||
+            die "wg-quick@$interface did not start: $said"
+    else
+        said=$(wg-quick up "$interface" 2>&1 </dev/null) || die "wg-quick up $interface failed: $said"
+    fi
+}
+
+# run COMMAND...: one change of the running state.
+run() {
+    said=$("$@" 2>&1) || die "\`$*\` failed: $said"
+}
+
+# undo COMMAND...: like run, but go on: half undone is better than not at all, and it is said.
+undo() {
+    said=$("$@" 2>&1) || printf 'wireloom: undoing "%s" failed: %s\n' "$*" "$said" >&2
+}
+
+# prove SECONDS SINCE PEER...: wait until each PEER answers. PEER is `address,key`; with a key, its
+# handshake must also be no older than SINCE: sessions live on for 180 s and would lie about a new key.
+# Answers unproven=PEER for those that did not.
+prove() {
+    deadline=$(($(date +%s) + $1))
+    since=$2
+    shift 2
+    left=$*
+    while test -n "$left"; do
+        answered=$(
+            for peer in $left; do
+                (ping -n -q -c 1 -W 1 "${peer%%,*}" >/dev/null 2>&1 && echo "$peer") &
+            done
+            wait
+        )
+        fresh=$(wg show "$interface" latest-handshakes)
+        still=
+        for peer in $left; do
+            proven "$peer" || still="$still $peer"
+        done
+        left=${still# }
+        test -z "$left" && break
+        test "$(date +%s)" -ge "$deadline" && break
+        sleep 0.2
+    done
+    for peer in $left; do
+        printf 'unproven=%s\n' "$peer"
+    done
+}
+
+# proven PEER: it is among $answered, and its handshake in $fresh is new enough.
+proven() {
+    printf '%s\n' "$answered" | grep -qxF "$1" || return 1
+    test -n "${1#*,}" || return 0
+    when=$(printf '%s\n' "$fresh" | while read -r peer seconds; do
+        if test "$peer" = "${1#*,}"; then echo "$seconds"; fi
+    done)
+    test "${when:-0}" -ge "$since"
+}
+
+# confirm FLEET GENERATION NETWORK DIGEST: the staged file becomes the file, by one rename; then the note.
+confirm() {
+    test "$(grep -v '^PrivateKey = ' "$staged" | sha256sum | cut -c 1-64)" = "$4" ||
+        die "$staged has changed since it was checked"
+    mv "$staged" "$config" || die "$config can't be replaced"
+    {
+        printf 'fleet=%s\ngeneration=%s\nnetwork=%s\ndigest=%s\n' "$@" >"$state/$interface.new" &&
+            sync "$state/$interface.new" && mv "$state/$interface.new" "$state/$interface.state"
+    } || die "$state can't be written: is the disk full, or read-only?"
+}

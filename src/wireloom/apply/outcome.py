@@ -1,0 +1,44 @@
+"""What became of an apply, node by node."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from wireloom.values import NodeName
+
+
+class Ending(StrEnum):
+    """How it ended for one node."""
+
+    UNCHANGED = "unchanged"
+    CHANGED = "changed"
+    PENDING = "pending"
+    FAILED = "failed"
+    ROLLED_BACK = "rolled back"
+
+
+@dataclass(frozen=True, slots=True)
+class NodeOutcome:
+    """How it ended for one node, and why where it is not plain."""
+
+    name: NodeName
+    ending: Ending
+    detail: str = ""
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an apply ended. ``generation`` is the one that the fleet is at now."""
+
+    generation: int
+    nodes: tuple[NodeOutcome, ...]
+
+    @property
+    def failed(self) -> bool:
+        """Some node failed, or had to be rolled back."""
+        return any(node.ending in {Ending.FAILED, Ending.ROLLED_BACK} for node in self.nodes)
+
+    @property
+    def pending(self) -> bool:
+        """Some node could not be reached and catches up at a later apply."""
+        return any(node.ending is Ending.PENDING for node in self.nodes)

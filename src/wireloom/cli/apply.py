@@ -1,0 +1,82 @@
+"""``wireloom apply``: bring the machines to what the fleet file says."""
+
+from pathlib import Path
+
+import click
+
+from wireloom.apply.engine import apply
+from wireloom.apply.outcome import Ending, NodeOutcome, Outcome
+from wireloom.cli.settings import Settings, Verb, settings_of
+from wireloom.cli.survey import Survey, seen_lock, survey
+from wireloom.cli.world import World, ask, hidden_directory, open_world, run_async
+from wireloom.errors import UserError
+from wireloom.lock.file import write_lock
+from wireloom.plan.saved import require_same
+from wireloom.report.documents import outcome_document, print_document
+from wireloom.report.journal import write_journal
+from wireloom.report.terminal import Progress, show_outcome, show_plan
+
+
+@click.command("apply", cls=Verb)
+@click.argument("saved", required=False, type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option("-y", "--yes", is_flag=True, help="Ask nothing; accepts host keys at first contact, too.")
+@settings_of
+def command(settings: Settings, saved: Path | None, yes: bool) -> int:
+    """Bring the machines to what the fleet file says, in place and node by node proven.
+
+    SAVED is a plan of `wireloom plan -o`: exactly it is applied, or nothing if a machine has changed since.
+    Exit code 2: done, but for nodes that did not answer; they catch up at the next apply.
+    """
+    world = open_world(settings)
+    outcome = run_async(_apply(world, saved=saved, yes=yes))
+    if settings.json:
+        print_document(outcome_document(outcome))
+    elif not settings.quiet or outcome.failed:
+        show_outcome(outcome)
+    if outcome.failed:
+        return 1
+    return 2 if outcome.pending else 0
+
+
+async def _apply(world: World, *, saved: Path | None, yes: bool) -> Outcome:
+    with Progress(quiet=world.settings.quiet) as progress:
+        async with survey(world, yes=yes, progress=progress) as found:
+            progress.pause()
+            _approve(found, saved=saved, yes=yes)
+            known = seen_lock(found)
+            if found.plan.empty:
+                write_lock(known.lock_path, known.lock)
+                return _nothing_to_do(found)
+            outcome = await apply(
+                known.fleet,
+                known.lock,
+                found.seen,
+                found.plan,
+                found.crew,
+                save=lambda lock: write_lock(known.lock_path, lock),
+                progress=progress,
+            )
+    write_journal(hidden_directory(world.fleet), outcome)
+    return outcome
+
+
+def _approve(found: Survey, *, saved: Path | None, yes: bool) -> None:
+    """Show the plan and ask for it; raise UserError unless it may be applied."""
+    plan, settings = found.plan, found.world.settings
+    if plan.refusals:
+        raise UserError(plan.refusals)
+    if not (settings.json or settings.quiet):
+        show_plan(plan, every_peer=settings.verbose)
+    if saved is not None:
+        require_same(saved, plan)
+    if not plan.empty:
+        ask(
+            f"Apply this to {sum(1 for node in plan.nodes if node.changes)} nodes?",
+            yes=yes or saved is not None,
+        )
+
+
+def _nothing_to_do(found: Survey) -> Outcome:
+    unchanged = [NodeOutcome(node.name, Ending.UNCHANGED) for node in found.plan.nodes]
+    waiting = [NodeOutcome(one.name, Ending.PENDING, one.what, one.hint) for one in found.plan.unreachable]
+    return Outcome(found.world.lock.generation, tuple(unchanged + waiting))

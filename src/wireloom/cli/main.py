@@ -1,0 +1,111 @@
+"""The command line: ``wireloom [-f fleet.yaml] VERB``. Every way out of the program is here."""
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+import click
+
+from wireloom import __version__
+from wireloom.cli.settings import Settings, VerbGroup
+from wireloom.errors import UserError
+
+OK, WRONG, PENDING, BUG = 0, 1, 2, 70
+
+VERBS = {
+    "init": "Write a fleet.yaml to begin with.",
+    "check": "Check the fleet file, without touching a machine.",
+    "plan": "Show what apply would do.",
+    "apply": "Bring the machines to what the fleet file says.",
+    "verify": "Test on the machines that the network does what it should.",
+    "status": "Show every node's interface and peers.",
+    "graph": "Draw the network as SVG or DOT.",
+    "export": "Write plain wg-quick files, to deploy them another way.",
+    "schema": "Print the JSON Schema of the fleet file.",
+    "lab": "Machines on this computer to try a fleet on.",
+}
+
+
+class LazyGroup(VerbGroup):
+    """The verbs, each imported when it is called: ``--help`` must not wait for any of them."""
+
+    def list_commands(self, context: click.Context) -> list[str]:  # noqa: ARG002
+        """In the order in which one needs them."""
+        return list(VERBS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:  # noqa: ARG002
+        """The verb of that name, from its module."""
+        if name not in VERBS:
+            return None
+        command: click.Command = importlib.import_module(f"wireloom.cli.{name}").command
+        return command
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """The list of verbs for the help, without importing them."""
+        with formatter.section("Verbs"):
+            formatter.write_dl(list(VERBS.items()))
+
+
+@click.group(
+    cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.version_option(__version__, prog_name="wireloom")
+def command() -> None:
+    """Encrypt a Kubernetes cluster's network with WireGuard: one file, plan, apply, prove.
+
+    \b
+    Exit codes: 0 fine (plan: nothing to change; verify: every claim holds)
+                2 changes pending (plan, or an apply that left unreachable nodes pending),
+                  or a claim falsified (verify)
+                1 a mistake of yours or of the world, a verdict of unknown included
+               70 a bug in wireloom
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit."""
+    sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command line; the exit code."""
+    settings = Settings()
+    try:
+        code = command.main(arguments, prog_name="wireloom", standalone_mode=False, obj=settings)
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        print("\nwireloom: interrupted", file=sys.stderr)
+        return 130
+    except click.ClickException as error:
+        error.show()
+        return WRONG
+    except UserError as error:
+        _show_user_error(error, settings)
+        return WRONG
+    except BrokenPipeError:
+        sys.stderr.close()
+        return WRONG
+    except Exception:
+        _show_bug()
+        return BUG
+    return code if isinstance(code, int) else OK
+
+
+def _show_user_error(error: UserError, settings: Settings) -> None:
+    from wireloom.report.terminal import show_diagnostics
+
+    if settings.json:
+        from wireloom.report.documents import errors_document, print_document
+
+        print_document(errors_document(error.diagnostics))
+    show_diagnostics(error.diagnostics)
+
+
+def _show_bug() -> None:
+    import traceback
+
+    traceback.print_exc()
+    print(
+        f"wireloom {__version__}: this is a bug in wireloom. Please report it with the lines above;"
+        " they hold no keys.",
+        file=sys.stderr,
+    )

@@ -1,0 +1,72 @@
+"""The options that every verb takes, before it or after it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+@dataclass(slots=True)
+class Settings:
+    """What the user said with the common options. ``file`` is None where none was named."""
+
+    file: Path | None = None
+    json: bool = False
+    lab: bool = False
+    verbose: bool = False
+    quiet: bool = False
+
+    @property
+    def fleet_path(self) -> Path:
+        """The fleet file: the one named, or ``fleet.yaml`` here."""
+        return self.file or Path("fleet.yaml")
+
+
+def _remember(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+    """Keep a common option, wherever it stood: given once, it is given."""
+    settings = context.ensure_object(Settings)
+    if value and parameter.name:
+        setattr(settings, parameter.name, value)
+
+
+def _common_options() -> list[click.Option]:
+    def option(*names: str, **attributes: Any) -> click.Option:
+        return click.Option(list(names), expose_value=False, callback=_remember, **attributes)
+
+    return [
+        option(
+            "-f", "--file", type=click.Path(path_type=Path), help="The fleet file.  [default: fleet.yaml]"
+        ),
+        option("--json", is_flag=True, help="Print data as JSON, for programs."),
+        option("--lab", is_flag=True, help="Work on the fleet's twin in a lab on this machine."),
+        option("-v", "--verbose", is_flag=True, help="Say more."),
+        option("-q", "--quiet", is_flag=True, help="Say only what went wrong."),
+    ]
+
+
+class Verb(click.Command):
+    """A command that takes the common options, too."""
+
+    def __init__(self, *arguments: Any, **attributes: Any) -> None:
+        super().__init__(*arguments, **attributes)
+        self.params = [*self.params, *_common_options()]
+
+
+class VerbGroup(click.Group):
+    """A group of verbs; it and they take the common options."""
+
+    command_class = Verb
+    group_class = type
+
+    def __init__(self, *arguments: Any, **attributes: Any) -> None:
+        super().__init__(*arguments, **attributes)
+        self.params = [*self.params, *_common_options()]
+
+    def list_commands(self, context: click.Context) -> list[str]:  # noqa: ARG002
+        """In the order of their making: the order in which one needs them."""
+        return list(self.commands)
+
+
+settings_of = click.make_pass_decorator(Settings, ensure=True)
+"""Pass the Settings as the first argument of a verb."""

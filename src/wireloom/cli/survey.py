@@ -1,0 +1,70 @@
+"""Look at the machines and plan: what ``plan``, ``apply`` and ``status`` begin with."""
+
+import contextlib
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from wireloom.cli.world import World, ask, nonce, open_crew, with_lock
+from wireloom.network.network import Network
+from wireloom.network.topology import weave
+from wireloom.observe.look import look
+from wireloom.observe.state import Stranger
+from wireloom.plan.fleet import Seen, keys_seen, make_plan
+from wireloom.plan.plan import Plan
+from wireloom.report.terminal import Progress, say
+from wireloom.transport.crew import Crew
+from wireloom.values import NodeName
+
+INTRODUCTIONS = 3
+"""Rounds of first contact: a jump host first, then who is behind it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What was seen, the network that follows from it, and the plan that leads there."""
+
+    world: World
+    crew: Crew
+    seen: Seen
+    network: Network
+    plan: Plan
+
+
+@contextlib.asynccontextmanager
+async def survey(world: World, *, yes: bool, progress: Progress) -> AsyncIterator[Survey]:
+    """Look at every machine and plan; the connections stay open inside of the ``async with``."""
+    async with visit(world, yes=yes, progress=progress) as (crew, seen):
+        network = weave(world.fleet, world.lock.with_keys(keys_seen(seen)))
+        yield Survey(world, crew, seen, network, make_plan(world.fleet, world.lock, network, seen))
+
+
+@contextlib.asynccontextmanager
+async def visit(world: World, *, yes: bool, progress: Progress) -> AsyncIterator[tuple[Crew, Seen]]:
+    """Dial every machine and look at it; host keys at first contact are shown and asked about."""
+    progress(f"looking at {len(world.dialled)} machines")
+    vouched: dict[NodeName, str] = {}
+    for _ in range(INTRODUCTIONS):
+        async with open_crew(world, accept_new=yes, vouched=vouched) as crew:
+            seen = await look(crew, world.dialled, world.fleet.underlay.interface, nonce())
+            strangers = {one.shown_by: one for one in seen.values() if isinstance(one, Stranger)}
+            if not strangers or not sys.stdin.isatty():
+                yield crew, seen
+                return
+        progress.pause()
+        _introduce(list(strangers.values()))
+        vouched |= {name: one.host_key for name, one in strangers.items()}
+    async with open_crew(world, accept_new=False, vouched=vouched) as crew:
+        yield crew, await look(crew, world.dialled, world.fleet.underlay.interface, nonce())
+
+
+def _introduce(strangers: list[Stranger]) -> None:
+    say("First contact: nobody has vouched for these machines' host keys yet.")
+    for one in strangers:
+        say(f"  {one.shown_by}  {one.host_key.split()[0]}  {one.fingerprint}")
+    ask("Are these keys theirs?", yes=False)
+
+
+def seen_lock(found: Survey) -> World:
+    """The world whose lock has the host keys of the machines that were dialled."""
+    return with_lock(found.world, found.world.lock.with_host_keys(found.crew.host_keys))

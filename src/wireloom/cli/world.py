@@ -1,0 +1,149 @@
+"""What a verb stands on: the fleet, its lock, the way to its machines."""
+
+import asyncio
+import contextlib
+import secrets
+import sys
+from collections.abc import AsyncIterator, Coroutine, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from wireloom.cli.settings import Settings
+from wireloom.errors import Diagnostic, UserError
+from wireloom.intent.fleet import Fleet
+from wireloom.intent.load import load_fleet
+from wireloom.lock.allot import allot
+from wireloom.lock.file import lock_path, read_lock
+from wireloom.lock.lock import Lock
+from wireloom.network.network import Network
+from wireloom.network.topology import weave
+from wireloom.values import NodeName
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """One fleet file and its lock, addresses given out (in memory only). ``lab``: its machines are the lab's."""
+
+    settings: Settings
+    fleet: Fleet
+    lock: Lock
+    lock_path: Path
+    lab: bool
+
+    @property
+    def network(self) -> Network:
+        """The network that fleet and lock make."""
+        return weave(self.fleet, self.lock)
+
+    @property
+    def dialled(self) -> list[NodeName]:
+        """The nodes that can be dialled: in a lab all, otherwise those with ``ssh``."""
+        return [name for name, node in self.fleet.nodes.items() if self.lab or node.ssh is not None]
+
+
+def open_world(settings: Settings) -> World:
+    """Load the fleet file and its lock; warnings go to stderr. Raises UserError."""
+    path = settings.fleet_path
+    loaded = load_fleet(path)
+    if loaded.warnings and not settings.quiet:
+        from wireloom.report.terminal import show_diagnostics
+
+        show_diagnostics(loaded.warnings)
+    fleet = loaded.fleet
+    in_lab = settings.lab or fleet.lab
+    locked_at = lab_lock_path(fleet) if in_lab else lock_path(path)
+    return World(settings, fleet, allot(fleet, read_lock(locked_at, fleet.name)), locked_at, in_lab)
+
+
+def lab_lock_path(fleet: Fleet) -> Path:
+    """The lock of a fleet's lab: its machines have other keys than the real ones."""
+    return hidden_directory(fleet) / "lab" / f"{fleet.name}.lock"
+
+
+def hidden_directory(fleet: Fleet) -> Path:
+    """``.wireloom`` beside the fleet file: journal and labs; not for version control."""
+    return fleet.path.parent / ".wireloom"
+
+
+def run_async(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a verb's asynchronous part."""
+    return asyncio.run(coroutine)
+
+
+def nonce() -> str:
+    """A word that no machine prints by chance."""
+    return f"wireloom-{secrets.token_hex(8)}"
+
+
+@contextlib.asynccontextmanager
+async def open_crew(
+    world: World, *, accept_new: bool, vouched: dict[NodeName, str] | None = None
+) -> "AsyncIterator[Any]":
+    """The connections to the machines, or to their twins in the lab.
+
+    ``vouched`` are host keys that the user has just accepted.
+    """
+    from wireloom.transport.crew import Crew
+    from wireloom.transport.ssh import SshTransport
+
+    pinned = {
+        name: node.ssh_host_key for name, node in world.lock.nodes.items() if node.ssh_host_key is not None
+    } | (vouched or {})
+    targets = {name: node.ssh for name, node in world.fleet.nodes.items() if node.ssh is not None}
+    if world.lab:
+        from wireloom.lab.dial import LabDialer
+
+        lab = find_lab(world.fleet)
+        transport = SshTransport(
+            targets,
+            pinned=pinned,
+            accept_new=True,
+            dial=LabDialer(lab, world.fleet),
+            identity=lab.directory / "id_ed25519",
+            use_config=False,
+        )
+    else:
+        transport = SshTransport(targets, pinned=pinned, accept_new=accept_new)
+    async with transport, Crew(transport) as crew:
+        yield crew
+
+
+def find_lab(fleet: Fleet) -> "Any":
+    """The running lab of a fleet. Raises UserError where there is none."""
+    from wireloom.lab.machine import find
+
+    lab = find(fleet.name)
+    if lab is None:
+        raise UserError.one(
+            f"the lab of `{fleet.name}` is not up",
+            where=str(fleet.path),
+            hint="build its machines on this computer: wireloom lab up",
+        )
+    return lab
+
+
+def ask(question: str, *, yes: bool) -> None:
+    """Go on only if the user says so. Raises UserError where nobody can be asked."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise UserError.one(f"{question} Nobody can be asked here", hint="--yes says yes to it")
+    if not click.confirm(question, err=True):
+        raise UserError.one("stopped: nothing was changed")
+
+
+def refuse(diagnostics: Iterable[Diagnostic]) -> None:
+    """Raise a UserError if there is anything to say."""
+    found = tuple(diagnostics)
+    if found:
+        raise UserError(found)
+
+
+def with_lock(world: World, lock: Lock) -> World:
+    """The same world with another lock."""
+    return replace(world, lock=lock)

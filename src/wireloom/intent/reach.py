@@ -1,0 +1,153 @@
+"""Who can dial whom, and by which address.
+
+Two nodes have a way to each other when one of them can dial: WireGuard answers to where a packet came from.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import NamedTuple
+
+from wireloom.intent.fleet import Node
+from wireloom.values import Address, SiteName
+
+_NOWHERE = SiteName("")
+
+
+def dial_address(dialler: Node, target: Node) -> Address | None:
+    """The address at which ``dialler`` reaches ``target``, or None when it can't.
+
+    Inside a site the private one, if both have one of the same family; otherwise a public one that the
+    target has (nobody dials a NATed node from outside) and the dialler can use. IPv4 goes first.
+    """
+    if dialler.site == target.site:
+        shared = _first_of(target.private, _versions(dialler.private))
+        if shared is not None:
+            return shared
+    if target.nat:
+        return None
+    return _first_of(target.public, _outgoing_versions(dialler))
+
+
+def _first_of(addresses: tuple[Address, ...], versions: tuple[int, ...]) -> Address | None:
+    """The first address of the lowest version that is among ``versions``."""
+    best: Address | None = None
+    for address in addresses:
+        if address.version in versions and (best is None or address.version < best.version):
+            best = address
+    return best
+
+
+def _versions(addresses: tuple[Address, ...]) -> tuple[int, ...]:
+    """The IP versions of the addresses, 4 first, each once."""
+    return tuple(sorted({address.version for address in addresses}))
+
+
+def _outgoing_versions(dialler: Node) -> tuple[int, ...]:
+    """The IP versions in which a node can open a conversation with the world.
+
+    Behind NAT a private address is enough, and a node without any listed has IPv4: NAT is there for it.
+    """
+    if not dialler.nat:
+        return _versions(dialler.public)
+    return _versions(dialler.public + dialler.private) or (4,)
+
+
+class _Shape(NamedTuple):
+    """All that ``dial_address`` looks at but for the site; nodes of one shape are alike to it."""
+
+    nat: bool
+    public: tuple[int, ...]
+    private: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Nodes of one site that can reach, and be reached by, the same others."""
+
+    site: SiteName
+    shape: _Shape
+    nodes: tuple[Node, ...]
+
+
+def group_nodes(nodes: Iterable[Node]) -> list[Group]:
+    """The groups, in the order of their first nodes: what holds for one member holds for all.
+
+    Each rule then looks at pairs of groups: a handful, also in a fleet of a thousand nodes.
+    """
+    members: dict[tuple[SiteName, _Shape], list[Node]] = defaultdict(list)
+    for node in nodes:
+        members[node.site, _Shape(node.nat, _versions(node.public), _versions(node.private))].append(node)
+    return [Group(site, shape, tuple(found)) for (site, shape), found in members.items()]
+
+
+def _talk(one: Node, other: Node) -> bool:
+    return dial_address(one, other) is not None or dial_address(other, one) is not None
+
+
+def _strangers(groups: Sequence[Group]) -> dict[tuple[_Shape, _Shape], bool]:
+    """Whether nodes of two shapes have a way to each other across sites."""
+    samples = {group.shape: group.nodes[0] for group in groups}
+    return {
+        (one, other): _talk(replace(samples[one], site=_NOWHERE), samples[other])
+        for one in samples
+        for other in samples
+    }
+
+
+def mute_groups(groups: Sequence[Group]) -> Iterator[tuple[Group, Group]]:
+    """Pairs of groups without a way to each other; a group of two or more may be mute with itself."""
+    by_site: dict[SiteName, list[Group]] = defaultdict(list)
+    for group in groups:
+        by_site[group.site].append(group)
+        if len(group.nodes) > 1 and not _talk(group.nodes[0], group.nodes[1]):
+            yield group, group
+    for neighbours in by_site.values():
+        for one, other in combinations(neighbours, 2):
+            if not _talk(one.nodes[0], other.nodes[0]):
+                yield one, other
+    mute_shapes = {shapes for shapes, talk in _strangers(groups).items() if not talk}
+    if not mute_shapes:  # most fleets: nothing to look for among what may be many pairs of sites
+        return
+    for one, other in combinations(groups, 2):
+        if one.site != other.site and (one.shape, other.shape) in mute_shapes:
+            yield one, other
+
+
+def isolated_groups(groups: Sequence[Group], *, complete: bool = True) -> list[Group]:
+    """Groups of nodes that the fleet can't be built with: nobody dials them, and they dial nobody.
+
+    That is a node without any partner, and a node that has no public address and is not behind NAT (so
+    that only its own site reaches it) while one of the others is out of its reach. ``complete``: no node of
+    the fleet is missing from ``groups``; otherwise a missing one might be the partner.
+    """
+    across = _strangers(groups)
+    sizes: dict[_Shape, int] = defaultdict(int)
+    local: dict[tuple[SiteName, _Shape], Group] = {}
+    by_site: dict[SiteName, list[Group]] = defaultdict(list)
+    for group in groups:
+        sizes[group.shape] += len(group.nodes)
+        local[group.site, group.shape] = group
+        by_site[group.site].append(group)
+    alone = complete and sum(sizes.values()) == 1
+
+    def outcomes(group: Group) -> Iterator[bool]:
+        """For each kind of other node, whether there is a way to it."""
+        for shape, size in sizes.items():
+            here = local.get((group.site, shape))
+            if size > (len(here.nodes) if here else 0):
+                yield across[group.shape, shape]
+        for neighbour in by_site[group.site]:
+            if neighbour is not group:
+                yield _talk(group.nodes[0], neighbour.nodes[0])
+            elif len(group.nodes) > 1:
+                yield _talk(group.nodes[0], group.nodes[1])
+
+    def isolated(group: Group) -> bool:
+        shape = group.shape
+        if not shape.nat and not shape.public:
+            return not shape.private or not all(outcomes(group))
+        return complete and not alone and not any(outcomes(group))
+
+    return [group for group in groups if isolated(group)]

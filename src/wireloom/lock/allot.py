@@ -1,0 +1,96 @@
+"""Addresses are given out once and stay: Fleet + Lock → Lock."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+
+from wireloom.errors import UserError
+from wireloom.intent.fleet import Fleet
+from wireloom.lock.lock import Lock, LockedNode
+from wireloom.values import NodeName
+
+
+def allot(fleet: Fleet, lock: Lock) -> Lock:
+    """Give every node of the fleet an address of each range, in file order, from the first usable.
+
+    A node keeps what it has, whatever happens to the others. A node that left keeps its addresses
+    reserved under its name, and gets them back if it returns; they go to another only when the range
+    has nothing else left, the longest released first. Raises UserError when a range is too small.
+    """
+    leaving = {
+        name: node if node.released is not None else replace(node, released=lock.generation)
+        for name, node in lock.nodes.items()
+        if name not in fleet.nodes
+    }
+    staying = {name: replace(lock.nodes.get(name, LockedNode()), released=None) for name in fleet.nodes}
+    given4 = _allot_family(fleet.underlay.ipv4, {n: k.ipv4 for n, k in staying.items()}, leaving)
+    given6 = _allot_family(fleet.underlay.ipv6, {n: k.ipv6 for n, k in staying.items()}, leaving)
+    nodes = {
+        name: replace(node, ipv4=given4.get(name), ipv6=given6.get(name))  # type: ignore[arg-type]
+        for name, node in staying.items()
+    }
+    return replace(lock, fleet=fleet.name, nodes=nodes | _still_reserved(leaving, nodes))
+
+
+def _allot_family(
+    prefix: IPv4Network | IPv6Network | None,
+    held: dict[NodeName, IPv4Address | None] | dict[NodeName, IPv6Address | None],
+    leaving: dict[NodeName, LockedNode],
+) -> dict[NodeName, IPv4Address | IPv6Address]:
+    """The addresses of one family: name → address; empty where the fleet has no such range."""
+    if prefix is None:
+        return {}
+    given = {name: address for name, address in held.items() if address is not None and address in prefix}
+    oldest_first = sorted(leaving.values(), key=lambda node: node.released or 0)
+    reserved = [
+        address
+        for node in oldest_first
+        for address in node.addresses
+        if address in prefix and address not in set(given.values())
+    ]
+    free = _free(prefix, set(given.values()), reserved)
+    for name in held:
+        if name not in given:
+            address = next(free, None)
+            if address is None:
+                raise UserError.one(
+                    f"the range {prefix} has no address left for `{name}`",
+                    hint="a larger range under `underlay:` renumbers nobody who lies in it",
+                )
+            given[name] = address
+    return given
+
+
+def _free(
+    prefix: IPv4Network | IPv6Network,
+    taken: set[IPv4Address | IPv6Address],
+    reserved: list[IPv4Address | IPv6Address],
+) -> Iterator[IPv4Address | IPv6Address]:
+    """Usable addresses that nobody holds: never used ones in order, then reserved ones as listed.
+
+    Not usable: the first and the last of a range (in IPv4 network and broadcast; in IPv6 the
+    subnet-router anycast address of RFC 4291 §2.6.1, and the last one for symmetry).
+    """
+    busy = taken | set(reserved)
+    first, last = int(prefix.network_address) + 1, int(prefix.broadcast_address) - 1
+    kind = IPv4Address if isinstance(prefix, IPv4Network) else IPv6Address
+    for number in range(first, last + 1):
+        address = kind(number)
+        if address not in busy:
+            yield address
+    yield from reserved
+
+
+def _still_reserved(
+    leaving: dict[NodeName, LockedNode], nodes: dict[NodeName, LockedNode]
+) -> dict[NodeName, LockedNode]:
+    """The released nodes without the addresses that had to be given to somebody else."""
+    taken = {address for node in nodes.values() for address in node.addresses}
+    return {
+        name: replace(
+            node,
+            ipv4=None if node.ipv4 in taken else node.ipv4,
+            ipv6=None if node.ipv6 in taken else node.ipv6,
+        )
+        for name, node in leaving.items()
+    }

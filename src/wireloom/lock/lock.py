@@ -1,0 +1,66 @@
+"""The decided public facts of a fleet: which address, which key, which host key belong to whom."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from ipaddress import IPv4Address, IPv6Address
+
+from wireloom.values import Address, NodeName, PublicKey
+
+
+@dataclass(frozen=True, slots=True)
+class LockedNode:
+    """What was given to one node, and what was seen of it. Never a secret.
+
+    ``ssh_host_key`` is ``type base64`` as in known_hosts. ``released`` is the generation at which the
+    node left the fleet (None: it is in it).
+    """
+
+    ipv4: IPv4Address | None = None
+    ipv6: IPv6Address | None = None
+    public_key: PublicKey | None = None
+    ssh_host_key: str | None = None
+    released: int | None = None
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """The underlay addresses, IPv4 first."""
+        return tuple(one for one in (self.ipv4, self.ipv6) if one is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """One ``fleet.lock``. ``generation`` counts the applies that were begun; 0: never applied.
+
+    ``network`` is the digest of the network that the generation stands for: two checkouts that
+    both count to 8 are told apart by it.
+    """
+
+    fleet: str
+    generation: int = 0
+    network: str = ""
+    nodes: Mapping[NodeName, LockedNode] = field(default_factory=dict)
+
+    @property
+    def members(self) -> dict[NodeName, LockedNode]:
+        """The nodes that are in the fleet, without the released ones."""
+        return {name: node for name, node in self.nodes.items() if node.released is None}
+
+    def with_keys(self, keys: Mapping[NodeName, PublicKey]) -> "Lock":
+        """The same lock with these public keys put in; names it does not hold are passed over."""
+        return self._changed({name: {"public_key": key} for name, key in keys.items()})
+
+    def with_host_keys(self, host_keys: Mapping[NodeName, str]) -> "Lock":
+        """The same lock with host keys put in where none was pinned; a pinned one never changes."""
+        fresh = {
+            name: {"ssh_host_key": key}
+            for name, key in host_keys.items()
+            if name in self.nodes and self.nodes[name].ssh_host_key is None
+        }
+        return self._changed(fresh)
+
+    def _changed(self, changes: Mapping[NodeName, Mapping[str, object]]) -> "Lock":
+        nodes = dict(self.nodes)
+        for name, values in changes.items():
+            if name in nodes:
+                nodes[name] = replace(nodes[name], **values)  # type: ignore[arg-type]
+        return replace(self, nodes=nodes)

@@ -1,0 +1,56 @@
+"""The encrypted network as one pure value: files, graphs and checks are projections of it."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from wireloom.values import Endpoint, Interface, NodeName, Prefix, PublicKey, SiteName
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A node as the others see it. ``public_key`` is None until its machine has made a key."""
+
+    name: NodeName
+    site: SiteName
+    interfaces: tuple[Interface, ...]
+    public_key: PublicKey | None
+    nat: bool
+    roles: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """One member as a certain node has it in its configuration.
+
+    ``endpoint`` is None where this node can't dial the peer and waits to be dialled.
+    ``keepalive`` is in seconds, 0 for none.
+    """
+
+    name: NodeName
+    public_key: PublicKey | None
+    endpoint: Endpoint | None
+    allowed_ips: tuple[Prefix, ...]
+    keepalive: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """Everybody, and for each who is a peer by which endpoint.
+
+    ``fenced`` are the ranges that must be unreachable rather than in clear while the interface is
+    down. Nodes that see the others alike share one row of ``views``: a row holds the peers of a whole
+    class of nodes, each node of the class among them if they are peers of each other.
+    """
+
+    fleet: str
+    interface: str
+    port: int
+    mtu: int
+    ranges: tuple[Prefix, ...]
+    fenced: tuple[Prefix, ...]
+    members: Mapping[NodeName, Member]
+    views: Mapping[NodeName, tuple[Peer, ...]]
+
+    def peers(self, name: NodeName) -> Iterator[Peer]:
+        """The peers of a node, in the order of ``members``."""
+        return (peer for peer in self.views[name] if peer.name != name)

@@ -1,0 +1,93 @@
+"""Fleet + Lock → Network: who talks to whom, over which endpoint, with which MTU."""
+
+from ipaddress import ip_interface, ip_network
+
+from wireloom.intent.fleet import Fleet, Node
+from wireloom.intent.reach import dial_address
+from wireloom.lock.lock import Lock, LockedNode
+from wireloom.network.network import Member, Network, Peer
+from wireloom.values import Endpoint, Interface, NodeName, Prefix
+
+KEEPALIVE = 25
+"""Seconds; shorter than the UDP timeout of common NAT devices (wg(8), PersistentKeepalive)."""
+
+PATH_MTU = 1500
+OVERHEAD_IPV4 = 60
+OVERHEAD_IPV6 = 80
+"""Outer IP header + 8 UDP + 32 WireGuard (16 header, 16 tag), from the WireGuard paper, section 5.4."""
+
+
+def weave(fleet: Fleet, lock: Lock) -> Network:
+    """The full mesh of a fleet whose lock holds an address for every node (see ``lock.allot``)."""
+    members = {name: _member(fleet, node, lock.nodes[name]) for name, node in fleet.nodes.items()}
+    hosts = {name: _host_routes(member) for name, member in members.items()}
+    views: dict[object, tuple[Peer, ...]] = {}
+    for node in fleet.nodes.values():
+        seen_alike = _class_of(node)
+        if seen_alike not in views:
+            views[seen_alike] = tuple(_view(node, fleet, members, hosts))
+    return Network(
+        fleet=fleet.name,
+        interface=fleet.underlay.interface,
+        port=fleet.underlay.port,
+        mtu=fleet.underlay.mtu or _auto_mtu(views),
+        ranges=fleet.underlay.ranges,
+        fenced=fleet.underlay.ranges + (fleet.kubernetes.pods if fleet.kubernetes else ()),
+        members=members,
+        views={name: views[_class_of(node)] for name, node in fleet.nodes.items()},
+    )
+
+
+def _member(fleet: Fleet, node: Node, locked: LockedNode) -> Member:
+    ranges: dict[int, Prefix] = {prefix.version: prefix for prefix in fleet.underlay.ranges}
+    interfaces: tuple[Interface, ...] = tuple(
+        ip_interface(f"{address}/{ranges[address.version].prefixlen}")
+        for address in locked.addresses
+        if address.version in ranges
+    )
+    return Member(node.name, node.site, interfaces, locked.public_key, node.nat, node.roles)
+
+
+def _host_routes(member: Member) -> tuple[Prefix, ...]:
+    """/32 and /128: a peer's own mask would let one peer claim the addresses of all."""
+    return tuple(ip_network(interface.ip) for interface in member.interfaces)
+
+
+def _class_of(node: Node) -> object:
+    """What decides how a node sees the others: two nodes alike in this dial everybody alike."""
+    public = frozenset(address.version for address in node.public)
+    private = frozenset(address.version for address in node.private)
+    return node.site, node.nat, public, private
+
+
+def _view(
+    node: Node, fleet: Fleet, members: dict[NodeName, Member], hosts: dict[NodeName, tuple[Prefix, ...]]
+) -> list[Peer]:
+    """Everybody that a node of this class is a peer of, the nodes of the class itself included."""
+    peers = []
+    for target in fleet.nodes.values():
+        address = dial_address(node, target)
+        if address is None and dial_address(target, node) is None:
+            continue
+        # A NATed node must keep its mapping open, but only towards who is outside of the NAT.
+        through_nat = node.nat and address is not None and address not in target.private
+        peers.append(
+            Peer(
+                name=target.name,
+                public_key=members[target.name].public_key,
+                endpoint=Endpoint(address, fleet.underlay.port) if address else None,
+                allowed_ips=hosts[target.name],
+                keepalive=KEEPALIVE if through_nat else 0,
+            )
+        )
+    return peers
+
+
+def _auto_mtu(views: dict[object, tuple[Peer, ...]]) -> int:
+    """1420 if any endpoint in use is IPv6, else 1440: the same on all nodes, so that paths are alike."""
+    over_ipv6 = any(
+        peer.endpoint is not None and peer.endpoint.address.version == 6
+        for view in views.values()
+        for peer in view
+    )
+    return PATH_MTU - (OVERHEAD_IPV6 if over_ipv6 else OVERHEAD_IPV4)

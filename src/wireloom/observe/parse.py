@@ -1,0 +1,149 @@
+"""What the probes printed → NodeState. Pure; every parser survives garbage by raising ValueError."""
+
+import json
+from collections.abc import Callable, Mapping
+from ipaddress import ip_interface, ip_network
+from typing import Any, TypeVar
+
+from wireloom.observe.state import (
+    ConfigKind,
+    ConfigSeen,
+    KeyKind,
+    LinkSeen,
+    NodeState,
+    PeerSeen,
+    RouteSeen,
+    Stamp,
+    SystemSeen,
+)
+from wireloom.values import Endpoint, NodeName, Prefix, PublicKey
+
+T = TypeVar("T")
+_UNKNOWN_SYSTEM = SystemSeen("unknown", "", "", False, 0.0, frozenset(), False)
+
+
+def parse_state(name: NodeName, sections: Mapping[str, str]) -> NodeState:
+    """The answers of all probes → NodeState; a probe that printed garbage is named in ``garbled``."""
+    garbled: list[str] = []
+
+    def read(probe: str, parser: Callable[[str], T], fallback: T) -> T:
+        try:
+            return parser(sections.get(probe, ""))
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
+            garbled.append(probe)
+            return fallback
+
+    broken: tuple[KeyKind, PublicKey | None, int] = (KeyKind.BROKEN, None, 0)
+    key_kind, public_key, key_mode = read("key", parse_key, broken)
+    nowhere: frozenset[RouteSeen] = frozenset()
+    return NodeState(
+        name=name,
+        system=read("os", lambda text: parse_system(text, sections), _UNKNOWN_SYSTEM),
+        key_kind=key_kind,
+        public_key=public_key,
+        key_mode=key_mode,
+        config=read("config", parse_config, ConfigSeen(ConfigKind.FOREIGN)),
+        stamp=read("stamp", parse_stamp, None),
+        link=read("link", lambda text: parse_link(text, sections), None),
+        routes=read("routes4", parse_routes, nowhere) | read("routes6", parse_routes, nowhere),
+        enabled=sections.get("enabled", "").strip() in {"enabled", "enabled-runtime"},
+        garbled=tuple(garbled),
+    )
+
+
+def parse_system(text: str, sections: Mapping[str, str]) -> SystemSeen:
+    """Lines: name of the distribution, kernel, architecture, seconds since 1970."""
+    distribution, kernel, architecture, clock = text.splitlines()[:4]
+    return SystemSeen(
+        distribution=distribution,
+        kernel=kernel,
+        architecture=architecture,
+        systemd=sections.get("systemd", "").strip() == "yes",
+        clock=float(clock),
+        tools=frozenset(sections.get("tools", "").split()),
+        kernel_wireguard=sections.get("module", "").strip() == "yes",
+    )
+
+
+def parse_key(text: str) -> tuple[KeyKind, PublicKey | None, int]:
+    """Lines: the mode of the key file in octal, the public key; nothing at all where there is no file."""
+    lines = text.split()
+    if not lines:
+        return KeyKind.ABSENT, None, 0
+    mode = int(lines[0], 8)
+    if len(lines) == 1:
+        return KeyKind.BROKEN, None, mode
+    return KeyKind.GOOD, PublicKey(lines[1]), mode
+
+
+def parse_config(text: str) -> ConfigSeen:
+    """Lines: mode in octal, number of key lines, and, if it is ours, ``ours`` and the keyless text."""
+    if not text.strip():
+        return ConfigSeen(ConfigKind.ABSENT)
+    mode, keys, *rest = text.split("\n", 3)
+    if rest[:1] != ["ours"]:
+        return ConfigSeen(ConfigKind.FOREIGN, mode=int(mode, 8), has_key=int(keys) > 0)
+    return ConfigSeen(ConfigKind.OURS, rest[1], int(mode, 8), int(keys) == 1)
+
+
+def parse_stamp(text: str) -> Stamp | None:
+    """Lines ``fleet=…``, ``generation=…``, ``network=…``, ``digest=…``; nothing where there is no file."""
+    if not text.strip():
+        return None
+    values = dict(line.split("=", 1) for line in text.split())
+    return Stamp(values["fleet"], int(values["generation"]), values["network"], values["digest"])
+
+
+def parse_link(text: str, sections: Mapping[str, str]) -> LinkSeen | None:
+    """``ip -j -d address show dev``, with the answers of the ``wg`` and ``peers`` probes."""
+    if not text.strip():
+        return None
+    (link,) = [one for one in json.loads(text) if one]
+    key, port, fwmark = [*sections.get("wg", "").split(), "(none)", "0", "off"][:3]
+    return LinkSeen(
+        kind=str(link.get("linkinfo", {}).get("info_kind", "")),
+        up="UP" in link["flags"],
+        mtu=int(link["mtu"]),
+        addresses=frozenset(
+            ip_interface(f"{one['local']}/{one['prefixlen']}")
+            for one in link.get("addr_info", [])
+            if one.get("scope") != "link"
+        ),
+        public_key=None if key == "(none)" else PublicKey(key),
+        port=int(port),
+        fwmark=0 if fwmark == "off" else int(fwmark, 16),
+        peers={peer.public_key: peer for peer in map(parse_peer, sections.get("peers", "").splitlines())},
+    )
+
+
+def parse_peer(line: str) -> PeerSeen:
+    """A peer's line of ``wg show dump`` (wg(8)) without its preshared key, fields parted by tabs."""
+    key, endpoint, allowed, handshake, received, sent, keepalive = line.split("\t")
+    return PeerSeen(
+        public_key=PublicKey(key),
+        endpoint=None if endpoint == "(none)" else Endpoint.parse(endpoint),
+        allowed_ips=frozenset(ip_network(one) for one in allowed.split(",") if one != "(none)"),
+        handshake=int(handshake),
+        received=int(received),
+        sent=int(sent),
+        keepalive=0 if keepalive == "off" else int(keepalive),
+    )
+
+
+def parse_routes(text: str) -> frozenset[RouteSeen]:
+    """``ip -j route show`` of one family: its destinations, ``default`` left out."""
+    routes: list[dict[str, Any]] = json.loads(text) if text.strip() else []
+    return frozenset(
+        RouteSeen(
+            str(one.get("type", "unicast")),
+            _prefix(one["dst"]),
+            str(one.get("dev", "")),
+            one.get("metric", 0),
+        )
+        for one in routes
+        if one["dst"] != "default"
+    )
+
+
+def _prefix(text: str) -> Prefix:
+    return ip_network(text)

@@ -1,0 +1,60 @@
+"""A wg-quick file of ours, without its key, read back: what the interface was set up from."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from ipaddress import ip_interface, ip_network
+from typing import TypeVar
+
+from wireloom.observe.state import LinkSeen, PeerSeen
+from wireloom.values import Endpoint, PublicKey
+
+T = TypeVar("T")
+
+
+def read_filed(text: str, public_key: PublicKey | None) -> LinkSeen:
+    """What ``wg-quick up`` would make of the file. Lines that make no sense are passed over.
+
+    The key is not in the text: ``public_key`` says which one the node would put in.
+    """
+    interface, *peers = [dict(_options(section)) for section in f"\n{text}".split("\n[Peer]")]
+    addresses = frozenset(
+        one for word in interface.get("Address", "").split(",") if (one := _try(ip_interface, word.strip()))
+    )
+    return LinkSeen(
+        kind="",
+        up=True,
+        mtu=_try(int, interface.get("MTU", "")) or 0,
+        addresses=addresses,
+        public_key=public_key,
+        port=_try(int, interface.get("ListenPort", "")) or 0,
+        fwmark=0,
+        peers={peer.public_key: peer for options in peers if (peer := _peer(options))},
+    )
+
+
+def _options(section: str) -> Iterator[tuple[str, str]]:
+    for line in section.splitlines():
+        key, equals, value = line.partition("=")
+        if equals and not line.startswith("#"):
+            yield key.strip(), value.strip()
+
+
+def _try(parse: Callable[[str], T], text: str) -> T | None:
+    with suppress(ValueError):
+        return parse(text)
+    return None
+
+
+def _peer(options: Mapping[str, str]) -> PeerSeen | None:
+    with suppress(KeyError, ValueError):
+        endpoint = options.get("Endpoint")
+        return PeerSeen(
+            public_key=PublicKey(options["PublicKey"]),
+            endpoint=Endpoint.parse(endpoint) if endpoint else None,
+            allowed_ips=frozenset(ip_network(one.strip()) for one in options["AllowedIPs"].split(",")),
+            handshake=0,
+            received=0,
+            sent=0,
+            keepalive=int(options.get("PersistentKeepalive", "0")),
+        )
+    return None

@@ -1,0 +1,204 @@
+"""One node, wanted against seen: NodeDesired + NodeState → NodePlan, or the reasons to refuse."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from wireloom.errors import Diagnostic
+from wireloom.observe.state import ConfigKind, KeyKind, NodeState
+from wireloom.plan.filed import read_filed
+from wireloom.plan.plan import Action, Change, NodePlan, Risk
+from wireloom.plan.running import plan_connected, plan_key, plan_routes, plan_running
+from wireloom.render.desired import NodeDesired, key_path
+from wireloom.values import PublicKey
+
+REQUIRED_TOOLS = {
+    "wg": "wireguard-tools",
+    "wg-quick": "wireguard-tools",
+    "ip": "iproute2",
+    "ping": "iputils-ping",
+    "sha256sum": "coreutils",
+}
+KEY_MODE = CONFIG_MODE = 0o600
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the lock says that a node may be compared with, and whose a key is or was."""
+
+    generation: int
+    network: str
+    owners: Mapping[PublicKey, str]
+
+
+def plan_node(desired: NodeDesired, state: NodeState, standing: Standing, *, over_underlay: bool) -> NodePlan:
+    """What this node needs; nothing at all when it is as wanted.
+
+    ``desired.peers`` without a public key stand for nodes that will make theirs in the same apply.
+    ``over_underlay``: the operator's own SSH session runs through the interface that is changed.
+    """
+    makes_key = state.key_kind is KeyKind.ABSENT
+    changes = [
+        *_plan_key(desired, state),
+        *_plan_config(desired, state),
+        *_plan_unit(desired, state),
+        *_plan_interface(desired, state, standing.owners),
+    ]
+    if over_underlay:
+        changes = [
+            replace(change, risk=Risk.LOCKOUT) if change.risk is Risk.DISRUPTIVE else change
+            for change in changes
+        ]
+    if not changes and (state.stamp is None or state.stamp.digest != desired.config.digest):
+        changes = [Change(Action.UPDATE, "state", "wireloom's note on the node does not name this file")]
+    return NodePlan(
+        name=desired.name,
+        changes=tuple(changes),
+        make_key=makes_key,
+        first_config=desired.bare_config
+        if state.config.kind is ConfigKind.ABSENT and state.link is None
+        else None,
+        start=state.link is None,
+        enable=not state.enabled,
+        config=desired.config if changes else None,
+    )
+
+
+def _plan_key(desired: NodeDesired, state: NodeState) -> Iterator[Change]:
+    target = f"key {key_path(desired.interface)}"
+    if state.key_kind is KeyKind.ABSENT:
+        yield Change(Action.CREATE, target, "made at apply, on the node: it never leaves it")
+    elif state.key_mode != KEY_MODE:
+        mode = (("chmod", "600", key_path(desired.interface)),)
+        yield Change(Action.UPDATE, target, f"mode {state.key_mode:o} → 600", Risk.NONE, mode)
+
+
+def _plan_config(desired: NodeDesired, state: NodeState) -> Iterator[Change]:
+    target = f"file {desired.config.path}"
+    seen = state.config
+    if seen.kind is ConfigKind.ABSENT:
+        yield Change(Action.CREATE, target, f"{len(desired.peers)} peers")
+        return
+    reasons = []
+    if seen.keyless != desired.config.keyless or any(peer.public_key is None for peer in desired.peers):
+        reasons.append(_describe_difference(seen.keyless, desired))
+    if seen.mode != CONFIG_MODE:
+        reasons.append(f"mode {seen.mode:o} → 600")
+    if not seen.has_key:
+        reasons.append("it has no private key")
+    if reasons:
+        yield Change(Action.UPDATE, target, "; ".join(reasons))
+
+
+def _describe_difference(text: str, desired: NodeDesired) -> str:
+    before, after = text.splitlines(), desired.config.keyless.splitlines()
+    gone, new = set(before) - set(after), set(after) - set(before)
+    waiting = sum(peer.public_key is None for peer in desired.peers)
+    promised = f", {waiting} peers once their keys are made" if waiting else ""
+    return f"{len(new)} lines new, {len(gone)} gone{promised}"
+
+
+def _plan_unit(desired: NodeDesired, state: NodeState) -> Iterator[Change]:
+    unit = (
+        f"unit wg-quick@{desired.interface}" if state.system.systemd else f"boot entry of {desired.interface}"
+    )
+    if not state.enabled:
+        yield Change(Action.ENABLE, unit, "not started at boot")
+    if state.link is None:
+        yield Change(Action.START, f"interface {desired.interface}", "not there")
+
+
+def _plan_interface(
+    desired: NodeDesired, state: NodeState, owners: Mapping[PublicKey, str]
+) -> Iterator[Change]:
+    """The running state. A link that is not there is taken as its file will make it when it starts."""
+    absent = state.config.kind is ConfigKind.ABSENT
+    text = desired.bare_config.keyless if absent else state.config.keyless
+    filed = read_filed(text, state.public_key)
+    link = state.link or filed
+    keyless_start = state.link is None and not absent and not state.config.has_key
+    running_key = state.link.public_key if state.link else None if keyless_start else state.public_key
+    for peer in desired.peers:
+        if peer.public_key is None:
+            yield Change(Action.CREATE, f"peer {peer.name}", "its key is made at apply")
+    yield from plan_key(desired, running_key, state.public_key)
+    yield from plan_running(desired, link, filed.peers, owners)
+    yield from plan_routes(desired, state.routes) if state.link else ()
+    yield from plan_connected(desired, state.routes) if state.link and state.link.up else ()
+
+
+def refuse_node(desired: NodeDesired, state: NodeState, standing: Standing) -> list[Diagnostic]:
+    """The reasons not to touch this node at all: what stands there is not wireloom's, or is newer."""
+    found = [
+        *_refuse_machine(state),
+        *_refuse_foreign(desired, state),
+        *_refuse_newer(desired, state, standing),
+    ]
+    return [Diagnostic(what, where=str(state.name), hint=hint) for what, hint in found]
+
+
+def _refuse_machine(state: NodeState) -> Iterator[tuple[str, str]]:
+    if state.garbled:
+        probes = ", ".join(state.garbled)
+        yield (
+            f"the answer to {probes} makes no sense",
+            "run the command again with -v, and look at the machine: nothing is done on a guess",
+        )
+        return
+    missing = [tool for tool in REQUIRED_TOOLS if tool not in state.system.tools]
+    if missing:
+        packages = " ".join(sorted({REQUIRED_TOOLS[tool] for tool in missing}))
+        yield f"{', '.join(missing)} not found", f"install there: apt-get install {packages}"
+    userspace = "wireguard-go" in state.system.tools
+    if not (state.system.kernel_wireguard or userspace or state.link is not None):
+        yield (
+            f"no WireGuard: kernel {state.system.kernel} has none, and wireguard-go is not installed",
+            "install there: apt-get install wireguard-go (or a kernel with the module)",
+        )
+
+
+def _refuse_foreign(desired: NodeDesired, state: NodeState) -> Iterator[tuple[str, str]]:
+    interface, path = desired.interface, desired.config.path
+    if state.config.kind is ConfigKind.FOREIGN:
+        yield (
+            f"{path} is not wireloom's and is never overwritten",
+            f"take it away there (wg-quick down {interface}; mv {path} {path}.old) or name another interface",
+        )
+    elif (
+        state.config.kind is ConfigKind.ABSENT and state.link is not None and not _is_our_link(desired, state)
+    ):
+        yield (
+            f"an interface {interface} is up that wireloom did not make",
+            f"take it away there (ip link delete {interface}) or name another one under `underlay:`",
+        )
+    if state.key_kind is KeyKind.BROKEN:
+        yield (
+            f"{key_path(desired.interface)} holds no WireGuard key",
+            "restore it, or remove it there: the next apply makes a new one and tells the peers",
+        )
+
+
+def _is_our_link(desired: NodeDesired, state: NodeState) -> bool:
+    """The file is gone, but the running interface has this node's key and this fleet's note."""
+    ours = state.stamp is not None and state.stamp.fleet == desired.fleet
+    return ours and state.link is not None and state.link.public_key == state.public_key
+
+
+def _refuse_newer(desired: NodeDesired, state: NodeState, standing: Standing) -> Iterator[tuple[str, str]]:
+    stamp = state.stamp
+    if stamp is None:
+        return
+    if stamp.fleet != desired.fleet:
+        yield (
+            f"this machine is in the fleet `{stamp.fleet}`, not in `{desired.fleet}`",
+            "take it out of one of them; two fleets on one machine need two interfaces",
+        )
+    elif stamp.generation > standing.generation:
+        yield (
+            f"it is at generation {stamp.generation}, the lock knows {standing.generation}",
+            "somebody applied from another checkout: get their fleet.yaml and fleet.lock first",
+        )
+    elif stamp.generation == standing.generation and stamp.network != standing.network:
+        yield (
+            f"its generation {stamp.generation} is another one than the lock's",
+            "two checkouts applied the same number: get the other fleet.yaml and fleet.lock first",
+        )

@@ -1,0 +1,97 @@
+"""A plan is data: what will be done on which node, why, and what undoes it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from wireloom.errors import Diagnostic
+from wireloom.observe.state import Unreachable
+from wireloom.render.desired import ConfigFile
+from wireloom.values import NodeName
+
+Command = tuple[str, ...]
+"""An argument list, run on the node as root."""
+
+
+class Action(StrEnum):
+    """What happens to a target."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    DELETE = "delete"
+    START = "start"
+    RESTART = "restart"
+    ENABLE = "enable"
+
+
+class Risk(StrEnum):
+    """What traffic may notice: nothing, a moment without packets, a break, or the operator locked out."""
+
+    NONE = "none"
+    BRIEF = "brief"
+    DISRUPTIVE = "disruptive"
+    LOCKOUT = "lockout"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One line of a plan. ``do`` changes the running state and ``undo`` is its inverse.
+
+    Both are empty where the change is one of files, keys or units: those are in the NodePlan.
+    """
+
+    action: Action
+    target: str
+    reason: str
+    risk: Risk = Risk.NONE
+    do: tuple[Command, ...] = ()
+    undo: tuple[Command, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NodePlan:
+    """All that one node needs, in the order of the apply protocol.
+
+    ``make_key``: it has none yet. ``first_config``: what to put in place when it has no file at all.
+    ``start``: its unit must start the interface. ``config``: the file to stage and, once proven, to
+    put in place. ``stamp_only``: the file is right and only wireloom's note on the node is not.
+    """
+
+    name: NodeName
+    changes: tuple[Change, ...] = ()
+    make_key: bool = False
+    first_config: ConfigFile | None = None
+    start: bool = False
+    enable: bool = False
+    config: ConfigFile | None = None
+
+    @property
+    def commands(self) -> tuple[Command, ...]:
+        """The running state's changes, in order."""
+        return tuple(command for change in self.changes for command in change.do)
+
+    @property
+    def inverse(self) -> tuple[Command, ...]:
+        """What undoes ``commands``, last change first."""
+        return tuple(command for change in reversed(self.changes) for command in change.undo)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What an apply will do. ``refusals`` are reasons not to begin at all."""
+
+    fleet: str
+    generation: int
+    nodes: tuple[NodePlan, ...]
+    unreachable: tuple[Unreachable, ...] = ()
+    refusals: tuple[Diagnostic, ...] = ()
+    notes: tuple[Diagnostic, ...] = ()
+
+    def changes(self) -> Iterator[tuple[NodeName, Change]]:
+        """Every change with its node."""
+        return ((node.name, change) for node in self.nodes for change in node.changes)
+
+    @property
+    def empty(self) -> bool:
+        """Nothing to do on any node that could be looked at."""
+        return not any(node.changes for node in self.nodes)

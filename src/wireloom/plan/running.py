@@ -1,0 +1,223 @@
+"""The running interface, wanted against seen: only the attributes that differ, by wg and ip.
+
+Not ``wg syncconf``: it sends every endpoint and allowed IP again and costs packets of peers that did
+not change. No peer is removed to be changed, no port is set that stands already.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from wireloom.network.network import Peer
+from wireloom.observe.state import LinkSeen, PeerSeen, RouteSeen
+from wireloom.plan.plan import Action, Change, Command, Risk
+from wireloom.render.desired import FENCE_METRIC, NodeDesired, key_path
+from wireloom.values import Interface, Prefix, PublicKey
+
+
+def plan_running(
+    desired: NodeDesired, link: LinkSeen, filed: Mapping[PublicKey, PeerSeen], names: Mapping[PublicKey, str]
+) -> Iterator[Change]:
+    """The changes that bring a running interface to what is wanted.
+
+    ``filed`` are the peers as the node's present file has them: an endpoint that differs from the
+    running one but not from the file has roamed, and roaming is not undone. ``names`` tell whose a
+    key was.
+    """
+    yield from _plan_port(desired, link)
+    yield from _plan_mtu(desired, link)
+    yield from _plan_addresses(desired, link)
+    yield from _plan_peers(desired, link, filed, names)
+
+
+def plan_key(desired: NodeDesired, running: PublicKey | None, own: PublicKey | None) -> Iterator[Change]:
+    """Give the interface the node's own key where it runs with none, or with another."""
+    name = desired.interface
+    if running != own:
+        reason = f"it runs with {running}" if running else "it runs without one"
+        do = (("wg", "set", name, "private-key", key_path(name)),)
+        yield Change(Action.UPDATE, f"key of {name}", reason, Risk.DISRUPTIVE, do)
+
+
+def _plan_port(desired: NodeDesired, link: LinkSeen) -> Iterator[Change]:
+    if link.port != desired.port:
+        yield Change(
+            Action.UPDATE,
+            f"listen port of {desired.interface}",
+            f"{link.port} → {desired.port}",
+            Risk.DISRUPTIVE,
+            (("wg", "set", desired.interface, "listen-port", str(desired.port)),),
+            (("wg", "set", desired.interface, "listen-port", str(link.port)),),
+        )
+    if link.fwmark:
+        yield Change(
+            Action.UPDATE,
+            f"fwmark of {desired.interface}",
+            f"{link.fwmark:#x} → off: a mark can lead packets past the routes",
+            Risk.BRIEF,
+            (("wg", "set", desired.interface, "fwmark", "0"),),
+            (("wg", "set", desired.interface, "fwmark", f"{link.fwmark:#x}"),),
+        )
+
+
+def _plan_mtu(desired: NodeDesired, link: LinkSeen) -> Iterator[Change]:
+    def set_mtu(mtu: int) -> tuple[Command, ...]:
+        return (("ip", "link", "set", "dev", desired.interface, "mtu", str(mtu)),)
+
+    if link.mtu != desired.mtu:
+        reason = f"{link.mtu} → {desired.mtu}"
+        target = f"mtu of {desired.interface}"
+        yield Change(Action.UPDATE, target, reason, Risk.BRIEF, set_mtu(desired.mtu), set_mtu(link.mtu))
+    if not link.up:
+        up: tuple[Command, ...] = (("ip", "link", "set", "dev", desired.interface, "up"),)
+        yield Change(Action.UPDATE, f"interface {desired.interface}", "it is down", Risk.NONE, up)
+
+
+def _plan_addresses(desired: NodeDesired, link: LinkSeen) -> Iterator[Change]:
+    """New addresses first: the kernel drops the connected route with the last address that carried it."""
+
+    def command(verb: str, address: Interface) -> tuple[Command, ...]:
+        return (("ip", "address", verb, str(address), "dev", desired.interface),)
+
+    for address in desired.addresses:
+        if address not in link.addresses:
+            yield Change(
+                Action.CREATE,
+                f"address {address}",
+                "not on the interface",
+                Risk.NONE,
+                command("replace", address),
+                command("del", address),
+            )
+    for address in sorted(link.addresses - set(desired.addresses), key=str):
+        yield Change(
+            Action.DELETE,
+            f"address {address}",
+            "not this node's in the lock",
+            Risk.DISRUPTIVE,
+            command("del", address),
+            command("replace", address),
+        )
+
+
+def _plan_peers(
+    desired: NodeDesired, link: LinkSeen, filed: Mapping[PublicKey, PeerSeen], names: Mapping[PublicKey, str]
+) -> Iterator[Change]:
+    """Additions before removals. Adding a peer moves its AllowedIPs to it from whoever had them."""
+    wanted = {peer.public_key: peer for peer in desired.peers if peer.public_key is not None}
+    for key, peer in wanted.items():
+        seen = link.peers.get(key)
+        if seen is None:
+            arguments = _peer_arguments(peer, key)
+            yield Change(
+                Action.CREATE,
+                f"peer {peer.name}",
+                _introduce(peer),
+                Risk.NONE,
+                (("wg", "set", desired.interface, *arguments),),
+                (("wg", "set", desired.interface, "peer", str(key), "remove"),),
+            )
+        else:
+            yield from _plan_peer(desired.interface, peer, seen, filed.get(key))
+    for key, seen in link.peers.items():
+        if key not in wanted:
+            whose = names.get(key, "unknown")
+            yield Change(
+                Action.DELETE,
+                f"peer {whose}",
+                f"key {key} is nobody's in the fleet",
+                Risk.NONE,
+                (("wg", "set", desired.interface, "peer", str(key), "remove"),),
+                (("wg", "set", desired.interface, *_seen_arguments(seen)),),
+            )
+
+
+def _introduce(peer: Peer) -> str:
+    way = f"dialled at {peer.endpoint}" if peer.endpoint else "waits to be dialled"
+    return f"{', '.join(map(str, peer.allowed_ips))}, {way}"
+
+
+def _peer_arguments(peer: Peer, key: PublicKey) -> Command:
+    return (
+        "peer",
+        str(key),
+        *(("endpoint", str(peer.endpoint)) if peer.endpoint else ()),
+        *(("persistent-keepalive", str(peer.keepalive)) if peer.keepalive else ()),
+        "allowed-ips",
+        ",".join(map(str, peer.allowed_ips)),
+    )
+
+
+def _seen_arguments(seen: PeerSeen) -> Command:
+    endpoint = ("endpoint", str(seen.endpoint)) if seen.endpoint else ()
+    keepalive = ("persistent-keepalive", str(seen.keepalive)) if seen.keepalive else ()
+    return ("peer", str(seen.public_key), *endpoint, *keepalive, "allowed-ips", _join(seen.allowed_ips))
+
+
+def _join(prefixes: frozenset[Prefix]) -> str:
+    return ",".join(sorted(map(str, prefixes)))
+
+
+def _plan_peer(interface: str, peer: Peer, seen: PeerSeen, filed: PeerSeen | None) -> Iterator[Change]:
+    """One peer that stays: an attribute is sent only if it differs."""
+    was: list[str] = []
+    do: list[str] = []
+    undo: list[str] = []
+    planned_before = filed.endpoint if filed else None
+    if (
+        peer.endpoint
+        and peer.endpoint != seen.endpoint
+        and (seen.endpoint is None or peer.endpoint != planned_before)
+    ):
+        was.append(f"endpoint {seen.endpoint or 'none'} → {peer.endpoint}")
+        do += ["endpoint", str(peer.endpoint)]
+        undo += ["endpoint", str(seen.endpoint)] if seen.endpoint else []
+    if peer.keepalive != seen.keepalive:
+        was.append(f"keepalive {seen.keepalive} → {peer.keepalive}")
+        do += ["persistent-keepalive", str(peer.keepalive)]
+        undo += ["persistent-keepalive", str(seen.keepalive)]
+    if frozenset(peer.allowed_ips) != seen.allowed_ips:
+        was.append(
+            f"allowed IPs {_join(seen.allowed_ips) or 'none'} → {', '.join(map(str, peer.allowed_ips))}"
+        )
+        do += ["allowed-ips", ",".join(map(str, peer.allowed_ips))]
+        undo += ["allowed-ips", _join(seen.allowed_ips)]
+    if do:
+        head = ("wg", "set", interface, "peer", str(peer.public_key))
+        undone: tuple[Command, ...] = ((*head, *undo),) if undo else ()
+        yield Change(Action.UPDATE, f"peer {peer.name}", "; ".join(was), Risk.BRIEF, ((*head, *do),), undone)
+
+
+def plan_routes(desired: NodeDesired, routes: frozenset[RouteSeen]) -> Iterator[Change]:
+    """The fence of every range, and the one connected route that leads to all peers."""
+    for prefix in desired.fenced:
+        fence = RouteSeen("unreachable", prefix, "", FENCE_METRIC)
+        if not any(
+            one.kind == fence.kind and one.to == prefix and one.metric == FENCE_METRIC for one in routes
+        ):
+            route = ("unreachable", str(prefix), "metric", str(FENCE_METRIC))
+            yield Change(
+                Action.CREATE,
+                f"route unreachable {prefix}",
+                "packets would leave in clear while the interface is down",
+                Risk.NONE,
+                (_ip_route(prefix, "replace", *route),),
+            )
+
+
+def plan_connected(desired: NodeDesired, routes: frozenset[RouteSeen]) -> Iterator[Change]:
+    """The connected route of a range, which somebody may have taken away by hand."""
+    for address in desired.addresses:
+        prefix = address.network
+        if not any(one.to == prefix and one.device == desired.interface for one in routes):
+            source = ("scope", "link", "src", str(address.ip)) if prefix.version == 4 else ("metric", "256")
+            route = (str(prefix), "dev", desired.interface, "proto", "kernel", *source)
+            yield Change(
+                Action.CREATE,
+                f"route {prefix} dev {desired.interface}",
+                "no route leads to the peers",
+                Risk.NONE,
+                (_ip_route(prefix, "replace", *route),),
+            )
+
+
+def _ip_route(prefix: Prefix, verb: str, *arguments: str) -> Command:
+    return ("ip", f"-{prefix.version}", "route", verb, *arguments)

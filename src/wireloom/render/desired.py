@@ -1,0 +1,92 @@
+"""What one node should have: its configuration file, its interface, its unit."""
+
+import hashlib
+from dataclasses import dataclass
+
+from wireloom.network.network import Network, Peer
+from wireloom.render.wg_quick import FENCE_METRIC, render_files, render_head, render_peer
+from wireloom.values import Interface, NodeName, Prefix
+
+__all__ = ["FENCE_METRIC", "ConfigFile", "NodeDesired", "render_node"]
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigFile:
+    """A wg-quick file that is put together on its node: head, the PrivateKey line, body.
+
+    The private key is never in it. ``digest`` names its content: the SHA-256, in hex, of head + body.
+    """
+
+    path: str
+    head: str
+    body: str
+
+    @property
+    def keyless(self) -> str:
+        """The text without the PrivateKey line."""
+        return self.head + self.body
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the text without the PrivateKey line, in hex."""
+        return hashlib.sha256(self.keyless.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class NodeDesired:
+    """All that one node should have. ``peers`` without a public key are not in the file yet."""
+
+    name: NodeName
+    fleet: str
+    interface: str
+    addresses: tuple[Interface, ...]
+    port: int
+    mtu: int
+    peers: tuple[Peer, ...]
+    ranges: tuple[Prefix, ...]
+    fenced: tuple[Prefix, ...]
+    config: ConfigFile
+
+    @property
+    def bare_config(self) -> ConfigFile:
+        """Generation 0 of a new node: key and address, no peers."""
+        return ConfigFile(self.config.path, self.config.head, "")
+
+
+def render_node(network: Network, name: NodeName) -> NodeDesired:
+    """The part of a Network that is one node's."""
+    member = network.members[name]
+    peers = tuple(network.peers(name))
+    body = "".join(render_peer(peer) for peer in peers if peer.public_key is not None)
+    return NodeDesired(
+        name=name,
+        fleet=network.fleet,
+        interface=network.interface,
+        addresses=member.interfaces,
+        port=network.port,
+        mtu=network.mtu,
+        peers=peers,
+        ranges=network.ranges,
+        fenced=network.fenced,
+        config=ConfigFile(config_path(network.interface), render_head(network, name), body),
+    )
+
+
+def network_digest(network: Network) -> str:
+    """One name for the whole network: the SHA-256 over every node's name and file, in hex."""
+    whole = hashlib.sha256()
+    for name, head, body in render_files(network):
+        whole.update(f"{name}\n{head}".encode())
+        for text in body:
+            whole.update(text.encode())
+    return whole.hexdigest()
+
+
+def config_path(interface: str) -> str:
+    """Where wg-quick looks for the configuration of an interface (wg-quick(8))."""
+    return f"/etc/wireguard/{interface}.conf"
+
+
+def key_path(interface: str) -> str:
+    """Where a node keeps the private key that it made."""
+    return f"/etc/wireguard/{interface}.key"

@@ -1,0 +1,73 @@
+"""The text of wg-quick files (wg-quick(8), wg(8)), byte by byte, without the private key."""
+
+from collections.abc import Iterator
+
+from wireloom.network.network import Network, Peer
+from wireloom.values import NodeName
+
+MARK = "# Written by wireloom"
+"""The first words of every file that wireloom may overwrite."""
+
+FENCE_METRIC = 4000000
+"""Worse than any route that a person or a daemon would add."""
+
+
+def render_head(network: Network, name: NodeName) -> str:
+    """The ``[Interface]`` section, all but its PrivateKey line, which follows it on the node.
+
+    ``Table = off``: the address carries the range's prefix, so the kernel's one connected route leads
+    to all peers, and comes back by itself after the link was down.
+    """
+    member = network.members[name]
+    lines = [
+        f"{MARK} for {name}, a node of the fleet {network.fleet}: change fleet.yaml, not this file.",
+        "[Interface]",
+        f"Address = {', '.join(map(str, member.interfaces))}",
+        f"ListenPort = {network.port}",
+        f"MTU = {network.mtu}",
+        "Table = off",
+        *_fences(network),
+        *_address_keepers(network),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _fences(network: Network) -> Iterator[str]:
+    """With the interface down, packets to the fleet find no route instead of the default route."""
+    for prefix in network.fenced:
+        family = "-6 " if prefix.version == 6 else ""
+        yield f"PreUp = ip {family}route replace unreachable {prefix} metric {FENCE_METRIC}"
+
+
+def _address_keepers(network: Network) -> Iterator[str]:
+    """IPv6 addresses are lost when a link goes down, unless the kernel is told to keep them."""
+    if any(prefix.version == 6 for prefix in network.ranges):
+        yield "PostUp = echo 1 > /proc/sys/net/ipv6/conf/%i/keep_addr_on_down"
+
+
+def render_peer(peer: Peer) -> str:
+    """One ``[Peer]`` section, with an empty line before it."""
+    lines = ["", "[Peer]", f"# {peer.name}", f"PublicKey = {peer.public_key}"]
+    lines.append(f"AllowedIPs = {', '.join(map(str, peer.allowed_ips))}")
+    if peer.endpoint is not None:
+        lines.append(f"Endpoint = {peer.endpoint}")
+    if peer.keepalive:
+        lines.append(f"PersistentKeepalive = {peer.keepalive}")
+    return "\n".join(lines) + "\n"
+
+
+def render_files(network: Network) -> Iterator[tuple[NodeName, str, Iterator[str]]]:
+    """For every node: its name, the head, and the body in pieces.
+
+    The section of a peer is written once for all nodes that see it alike, so a full mesh costs
+    one join per pair and no formatting.
+    """
+    sections: dict[int, list[str]] = {}
+    for name in network.members:
+        view = network.views[name]
+        texts = sections.get(id(view))
+        if texts is None:
+            texts = [render_peer(peer) if peer.public_key else "" for peer in view]
+            sections[id(view)] = texts
+        others = (text for text, peer in zip(texts, view, strict=True) if peer.name != name)
+        yield name, render_head(network, name), others

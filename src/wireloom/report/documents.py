@@ -1,0 +1,138 @@
+"""The JSON of ``--json``: every document is an object with ``version``; keys are only ever added."""
+
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from wireloom.apply.outcome import Outcome
+from wireloom.errors import Diagnostic
+from wireloom.network.network import Network
+from wireloom.plan.plan import Plan
+from wireloom.report.standing import NodeStanding
+from wireloom.values import NodeName
+from wireloom.verify.claim import Evidence
+
+VERSION = 1
+Document = dict[str, Any]
+
+
+def print_document(document: Mapping[str, Any]) -> None:
+    """Write a document to stdout, one value per line and indented."""
+    sys.stdout.write(json.dumps({"version": VERSION, **document}, indent=2) + "\n")
+    sys.stdout.flush()
+
+
+def diagnostic_document(one: Diagnostic) -> Document:
+    """``{"severity", "what", "where", "hint"}``."""
+    return {"severity": str(one.severity), "what": one.what, "where": one.where, "hint": one.hint}
+
+
+def errors_document(diagnostics: Iterable[Diagnostic]) -> Document:
+    """What a verb prints instead of its own document when it stops with exit code 1."""
+    return {"errors": [diagnostic_document(one) for one in diagnostics]}
+
+
+def plan_document(plan: Plan) -> Document:
+    """``changes`` in order, and what kept nodes out of the plan."""
+    return {
+        "fleet": plan.fleet,
+        "generation": plan.generation,
+        "changes": [
+            {
+                "node": name,
+                "action": str(change.action),
+                "target": change.target,
+                "reason": change.reason,
+                "risk": str(change.risk),
+            }
+            for name, change in plan.changes()
+        ],
+        "unreachable": [{"node": one.name, "what": one.what, "hint": one.hint} for one in plan.unreachable],
+        "refusals": [diagnostic_document(one) for one in plan.refusals],
+        "notes": [diagnostic_document(one) for one in plan.notes],
+    }
+
+
+def outcome_document(outcome: Outcome) -> Document:
+    """How an apply ended, node by node."""
+    return {
+        "generation": outcome.generation,
+        "failed": outcome.failed,
+        "nodes": [
+            {"node": one.name, "ending": str(one.ending), "detail": one.detail, "hint": one.hint}
+            for one in outcome.nodes
+        ],
+    }
+
+
+def evidence_document(evidence: Evidence) -> Document:
+    """The verdict and every claim."""
+    return {
+        "verdict": str(evidence.verdict),
+        "sampled": evidence.sampled,
+        "pairs": {"tested": evidence.pairs, "all": evidence.all_pairs},
+        "claims": [
+            {
+                "claim": one.claim,
+                "from": one.source,
+                "to": one.target,
+                "verdict": str(one.verdict),
+                "detail": one.detail,
+            }
+            for one in evidence.claims
+        ],
+    }
+
+
+def status_document(standings: Iterable[NodeStanding]) -> Document:
+    """Every node as it stands."""
+    return {
+        "nodes": [
+            {
+                "node": one.name,
+                "site": one.site,
+                "addresses": [str(address) for address in one.addresses],
+                "state": one.state,
+                "implementation": one.implementation,
+                "generation": one.generation,
+                "peers": {"fresh": one.fresh_peers, "all": one.peers},
+                "oldest_handshake_seconds": one.oldest_handshake,
+                "received_bytes": one.received,
+                "sent_bytes": one.sent,
+                "detail": one.detail,
+            }
+            for one in standings
+        ]
+    }
+
+
+def network_document(network: Network) -> Document:
+    """The network as data: members, and for each the peers with their endpoints."""
+    return {
+        "fleet": network.fleet,
+        "interface": network.interface,
+        "port": network.port,
+        "mtu": network.mtu,
+        "ranges": [str(one) for one in network.ranges],
+        "nodes": {name: _member_document(network, name) for name in network.members},
+    }
+
+
+def _member_document(network: Network, name: NodeName) -> Document:
+    member = network.members[name]
+    return {
+        "site": member.site,
+        "addresses": [str(one) for one in member.interfaces],
+        "public_key": str(member.public_key) if member.public_key else None,
+        "nat": member.nat,
+        "peers": [
+            {
+                "node": peer.name,
+                "endpoint": str(peer.endpoint) if peer.endpoint else None,
+                "allowed_ips": [str(one) for one in peer.allowed_ips],
+                "keepalive": peer.keepalive,
+            }
+            for peer in network.peers(name)
+        ],
+    }

@@ -1,0 +1,21 @@
+"""The journal of applies, beside the fleet file: one JSON object a line."""
+
+import getpass
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+from wireloom.apply.outcome import Outcome
+
+
+def write_journal(directory: Path, outcome: Outcome) -> None:
+    """Append how an apply ended to ``journal.jsonl``."""
+    directory.mkdir(parents=True, exist_ok=True)
+    entry = {
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "user": getpass.getuser(),
+        "generation": outcome.generation,
+        "nodes": {one.name: str(one.ending) for one in outcome.nodes},
+    }
+    with (directory / "journal.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps(entry) + "\n")

@@ -1,0 +1,252 @@
+"""What a person reads in a terminal: data on stdout, talk on stderr, all of it readable without colour."""
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from typing import Self
+
+from rich.console import Console
+from rich.status import Status
+from rich.table import Table
+from rich.text import Text
+
+from wireloom.apply.outcome import Ending, NodeOutcome, Outcome
+from wireloom.errors import Diagnostic, Severity
+from wireloom.observe.state import Unreachable
+from wireloom.plan.plan import Action, Change, NodePlan, Plan, Risk
+from wireloom.report.standing import NodeStanding
+from wireloom.verify.claim import Claim, Evidence, Verdict, conclude
+
+SIGNS = {
+    Action.CREATE: ("+", "green"),
+    Action.UPDATE: ("~", "yellow"),
+    Action.DELETE: ("-", "red"),
+    Action.START: (">", "cyan"),
+    Action.RESTART: (">", "yellow"),
+    Action.ENABLE: (">", "cyan"),
+}
+VERDICT_COLOURS = {Verdict.HOLDS: "green", Verdict.FALSIFIED: "red", Verdict.UNKNOWN: "yellow"}
+ENDING_COLOURS = {
+    Ending.CHANGED: "green",
+    Ending.UNCHANGED: "dim",
+    Ending.PENDING: "yellow",
+    Ending.FAILED: "red",
+    Ending.ROLLED_BACK: "yellow",
+}
+
+
+def _out() -> Console:
+    """Data. A pipe gets whole lines: nothing is wrapped or cut for a width that is not there."""
+    return Console(file=sys.stdout, highlight=False, soft_wrap=True)
+
+
+def _err() -> Console:
+    return Console(file=sys.stderr, highlight=False, soft_wrap=True)
+
+
+def say(text: str) -> None:
+    """A line of talk, on stderr."""
+    _err().print(Text(text))
+
+
+def print_data(text: str) -> None:
+    """A line of data, on stdout, as it is."""
+    sys.stdout.write(f"{text}\n")
+
+
+class Progress:
+    """Says what goes on now, on stderr: a spinner on a terminal, a line each elsewhere."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+        self._console = _err()
+        self._status: Status | None = None
+
+    def __call__(self, text: str) -> None:
+        """This is going on now."""
+        if self._quiet:
+            return
+        if not self._console.is_terminal:
+            self._console.print(Text(f"{text} …"))
+            return
+        if self._status is None:
+            self._status = self._console.status("")
+            self._status.start()
+        self._status.update(Text(f"{text} …"))
+
+    def pause(self) -> None:
+        """Make room for other output, or for a question; the next call shows it again."""
+        if self._status is not None:
+            self._status.stop()
+            self._status = None
+
+    def __enter__(self) -> Self:
+        """Shows nothing yet."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Gone, whatever happened."""
+        self.pause()
+
+
+def show_diagnostics(diagnostics: Iterable[Diagnostic]) -> None:
+    """Mistakes and warnings: where, what, and below it what to do."""
+    console = _err()
+    for one in diagnostics:
+        colour = "red" if one.severity is Severity.ERROR else "yellow"
+        text = Text.assemble(
+            (f"{one.where}: ", "bold") if one.where else "", (f"{one.severity}: ", colour), one.what
+        )
+        console.print(text)
+        if one.hint:
+            console.print(Text(f"    {one.hint}", "dim"))
+
+
+def show_plan(plan: Plan, *, every_peer: bool) -> None:
+    """The changes of each node, peers of one kind gathered in a line unless ``every_peer``."""
+    console = _out()
+    for node in plan.nodes:
+        if node.changes:
+            console.print(Text(node.name, "bold"))
+            for line in _plan_lines(node, every_peer=every_peer):
+                console.print(line)
+    counts = [f"{count} to {action}" for action, count in _count(plan).items()]
+    nodes = sum(1 for node in plan.nodes if node.changes)
+    if counts:
+        console.print(Text(f"Plan: {', '.join(counts)}, on {nodes} of {len(plan.nodes)} nodes.", "bold"))
+    elif not plan.unreachable and not plan.refusals:
+        console.print(Text(f"Nothing to change: {len(plan.nodes)} nodes are as the fleet file says."))
+    show_unreachable(plan.unreachable)
+    show_diagnostics([*plan.notes, *plan.refusals])
+
+
+def _count(plan: Plan) -> dict[Action, int]:
+    found = [change.action for _, change in plan.changes()]
+    return {action: found.count(action) for action in Action if action in found}
+
+
+def _plan_lines(node: NodePlan, *, every_peer: bool) -> Iterator[Text]:
+    for key, group in groupby(node.changes, key=_kind):
+        changes = list(group)
+        if key and len(changes) > 2 and not every_peer:
+            names = ", ".join(change.target.removeprefix("peer ") for change in changes)
+            yield _plan_line(changes[0], f"{len(changes)} peers", names)
+        else:
+            yield from (_plan_line(change, change.target, change.reason) for change in changes)
+
+
+def _kind(change: Change) -> tuple[Action, Risk] | None:
+    """Peers with the same action may share a line."""
+    return (change.action, change.risk) if change.target.startswith("peer ") else None
+
+
+def _plan_line(change: Change, target: str, reason: str) -> Text:
+    sign, colour = SIGNS[change.action]
+    risk = "" if change.risk is Risk.NONE else f"  [{change.risk}]"
+    return Text.assemble("  ", (sign, colour), f" {target}", (f"  {reason}", "dim"), (risk, "yellow"))
+
+
+def show_unreachable(unreachable: Sequence[Unreachable]) -> None:
+    """Nodes that did not answer: they are left as they are, and their peers keep them."""
+    for one in unreachable:
+        what = f"could not be looked at, stays as it is: {one.what}"
+        show_diagnostics([Diagnostic(what, one.name, one.hint, Severity.WARNING)])
+
+
+def show_outcome(outcome: Outcome) -> None:
+    """How an apply ended, node by node, and in one line."""
+    console = _out()
+    for one in outcome.nodes:
+        if one.ending not in {Ending.UNCHANGED, Ending.CHANGED}:
+            console.print(_outcome_line(one))
+            if one.hint:
+                console.print(Text(f"    {one.hint}", "dim"))
+    endings = [one.ending for one in outcome.nodes]
+    counts = ", ".join(f"{endings.count(ending)} {ending}" for ending in Ending if ending in endings)
+    verdict = "failed" if outcome.failed else "applied"
+    console.print(Text(f"Generation {outcome.generation} {verdict}: {counts}.", "bold"))
+
+
+def _outcome_line(one: NodeOutcome) -> Text:
+    detail = f": {one.detail}" if one.detail else ""
+    return Text.assemble((one.name, "bold"), " ", (str(one.ending), ENDING_COLOURS[one.ending]), detail)
+
+
+CLAIM_MEANINGS = {
+    "answers": "every pair answers over the underlay",
+    "handshake": "handshakes with the planned key, to the planned endpoint",
+    "mtu": "the path beside the tunnel carries full packets, unfragmented",
+}
+
+
+def show_evidence(evidence: Evidence, *, every_claim: bool) -> None:
+    """A line per kind of claim, and every claim that does not hold; all of them if asked for."""
+    console = _out()
+    for kind, meaning in CLAIM_MEANINGS.items():
+        claims = [claim for claim in evidence.claims if claim.claim == kind]
+        if not claims:
+            continue
+        verdict = conclude(claim.verdict for claim in claims)
+        holding = sum(claim.verdict is Verdict.HOLDS for claim in claims)
+        count = f"{holding} of {len(claims)}"
+        console.print(
+            Text.assemble((f"{verdict!s:<10}", VERDICT_COLOURS[verdict]), f"{count:>12}  {kind}: {meaning}")
+        )
+        for claim in claims:
+            if every_claim or claim.verdict is not Verdict.HOLDS:
+                console.print(_claim_line(claim))
+    if evidence.sampled:
+        console.print(
+            Text(f"A sample: {evidence.pairs} of {evidence.all_pairs} pairs, every node among them.")
+        )
+    verdict = evidence.verdict
+    console.print(Text.assemble(("Verdict: ", "bold"), (str(verdict), f"bold {VERDICT_COLOURS[verdict]}")))
+
+
+def _claim_line(claim: Claim) -> Text:
+    pair = f"{claim.source} → {claim.target}"
+    return Text.assemble(
+        "    ", (f"{claim.verdict!s:<10}", VERDICT_COLOURS[claim.verdict]), f"{pair}  {claim.detail}"
+    )
+
+
+def status_table(standings: Iterable[NodeStanding]) -> Table:
+    """One row per node."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("NODE", "SITE", "ADDRESS", "STATE", "PEERS", "HANDSHAKE", "RECEIVED", "SENT", "GEN", "BY"):
+        table.add_column(
+            title, no_wrap=True, justify="right" if title in {"PEERS", "RECEIVED", "SENT"} else "left"
+        )
+    for one in standings:
+        healthy = one.state == "up" and one.fresh_peers == one.peers
+        colour = "green" if healthy else "yellow" if one.state == "up" else "red"
+        table.add_row(
+            one.name,
+            one.site,
+            ", ".join(map(str, one.addresses)),
+            Text(one.state, colour),
+            f"{one.fresh_peers}/{one.peers}",
+            "" if one.oldest_handshake is None else f"≤ {one.oldest_handshake} s ago",
+            _bytes(one.received),
+            _bytes(one.sent),
+            "" if one.generation is None else str(one.generation),
+            one.detail or one.implementation,
+        )
+    return table
+
+
+def show_status(standings: Iterable[NodeStanding]) -> None:
+    """The table of ``status`` on stdout; as wide as it needs to be where that is no terminal."""
+    console = Console(file=sys.stdout, highlight=False)
+    if not console.is_terminal:
+        console = Console(file=sys.stdout, highlight=False, width=200)
+    console.print(status_table(standings))
+
+
+def _bytes(number: int) -> str:
+    size = float(number)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} TiB"

@@ -1,0 +1,55 @@
+"""One open connection per node, and a script on each of them side by side."""
+
+from collections.abc import Iterable, Mapping
+
+from wireloom.transport.each import on_each
+from wireloom.transport.port import Completed, Connection, Transport, TransportError
+from wireloom.values import NodeName
+
+
+class Crew:
+    """The connections of one command to the nodes of a fleet; closed when the ``async with`` ends."""
+
+    def __init__(self, transport: Transport, *, limit: int = 64) -> None:
+        self._transport = transport
+        self._limit = limit
+        self._connections: dict[NodeName, Connection] = {}
+
+    async def __aenter__(self) -> "Crew":
+        """Nothing is dialled until a script is run."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close every connection."""
+        await self.hang_up(list(self._connections))
+
+    @property
+    def host_keys(self) -> dict[NodeName, str]:
+        """The host keys that the machines dialled so far proved to have."""
+        return {name: connection.host_key for name, connection in self._connections.items()}
+
+    async def run(
+        self, scripts: Mapping[NodeName, str], *, timeout: float
+    ) -> dict[NodeName, Completed | TransportError]:
+        """Run each node's script on it, all side by side; dials where no connection is open.
+
+        A connection that broke is forgotten, so that the next script dials again.
+        """
+
+        async def run_one(name: NodeName) -> Completed:
+            if name not in self._connections:
+                self._connections[name] = await self._transport.connect(name)
+            try:
+                return await self._connections[name].run(scripts[name], timeout=timeout)
+            except TransportError:
+                await self._connections.pop(name).close()
+                raise
+
+        return await on_each(scripts, run_one, limit=self._limit)
+
+    async def hang_up(self, nodes: Iterable[NodeName]) -> None:
+        """Close the connections to these nodes: the next script on them proves that one can get in."""
+        for name in nodes:
+            connection = self._connections.pop(name, None)
+            if connection is not None:
+                await connection.close()

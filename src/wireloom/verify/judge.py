@@ -1,0 +1,137 @@
+"""What the nodes said → claims with verdicts. Pure."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from wireloom.network.network import Peer
+from wireloom.observe.parse import parse_peer
+from wireloom.observe.state import PeerSeen
+from wireloom.values import NodeName, PublicKey
+from wireloom.verify.claim import Claim, Verdict
+from wireloom.verify.probe import ICMP_HEADER, IP_HEADER, OVERHEAD, PingSeen, full_payload, parse_ping
+
+REJECT_AFTER = 180
+"""Seconds after which WireGuard drops a session (the paper, section 6.1): an older handshake carries nothing."""
+
+
+@dataclass(slots=True)
+class Report:
+    """What one node said, sorted by peer."""
+
+    pings: dict[tuple[str, int], list[str]] = field(default_factory=lambda: defaultdict(list))
+    peers: dict[PublicKey, PeerSeen] = field(default_factory=dict)
+    now: int = 0
+
+
+def read_report(text: str) -> Report:
+    """The output of ``probe_script``. Lines that make no sense are left out: what they would have
+
+    said is then missing, and missing evidence is ``unknown``.
+    """
+    report = Report()
+    for line in text.splitlines():
+        kind, _, rest = line.partition(" ")
+        try:
+            if kind == "peer":
+                peer = parse_peer(rest)
+                report.peers[peer.public_key] = peer
+            elif kind == "now":
+                report.now = int(rest)
+            elif kind in {"ping", "full", "small"}:
+                place, _, said = rest.partition(" ")
+                report.pings[kind, int(place)].append(said)
+        except ValueError:
+            continue
+    return report
+
+
+def judge(source: NodeName, peers: Sequence[Peer], report: Report, mtu: int) -> Iterator[Claim]:
+    """All claims of one node about the peers that it tested."""
+    for place, peer in enumerate(peers):
+        yield _judge_answers(source, peer, report.pings[("ping", place)])
+        yield _judge_handshake(source, peer, report)
+        if peer.endpoint is not None:
+            full, small = report.pings[("full", place)], report.pings[("small", place)]
+            yield _judge_mtu(source, peer, full, small, mtu)
+
+
+def unknown(source: NodeName, peers: Sequence[Peer], why: str) -> Iterator[Claim]:
+    """The claims of a node that could not be asked."""
+    for peer in peers:
+        for kind in ("answers", "handshake", *(("mtu",) if peer.endpoint else ())):
+            yield Claim(kind, source, peer.name, Verdict.UNKNOWN, why)
+
+
+def _judge_answers(source: NodeName, peer: Peer, said: Sequence[str]) -> Claim:
+    """Each address family must answer."""
+    details, verdict = [], Verdict.HOLDS
+    if len(said) < len(peer.allowed_ips):
+        return Claim("answers", source, peer.name, Verdict.UNKNOWN, "the pings were not run")
+    for text in said:
+        try:
+            seen = parse_ping(text)
+        except ValueError as error:
+            return Claim("answers", source, peer.name, Verdict.FALSIFIED, f"ping: {error}")
+        times = f", {seen.milliseconds:.1f} ms" if seen.milliseconds is not None else ""
+        details.append(f"{seen.received} of {seen.sent} answered{times}")
+        if not seen.received:
+            verdict = Verdict.FALSIFIED
+    return Claim("answers", source, peer.name, verdict, "; ".join(details))
+
+
+def _judge_handshake(source: NodeName, peer: Peer, report: Report) -> Claim:
+    verdict, detail = _look_at_handshake(peer, report.peers, report.now)
+    return Claim("handshake", source, peer.name, verdict, detail)
+
+
+def _look_at_handshake(peer: Peer, peers: Mapping[PublicKey, PeerSeen], now: int) -> tuple[Verdict, str]:
+    if not now:
+        return Verdict.UNKNOWN, "the answer was cut short"
+    if peer.public_key is None:
+        return Verdict.UNKNOWN, "the lock has no key for it yet: apply first"
+    seen = peers.get(peer.public_key)
+    if seen is None:
+        return Verdict.FALSIFIED, f"no peer with the key {peer.public_key} on the interface"
+    if not seen.handshake:
+        return Verdict.FALSIFIED, "no handshake ever"
+    age = max(0, now - seen.handshake)
+    if age > REJECT_AFTER:
+        return Verdict.FALSIFIED, f"the last handshake is {age} s old: the session is dead"
+    if peer.endpoint is not None and seen.endpoint != peer.endpoint:
+        return Verdict.FALSIFIED, f"goes to {seen.endpoint}, planned was {peer.endpoint}"
+    return Verdict.HOLDS, f"{age} s ago with {seen.endpoint}"
+
+
+def _judge_mtu(source: NodeName, peer: Peer, full: Sequence[str], small: Sequence[str], mtu: int) -> Claim:
+    assert peer.endpoint is not None  # noqa: S101  # the caller's business
+    address = peer.endpoint.address
+    size = full_payload(address, mtu) + ICMP_HEADER + IP_HEADER[address.version]
+    verdict, detail = _look_at_mtu(_first(full), _first(small), size, OVERHEAD[address.version])
+    return Claim("mtu", source, peer.name, verdict, detail)
+
+
+def _first(said: Sequence[str]) -> PingSeen | None:
+    try:
+        return parse_ping(said[0]) if said else None
+    except ValueError:
+        return None
+
+
+def _look_at_mtu(
+    full: PingSeen | None, small: PingSeen | None, size: int, overhead: int
+) -> tuple[Verdict, str]:
+    if full is None or small is None:
+        return Verdict.UNKNOWN, "the pings beside the tunnel were not run"
+    if full.received:
+        return Verdict.HOLDS, f"the path carries {size} bytes"
+    if full.too_long is not None:
+        fits = f": set `mtu: {full.too_long - overhead}` under `underlay:`" if full.too_long else ""
+        known = f"only {full.too_long} of" if full.too_long else "less than"
+        return Verdict.FALSIFIED, f"the path carries {known} {size} bytes{fits}"
+    if small.received:
+        return (
+            Verdict.FALSIFIED,
+            f"{size} bytes get lost, small packets pass: a black hole; a smaller `mtu:` mends it",
+        )
+    return Verdict.UNKNOWN, "nothing answers to ICMP beside the tunnel: the size was not tested"

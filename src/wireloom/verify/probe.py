@@ -1,0 +1,81 @@
+"""The test that runs on a node: pings over the underlay, and full packets beside the tunnel."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from wireloom.network.network import Peer
+from wireloom.network.topology import OVERHEAD_IPV4, OVERHEAD_IPV6
+from wireloom.values import Address
+
+PARALLEL = 32
+"""Pings that a node sends side by side."""
+
+PINGS = 3
+ICMP_HEADER = 8
+IP_HEADER = {4: 20, 6: 40}
+OVERHEAD = {4: OVERHEAD_IPV4, 6: OVERHEAD_IPV6}
+
+
+@dataclass(frozen=True, slots=True)
+class PingSeen:
+    """What a series of pings came to. ``too_long``: the kernel refused the size; the MTU it named, or 0."""
+
+    sent: int
+    received: int
+    milliseconds: float | None
+    too_long: int | None
+
+
+def probe_script(interface: str, mtu: int, peers: Sequence[Peer]) -> str:
+    """Lines ``ping N TEXT`` for each peer's underlay addresses, ``full N TEXT`` and ``small N TEXT`` for
+
+    its endpoint with packets as large as the tunnel's own and with small ones, then ``peer LINE`` with
+    ``wg show dump`` without preshared keys. N is the peer's place in ``peers``; only addresses and numbers
+    go into the script.
+    """
+    lines = [
+        "probe() { said=$(ping -n -q -i 0.3 -W 2 $3 2>&1 | tr '\\n' ' '); echo \"$1 $2 $said\"; }",
+    ]
+    tests = [line for place, peer in enumerate(peers) for line in _tests(place, peer, mtu)]
+    for start in range(0, len(tests), PARALLEL):
+        lines += [f"{test} &" for test in tests[start : start + PARALLEL]] + ["wait"]
+    lines.append(f"wg show {interface} dump | tail -n +2 | cut -f 1,3- | sed 's/^/peer /'")
+    lines.append("date +'now %s'")
+    return "\n".join([*lines, ""])
+
+
+def _tests(place: int, peer: Peer, mtu: int) -> Iterator[str]:
+    for prefix in peer.allowed_ips:
+        yield f"probe ping {place} '-c {PINGS} {prefix.network_address}'"
+    if peer.endpoint is not None:
+        address = peer.endpoint.address
+        size = full_payload(address, mtu)
+        yield f"probe full {place} '-c 2 -M do -s {size} {address}'"
+        yield f"probe small {place} '-c 2 -s 56 {address}'"
+
+
+def full_payload(address: Address, mtu: int) -> int:
+    """Bytes of ICMP payload that make a packet as large as WireGuard's outer one for a full inner packet.
+
+    Sent beside the tunnel with DF: inside, the outer packet would simply be fragmented.
+    """
+    return mtu + OVERHEAD[address.version] - IP_HEADER[address.version] - ICMP_HEADER
+
+
+_COUNTS = re.compile(r"(\d+) packets transmitted, (\d+) (?:packets )?received")
+_TIMES = re.compile(r"= ([\d.]+)/([\d.]+)/")
+_TOO_LONG = re.compile(r"(?:message too long|Frag needed|Packet too big)[^=]*(?:mtu ?= ?(\d+))?")
+
+
+def parse_ping(text: str) -> PingSeen:
+    """The summary of ping(8), iputils or busybox. Raises ValueError where there is none."""
+    counts, times, too_long = _COUNTS.search(text), _TIMES.search(text), _TOO_LONG.search(text)
+    if counts is None and too_long is None:
+        raise ValueError(text.strip()[-120:] or "ping said nothing")
+    return PingSeen(
+        sent=int(counts[1]) if counts else 0,
+        received=int(counts[2]) if counts else 0,
+        milliseconds=float(times[2]) if times else None,
+        too_long=int(too_long[1] or 0) if too_long else None,
+    )

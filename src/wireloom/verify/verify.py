@@ -1,0 +1,44 @@
+"""Test the claims on the machines: one script per node, all side by side."""
+
+from wireloom.network.network import Network, Peer
+from wireloom.transport.crew import Crew
+from wireloom.transport.port import TransportError
+from wireloom.values import NodeName
+from wireloom.verify.claim import Claim, Evidence
+from wireloom.verify.judge import judge, read_report, unknown
+from wireloom.verify.probe import PARALLEL, probe_script
+from wireloom.verify.sample import choose_pairs
+
+SECONDS_PER_BATCH = 5
+"""Longer than three pings to somebody who does not answer."""
+
+
+async def verify(network: Network, crew: Crew, askable: frozenset[NodeName]) -> Evidence:
+    """Every pair of peers (a sample of them above 50 nodes), tested from each node in ``askable``.
+
+    The claims of a node that can't be asked are unknown; whether it answers is still tested from others.
+    """
+    pairs = choose_pairs(network)
+    tested: dict[NodeName, list[Peer]] = {}
+    for name, targets in pairs.items():
+        wanted = set(targets)
+        tested[name] = [peer for peer in network.peers(name) if peer.name in wanted]
+    scripts = {
+        name: probe_script(network.interface, network.mtu, tested[name])
+        for name in network.members
+        if name in askable and tested[name]
+    }
+    longest = max((len(peers) for peers in tested.values()), default=0)
+    timeout = 20 + SECONDS_PER_BATCH * (4 * longest / PARALLEL + 1)
+    answers = await crew.run(scripts, timeout=timeout)
+    claims: list[Claim] = []
+    for name, peers in tested.items():
+        answer = answers.get(name)
+        if answer is None or isinstance(answer, TransportError):
+            claims += unknown(
+                name, peers, answer.what if answer else "no `ssh` in the fleet file: can't be asked"
+            )
+        else:
+            claims += judge(name, peers, read_report(answer.stdout), network.mtu)
+    total = sum(len(list(network.peers(name))) for name in network.members)
+    return Evidence(tuple(claims), sum(map(len, tested.values())), total)
