@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - a row of a table stays a row
 import pytest
 
 from tests.intent.files import mistakes
@@ -108,7 +109,7 @@ def test_null_is_what_is_not_written(text: str) -> None:
 def test_the_parser_in_python_reads_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     import yaml
 
-    text = "a: { b: [1, 'x', ~], c: &c d }\ne: *c\nf: |\n  text\n".encode()
+    text = b"a: { b: [1, 'x', ~], c: &c d }\ne: *c\nf: |\n  text\n"
     expected = read_document(text, [])
     monkeypatch.delattr(yaml, "CSafeLoader")
     assert expected == read_document(text, [])

@@ -25,18 +25,17 @@ def command() -> None:
 def up_command(settings: Settings) -> None:
     """Build the machines and networks of the fleet. Again with the lab up: nothing to do."""
     fleet = load_fleet(settings.fleet_path).fleet
-    standing = find(fleet.name)
-    with Progress(quiet=settings.quiet) as progress:
-        lab = up(fleet, progress)
-    if standing is None or lab.machines != standing.machines:
+    if find(fleet.name) is None:
         # New machines have new keys: what was known of the old ones is of no use.
         lab_lock_path(fleet).unlink(missing_ok=True)
+    with Progress(quiet=settings.quiet) as progress:
+        lab = up(fleet, progress)
     if settings.json:
         print_document(_lab_document(lab))
     elif not settings.quiet:
-        say(
-            f"Lab {lab.name} is up: {len(lab.machines)} machines. `wireloom lab exec {next(iter(lab.machines))} -- ip a`"
-        )
+        first = next(iter(fleet.nodes))
+        say(f"Lab {lab.name} is up: {len(lab.machines)} machines.")
+        say(f"Look around: wireloom -f {settings.fleet_path} lab exec {first} -- ip address")
 
 
 @command.command("down", cls=Verb)

@@ -51,7 +51,7 @@ class LazyGroup(VerbGroup):
 )
 @click.version_option(__version__, prog_name="wireloom")
 def command() -> None:
-    """Encrypt a Kubernetes cluster's network with WireGuard: one file, plan, apply, prove.
+    r"""Encrypt a Kubernetes cluster's network with WireGuard: one file, plan, apply, prove.
 
     \b
     Exit codes: 0 fine (plan: nothing to change; verify: every claim holds)

@@ -1,13 +1,12 @@
 """What a verb stands on: the fleet, its lock, the way to its machines."""
 
-import asyncio
 import contextlib
-import secrets
+import os
 import sys
 from collections.abc import AsyncIterator, Coroutine, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -22,12 +21,19 @@ from wireloom.network.network import Network
 from wireloom.network.topology import weave
 from wireloom.values import NodeName
 
+if TYPE_CHECKING:
+    from wireloom.lab.machine import Lab
+    from wireloom.transport.crew import Crew
+
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """One fleet file and its lock, addresses given out (in memory only). ``lab``: its machines are the lab's."""
+    """One fleet file and its lock, addresses given out (in memory only).
+
+    ``lab``: its machines are the lab's, and so is its lock.
+    """
 
     settings: Settings
     fleet: Fleet
@@ -72,18 +78,20 @@ def hidden_directory(fleet: Fleet) -> Path:
 
 def run_async(coroutine: Coroutine[Any, Any, T]) -> T:
     """Run a verb's asynchronous part."""
+    import asyncio
+
     return asyncio.run(coroutine)
 
 
 def nonce() -> str:
     """A word that no machine prints by chance."""
-    return f"wireloom-{secrets.token_hex(8)}"
+    return f"wireloom-{os.urandom(8).hex()}"
 
 
 @contextlib.asynccontextmanager
 async def open_crew(
     world: World, *, accept_new: bool, vouched: dict[NodeName, str] | None = None
-) -> "AsyncIterator[Any]":
+) -> "AsyncIterator[Crew]":
     """The connections to the machines, or to their twins in the lab.
 
     ``vouched`` are host keys that the user has just accepted.
@@ -113,7 +121,7 @@ async def open_crew(
         yield crew
 
 
-def find_lab(fleet: Fleet) -> "Any":
+def find_lab(fleet: Fleet) -> "Lab":
     """The running lab of a fleet. Raises UserError where there is none."""
     from wireloom.lab.machine import find
 

@@ -106,7 +106,8 @@ def check_underlay(top: Values) -> Iterator[Finding]:
     underlay = top.get(UNDERLAY)
     if underlay is None:
         return
-    if not underlay.gave(IPV4) and not underlay.gave(IPV6):
+    readable = underlay.sound or underlay.places
+    if readable and not underlay.gave(IPV4) and not underlay.gave(IPV6):
         yield Finding(underlay.at, "the underlay has no range", "add `ipv4: 10.99.0.0/16`, `ipv6`, or both")
     interface = underlay.get(INTERFACE)
     if interface in _TAKEN_INTERFACES:

@@ -164,7 +164,7 @@ class _Builder:
     def build(self) -> YamlNode | None:
         """The tree of the only document; None when there is none. Raises _Unreadable."""
         # Loaded late: the commands that read no fleet (--help, schema) don't pay for it.
-        import yaml  # noqa: PLC0415
+        import yaml
 
         act: dict[type, Callable[[Any], None]] = {
             yaml.ScalarEvent: self._scalar,
@@ -190,9 +190,7 @@ class _Builder:
     def _document(self, event: Any) -> None:
         self._documents += 1
         if self._documents > 1:
-            raise _Unreadable(
-                _mark(event), "a second document", "one fleet to a file: remove the `---`"
-            )
+            raise _Unreadable(_mark(event), "a second document", "one fleet to a file: remove the `---`")
 
     def _scalar(self, event: Any) -> None:
         at = self._enter(event)

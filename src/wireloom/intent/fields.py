@@ -163,12 +163,12 @@ class Record:
         self.wanted = "a mapping"
         self._fields = {one.key: one for one in fields}
 
-    def parse(self, node: YamlNode, findings: list[Finding]) -> Values | None:
-        """The values of the keys that could be read."""
+    def parse(self, node: YamlNode, findings: list[Finding]) -> Values:
+        """The values of the keys that could be read; unsound and empty when it is not a mapping."""
         if not isinstance(node, MappingNode):
             hint = f"known keys: {', '.join(self._fields)}" if self._fields else "write {}"
             findings.append(Finding(node.at, f"expected {self.wanted}, got {describe(node)}", hint))
-            return None
+            return Values(node.at, sound=False)
         before = len(findings)
         found: dict[str, object] = {}
         places: dict[str, Position] = {}

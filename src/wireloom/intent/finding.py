@@ -57,7 +57,7 @@ def show(text: str) -> str:
 def suggest(text: str, known: list[str]) -> str:
     """``: did you mean `x`?`` when a known word is close to ``text``, else nothing."""
     # Loaded only when something is wrong: it is not free, and most files are right.
-    from difflib import get_close_matches  # noqa: PLC0415
+    from difflib import get_close_matches
 
     close = get_close_matches(text[:SHOWN_CHARACTERS], known, n=1)
     return f": did you mean `{close[0]}`?" if close else ""

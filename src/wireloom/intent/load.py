@@ -10,7 +10,7 @@ from wireloom.intent.build import build_fleet, build_nodes
 from wireloom.intent.checks import check_all
 from wireloom.intent.document import MAX_BYTES, read_document
 from wireloom.intent.fields import Values
-from wireloom.intent.finding import Finding, Position, diagnose, show
+from wireloom.intent.finding import START, Finding, Position, diagnose, show
 from wireloom.intent.fleet import Fleet, Node
 from wireloom.intent.reach import Group, group_nodes, isolated_groups, mute_groups
 from wireloom.intent.schema import FLEET_FILE, NODES
@@ -107,30 +107,28 @@ def _explain_isolation(node: Node) -> tuple[str, str]:
 def _warn_mute(groups: list[Group], places: dict[NodeName, Position]) -> Iterator[Finding]:
     """One warning for each of the first few pairs of groups, and one for the rest."""
     pairs = mute_groups(groups)
-    at = None
+    last = START
     for one, other in islice(pairs, MUTE_LINES):
         at = places[one.nodes[0].name]
-        if one is other:
-            who = f"{_name_nodes(one)} have no way to each other"
-        else:
-            who = f"{_name_nodes(one)} and {_name_nodes(other)} have no way to each other"
+        last = max(last, at)
+        who = _name_nodes(one) if one is other else f"{_name_nodes(one)} and {_name_nodes(other)}"
         both_nat = one.shape.nat and other.shape.nat
         why = "nobody dials a node behind NAT from outside" if both_nat else "no address that both can use"
         hint = "no tunnel is made between them: make one of them reachable from outside, or live without"
-        yield Finding(at, f"{who}: {why}", hint, Severity.WARNING)
+        yield Finding(at, f"{who} have no way to each other: {why}", hint, Severity.WARNING)
     more = sum(
         len(one.nodes) * (len(one.nodes) - 1) // 2 if one is other else len(one.nodes) * len(other.nodes)
         for one, other in pairs
     )
-    if more and at is not None:
+    if more:
         what = f"and {more} more {'pair' if more == 1 else 'pairs'} of nodes without a way to each other"
-        yield Finding(at, what, severity=Severity.WARNING)
+        yield Finding(last, what, severity=Severity.WARNING)
 
 
 def _name_nodes(group: Group) -> str:
-    """``a`` and ``b`` of the site ``s``, the first few of them by name."""
+    """``a, b and c (site s)``, the first few of them by name."""
     names = [show(node.name) for node in group.nodes[:NAMED_NODES]]
-    if more := len(group.nodes) - NAMED_NODES:
-        names += [f"{more} more"] if more > 0 else []
-    listed = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+    if len(group.nodes) > NAMED_NODES:
+        names.append(f"{len(group.nodes) - NAMED_NODES} more")
+    listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
     return f"{listed} (site {show(group.site)})"

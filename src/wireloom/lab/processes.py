@@ -66,12 +66,10 @@ def classify(pid: int, argv: list[str], pids: tuple[int, ...]) -> LabProcess | N
 
 def take_down(lab: str) -> bool:
     """Kill a lab, complete or not, and wait until its last process is gone. False: there was none."""
-    starters: set[int] = set()
     found = False
     deadline = time.monotonic() + TAKE_DOWN_LIMIT
     while alive := [one for one in _scan() if one.lab == lab]:
         found = True
-        starters |= {one.pid for one in alive if one.kind is Kind.STARTER}
         if time.monotonic() >= deadline:
             raise UserError.one(
                 f"lab {lab} does not go away: {len(alive)} of its processes are still there",
@@ -81,7 +79,7 @@ def take_down(lab: str) -> bool:
         for one in alive:
             if one.kind is not Kind.MACHINE:
                 _kill(one, deadline)
-    _await_burial(starters)
+    _await_burial()
     return found
 
 
@@ -109,31 +107,36 @@ def _kill(process: LabProcess, deadline: float) -> None:
         os.close(handle)
 
 
-def _await_burial(starters: set[int]) -> None:
+def _await_burial() -> None:
     """Wait a little until dead starters have left the process table too.
 
     They are nobody's children but PID 1's, and some that run containers look after theirs only every
     second or so. They hold nothing, so this gives up quietly.
     """
     deadline = time.monotonic() + BURIAL_LIMIT
-    while any(_is_dead(pid) for pid in starters) and time.monotonic() < deadline:
+    while any(is_dead_starter(one) for one in _each()) and time.monotonic() < deadline:
         time.sleep(0.02)
 
 
-def _is_dead(pid: int) -> bool:
-    """Whether the PID belongs to a process that ended and was not waited for yet."""
+def is_dead_starter(pid: int) -> bool:
+    """Whether the PID is that of a starter that ended, and that PID 1 has not waited for yet."""
     try:
-        return "\nState:\tZ" in (PROC / str(pid) / "status").read_text("utf-8", "replace")
+        name, _, rest = (PROC / str(pid) / "stat").read_text("utf-8", "replace").rpartition(") ")
     except OSError:
         return False
+    state, parent, *_ = rest.split()
+    return name.endswith("(unshare") and (state, parent) == ("Z", "1")
+
+
+def _each() -> Iterator[int]:
+    return (int(one.name) for one in PROC.iterdir() if one.name.isdigit())
 
 
 def _scan() -> Iterator[LabProcess]:
-    for entry in PROC.iterdir():
-        if entry.name.isdigit():
-            process = _look_at(int(entry.name))
-            if process is not None:
-                yield process
+    for pid in _each():
+        process = _look_at(pid)
+        if process is not None:
+            yield process
 
 
 def _look_at(pid: int) -> LabProcess | None:

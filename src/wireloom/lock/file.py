@@ -130,10 +130,14 @@ def print_lock(lock: Lock) -> str:
         f"    {json.dumps(name)}: {json.dumps(_node_to(lock.nodes[name]))}" for name in sorted(lock.nodes)
     ]
     nodes = "{\n" + ",\n".join(lines) + "\n  }" if lines else "{}"
-    return (
-        f'{{\n  "version": {VERSION},\n  "fleet": {json.dumps(lock.fleet)},\n'
-        f'  "generation": {lock.generation},\n  "network": {json.dumps(lock.network)},\n  "nodes": {nodes}\n}}\n'
-    )
+    head = {
+        "version": VERSION,
+        "fleet": lock.fleet,
+        "generation": lock.generation,
+        "network": lock.network,
+    }
+    values = [f"  {json.dumps(key)}: {json.dumps(value)},\n" for key, value in head.items()]
+    return "".join(["{\n", *values, f'  "nodes": {nodes}\n}}\n'])
 
 
 def _node_to(node: LockedNode) -> dict[str, object]:

@@ -25,9 +25,9 @@ async def look(
 def _read(name: NodeName, answer: Completed | TransportError, nonce: str) -> NodeState | Unreachable:
     if isinstance(answer, HostKeyUnknown):
         return Stranger(
-            name,
-            answer.what,
-            answer.hint,
+            name=name,
+            what=answer.what,
+            hint=answer.hint,
             refused=True,
             shown_by=answer.node,
             host_key=answer.host_key,

@@ -126,13 +126,13 @@ class Unreachable:
     refused: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stranger(Unreachable):
     """A machine at first contact. ``shown_by`` is the node that showed the key: it or its jump node.
 
     ``host_key`` is ``type base64``, ``fingerprint`` is ``SHA256:…``.
     """
 
-    shown_by: NodeName = NodeName("")
-    host_key: str = ""
-    fingerprint: str = ""
+    shown_by: NodeName
+    host_key: str
+    fingerprint: str

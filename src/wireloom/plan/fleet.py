@@ -38,7 +38,7 @@ def make_plan(fleet: Fleet, lock: Lock, network: Network, seen: Seen) -> Plan:
         generation=lock.generation + 1,
         nodes=tuple(plans),
         unreachable=tuple(state for state in away if not state.refused),
-        refusals=tuple([*refusals, *_refuse_shared_keys(reached), *_refuse_closed_doors(away)]),
+        refusals=(*refusals, *_refuse_shared_keys(reached), *_refuse_closed_doors(away)),
         notes=tuple(_notes(fleet, lock, reached)),
     )
 

@@ -56,18 +56,18 @@ def render_peer(peer: Peer) -> str:
     return "\n".join(lines) + "\n"
 
 
-def render_files(network: Network) -> Iterator[tuple[NodeName, str, Iterator[str]]]:
+def render_files(network: Network) -> Iterator[tuple[NodeName, str, list[str]]]:
     """For every node: its name, the head, and the body in pieces.
 
     The section of a peer is written once for all nodes that see it alike, so a full mesh costs
     one join per pair and no formatting.
     """
-    sections: dict[int, list[str]] = {}
+    sections: dict[int, tuple[list[str], dict[NodeName, int]]] = {}
     for name in network.members:
         view = network.views[name]
-        texts = sections.get(id(view))
-        if texts is None:
+        if id(view) not in sections:
             texts = [render_peer(peer) if peer.public_key else "" for peer in view]
-            sections[id(view)] = texts
-        others = (text for text, peer in zip(texts, view, strict=True) if peer.name != name)
-        yield name, render_head(network, name), others
+            sections[id(view)] = texts, {peer.name: place for place, peer in enumerate(view)}
+        texts, places = sections[id(view)]
+        own = places.get(name, len(texts))
+        yield name, render_head(network, name), texts[:own] + texts[own + 1 :]

@@ -34,7 +34,7 @@ def print_dot(picture: Picture) -> str:
     if picture.detail is Detail.TUNNELS:
         lines += [_tunnel(tunnel) for tunnel in picture.tunnels]
     elif picture.detail is Detail.SITE_PAIRS:
-        lines += [_bundle(bundle) for bundle in picture.bundles if bundle.near != bundle.far]
+        lines += [_bundle(bundle) for bundle in picture.between]
     else:
         lines += _spokes(picture)
     return "\n".join([*lines, "}"]) + "\n"
@@ -46,7 +46,7 @@ def _cluster(number: int, site: Site, members: tuple[Member, ...], picture: Pict
         about.append("behind NAT")
     yield f"  subgraph cluster_{number} {{"
     if picture.detail is not Detail.TUNNELS:
-        about += [f"{bundle.count} tunnels inside, {bundle.way}" for bundle in picture.inside(site.name)]
+        about += [f"{bundle.count} tunnels inside, {bundle.way}" for bundle in picture.inside[site.name]]
         yield f"    {_site_id(site.name)} [label={_label(site.name)}, shape=ellipse, style=bold];"
     style = "dashed" if site.nat else "rounded"
     yield f"    label={_label(site.name, *about)}; style={style};"
@@ -77,10 +77,10 @@ def _bundle(bundle: Bundle) -> str:
 def _spokes(picture: Picture) -> Iterator[str]:
     """Too many pairs of sites to draw: what each has with all others goes to one node, the internet."""
     yield "  internet [shape=doublecircle];"
-    for spoke in picture.spokes():
-        site = _site_id(spoke.site)
-        ends = f"{site} -> internet" if spoke.dials else f"internet -> {site}"
-        yield f"  {ends} [{_LOOK[spoke.way]}, label={spoke.count}];"
+    for name, spokes in picture.spokes.items():
+        for spoke in spokes:
+            ends = f"{_site_id(name)} -> internet" if spoke.dials else f"internet -> {_site_id(name)}"
+            yield f"  {ends} [{_LOOK[spoke.way]}, label={spoke.count}];"
 
 
 def _node_id(name: str) -> str:

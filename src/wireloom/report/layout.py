@@ -10,7 +10,7 @@ from enum import Enum
 
 from wireloom.intent.fleet import Site
 from wireloom.network.network import Member
-from wireloom.report.tunnels import Detail, Picture
+from wireloom.report.tunnels import Detail, Picture, Way
 from wireloom.values import SiteName
 
 MARGIN = 28.0
@@ -128,6 +128,11 @@ def text_width(text: str, size: float) -> float:
     return len(text) * size * 0.602
 
 
+def prose_width(text: str, size: float) -> float:
+    """About how wide a text in a proportional font gets; most of them need less."""
+    return len(text) * size * 0.54
+
+
 def shorten(text: str, most: int) -> str:
     """At most so many characters: the middle goes, for fleets count at the end of their names."""
     if len(text) <= most:
@@ -162,8 +167,8 @@ def _measure_rows(picture: Picture) -> _Measure:
         (text_width(_label(one, picture), 13) + _nat_width(one, picture) for one in members), default=0
     )
     addresses = max((text_width(address_line(one), 11) for one in members), default=0)
-    private = [one for one in picture.bundles if one.near == one.far and one.way.value == "private"]
-    longest = max((len(picture.members[one.near]) - 1 for one in private), default=0)
+    private = [name for name, found in picture.inside.items() if any(one.way is Way.PRIVATE for one in found)]
+    longest = max((len(picture.members[name]) - 1 for name in private), default=0)
     gutter = PADDING + (arc_depth(longest) if longest else 0)
     return _Measure(gutter, MARK_WIDTH + max(names, addresses) + 14, ROW_HEIGHT, 6, 1, 0)
 
@@ -201,11 +206,11 @@ def range_line(site: Site) -> str:
 def port_labels(picture: Picture, name: SiteName) -> list[str]:
     """The list of a site's lines to elsewhere, in no order: the other site's name and the number of tunnels."""
     if picture.detail is Detail.SITES:
-        return [spoke_label(one.count, one.sites) for one in picture.spokes() if one.site == name]
+        return [spoke_label(one.count, one.sites) for one in picture.spokes[name]]
     return [
         port_label(one.far if one.near == name else one.near, one.count)
-        for one in picture.bundles
-        if one.near != one.far and name in (one.near, one.far)
+        for one in picture.between
+        if name in (one.near, one.far)
     ]
 
 
@@ -233,35 +238,45 @@ def nat_marked(member: Member, picture: Picture) -> bool:
     return member.nat and not (site.nat and all(one.nat for one in picture.members[member.site]))
 
 
-def _place(picture: Picture, measure: _Measure) -> Sheet:
-    """Sites in file order down the left column, then down the right one, the columns as even as can be."""
+def _place(picture: Picture, measure: _Measure, panels: int = 1) -> Sheet:
+    """Sites in file order down the left column, then down the right one; more panels stand side by side."""
     names = list(picture.sites)
     width = max([measure.site_width, *(_head_width(site) for site in picture.sites.values())])
-    heights = [_site_height(picture, name, measure) for name in names]
-    turn = _even_split(heights)
-    columns = [_stack(heights[:turn]), _stack(heights[turn:])]
-    tall = max(columns[0][1], columns[1][1])
+    heights = {name: _site_height(picture, name, measure) for name in names}
+    each = -(-len(names) // panels) or 1
+    groups = [names[start : start + each] for start in range(0, len(names), each)]
+    turns = [_even_split([heights[name] for name in group]) for group in groups]
+    stacks = [
+        (_stack([heights[n] for n in group[:turn]]), _stack([heights[n] for n in group[turn:]]))
+        for group, turn in zip(groups, turns, strict=True)
+    ]
+    tall = max((height for pair in stacks for _, height in pair), default=0.0)
     channel = _channel_width(picture, tall)
-    right = width + (channel or 2 * GAP) if turn < len(names) else channel
-    total = width + right
+    two_columns = len(names) > 1
+    spare = NARROWEST - 2 * MARGIN - width * (2 if two_columns else 1) - channel
+    if channel and len(groups) == 1:
+        channel += max(0.0, spare)
+    right = width + (channel or 2 * GAP)
+    panel = right + width if two_columns else width + channel
+    total = len(groups) * (panel + 2 * GAP) - 2 * GAP
     sheet_width = max(NARROWEST, total + 2 * MARGIN)
     facts = _facts(picture)
-    spots = flow(
-        (max(text_width(value, 13), text_width(key, 10)) for key, value in facts),
-        sheet_width - 2 * MARGIN,
-        40,
-        28,
-    )
-    x, y = (sheet_width - total) / 2, MARGIN + 46 + spots[-1][1] + 52
-    placed = []
-    for number, name in enumerate(names):
-        side = Side.LEFT if number < turn else Side.RIGHT
-        tops, height = columns[0] if side is Side.LEFT else columns[1]
-        top = y + (tall - height) / 2 + tops[number if side is Side.LEFT else number - turn]
-        box = Box(x if side is Side.LEFT else x + right, top, width, heights[number])
-        placed.append(_place_site(picture, name, box, side, measure))
-    internet = Box(x + width, y, channel, tall) if channel else None
-    return Sheet(picture, sheet_width, facts, tuple(spots), internet, tuple(placed), y + tall)
+    widths = (max(text_width(value, 13), text_width(key, 10)) for key, value in facts)
+    spots = flow(widths, sheet_width - 2 * MARGIN, FACT_STEP, 28)
+    y = HEAD + spots[-1][1] + FACT_STEP
+    x = (sheet_width - total) / 2
+    placed: list[PlacedSite] = []
+    internets = []
+    for group, turn, (left_stack, right_stack) in zip(groups, turns, stacks, strict=True):
+        internet = Box(x + width, y, channel, tall) if channel else None
+        internets += [internet] if internet else []
+        columns = ((Side.LEFT, x, group[:turn], left_stack), (Side.RIGHT, x + right, group[turn:], right_stack))
+        for side, edge, members, (tops, height) in columns:
+            for name, top in zip(members, tops, strict=True):
+                box = Box(edge, y + (tall - height) / 2 + top, width, heights[name])
+                placed.append(_place_site(picture, name, box, side, internet, measure))
+        x += panel + 2 * GAP
+    return Sheet(picture, sheet_width, facts, tuple(spots), tuple(internets), tuple(placed), y + tall)
 
 
 def _head_width(site: Site) -> float:
@@ -275,7 +290,7 @@ def _site_height(picture: Picture, name: SiteName, measure: _Measure) -> float:
     if picture.detail is Detail.TUNNELS:
         return SITE_HEAD + grid + PADDING
     ports = len(port_labels(picture, name)) * PORT_HEIGHT
-    notes = NOTE_HEIGHT * len(picture.inside(name))
+    notes = NOTE_HEIGHT * len(picture.inside[name])
     return SITE_HEAD + notes + max(grid, ports) + PADDING
 
 
@@ -299,12 +314,12 @@ def _stack(heights: Sequence[float]) -> tuple[list[float], float]:
 
 def _channel_width(picture: Picture, tall: float) -> float:
     """Wide where the curves are steep; nothing where no tunnel leaves its site."""
-    private = all(one.near == one.far and one.way.value == "private" for one in picture.bundles)
-    if private or (len(picture.sites) == 1 and picture.detail is not Detail.TUNNELS):
+    home_only = all(one.way is Way.PRIVATE for found in picture.inside.values() for one in found)
+    if not picture.between and (home_only or picture.detail is not Detail.TUNNELS):
         return 0.0
     if picture.detail is Detail.SITES:
         return 180.0
-    return min(520.0, max(260.0, tall * 0.45))
+    return min(420.0, max(250.0, tall * 0.36))
 
 
 def _facts(picture: Picture) -> tuple[tuple[str, str], ...]:
@@ -323,7 +338,7 @@ def _place_site(picture: Picture, name: SiteName, box: Box, side: Side, measure:
     """Cards from the outer side's gutter inwards, then the list of ports at the inner edge."""
     spare = box.width - measure.site_width
     measure = replace(measure, card_width=measure.card_width + spare / measure.columns)
-    notes = 0.0 if picture.detail is Detail.TUNNELS else NOTE_HEIGHT * len(picture.inside(name))
+    notes = 0.0 if picture.detail is Detail.TUNNELS else NOTE_HEIGHT * len(picture.inside[name])
     top = box.y + SITE_HEAD + notes
     ports_x = box.right - measure.ports_width if side is Side.LEFT else box.x
     inset = measure.ports_width + PADDING if measure.ports_width else PADDING

@@ -15,8 +15,10 @@ from wireloom.report.layout import (
 from wireloom.report.tunnels import Bundle, Detail, Tunnel, Way
 from wireloom.values import NodeName, SiteName
 
-ARROW_ROOM = 4.0
-"""Between the tip of an arrow and the port that it points at."""
+ARROW_ROOM = {Detail.TUNNELS: 11.5, Detail.SITE_PAIRS: 16.5, Detail.SITES: 16.5}
+"""An arrow is drawn ahead of the end of its line, and its tip just touches the port."""
+
+SPINE_WIDTH = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ def _draw_tunnels(sheet: Sheet) -> tuple[list[Line], list[Port]]:
             home = [node.member.name for node in cards[tunnel.near][0].nodes]
             path = _arc(near, far, arc_depth(abs(home.index(tunnel.near) - home.index(tunnel.far))))
         else:
-            path = _crossing(near, far, sheet.internet, tunnel.way)
+            path = _crossing(near, far, sheet.internet, _arrow_room(tunnel.way, Detail.TUNNELS))
         lines.append(Line(tunnel.way, tunnel.near, tunnel.far, _tunnel_title(tunnel), path, 1.4))
     used = {ports[name, way]: None for name in cards for way in Way if way in ways[name]}
     return lines, list(used)
@@ -101,13 +103,13 @@ def _arc(near: Port, far: Port, depth: float) -> str:
     return f"M{number(near.x)} {number(near.y)}C{number(x)} {number(near.y)} {number(x)} {number(far.y)} {number(far.x)} {number(far.y)}"
 
 
-def _crossing(near: Port, far: Port, internet: Box | None, way: Way, *, start: float = 0.0) -> str:
+def _crossing(near: Port, far: Port, internet: Box | None, arrow_room: float) -> str:
     """A curve through the middle: an S to the other column, a bow to the same one.
 
     It leaves and arrives level, so that an arrow lies flat on its port.
     """
     room = internet.width if internet else 200.0
-    tip = far.x + (far.direction * ARROW_ROOM if way is Way.ONE_WAY else 0.0)
+    end = far.x + far.direction * arrow_room
     if near.direction == far.direction:
         bulge = min(room * 0.8, 36.0 + abs(near.y - far.y) * 0.45)
         bend_near, bend_far = near.x + near.direction * bulge, far.x + far.direction * bulge
@@ -115,14 +117,18 @@ def _crossing(near: Port, far: Port, internet: Box | None, way: Way, *, start: f
         bend_near = near.x + near.direction * room * 0.5
         bend_far = far.x + far.direction * room * 0.5
     return (
-        f"M{number(near.x + start)} {number(near.y)}C{number(bend_near)} {number(near.y)} "
-        f"{number(bend_far)} {number(far.y)} {number(tip)} {number(far.y)}"
+        f"M{number(near.x)} {number(near.y)}C{number(bend_near)} {number(near.y)} "
+        f"{number(bend_far)} {number(far.y)} {number(end)} {number(far.y)}"
     )
+
+
+def _arrow_room(way: Way, detail: Detail) -> float:
+    return ARROW_ROOM[detail] if way is Way.ONE_WAY else 0.0
 
 
 def _draw_bundles(sheet: Sheet) -> tuple[list[Line], list[Port]]:
     places = {site.site.name: site for site in sheet.sites}
-    apart = [one for one in sheet.picture.bundles if one.near != one.far]
+    apart = sheet.picture.between
     ports: dict[tuple[SiteName, Bundle], Port] = {}
     for name, place in places.items():
         mine = [one for one in apart if name in (one.near, one.far)]
@@ -135,7 +141,12 @@ def _draw_bundles(sheet: Sheet) -> tuple[list[Line], list[Port]]:
             bundle.near,
             bundle.far,
             _bundle_title(bundle),
-            _crossing(ports[bundle.near, bundle], ports[bundle.far, bundle], sheet.internet, bundle.way),
+            _crossing(
+                ports[bundle.near, bundle],
+                ports[bundle.far, bundle],
+                sheet.internet,
+                _arrow_room(bundle.way, Detail.SITE_PAIRS),
+            ),
             _thickness(bundle.count),
         )
         for bundle in apart
@@ -183,13 +194,14 @@ def _draw_spokes(sheet: Sheet) -> tuple[list[Line], list[Port]]:
     spine = spine_x(sheet)
     lines, ports = [], []
     for place in sheet.sites:
-        mine = [one for one in sheet.picture.spokes() if one.site == place.site.name]
-        for row, spoke in enumerate(mine):
+        for row, spoke in enumerate(sheet.picture.spokes[place.site.name]):
             port = _list_port(place, row, spoke_label(spoke.count, spoke.sites))
             ports.append(port)
-            start, end = (port.x, spine - port.direction * 4) if spoke.dials else (spine, port.x)
-            if spoke.way is Way.ONE_WAY and not spoke.dials:
-                end += port.direction * ARROW_ROOM
+            room = _arrow_room(spoke.way, Detail.SITES)
+            if spoke.dials:
+                start, end = port.x, spine - port.direction * (SPINE_WIDTH / 2 + room)
+            else:
+                start, end = spine, port.x + port.direction * room
             lines.append(
                 Line(
                     spoke.way,

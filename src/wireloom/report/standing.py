@@ -14,7 +14,7 @@ FRESH = 180
 
 @dataclass(frozen=True, slots=True)
 class NodeStanding:
-    """One line of ``status``. ``state``: up, down, absent, unreachable, or not asked (a node without ``ssh``).
+    """One line of ``status``. ``state``: up, down, absent, unreachable, or not asked (it has no ``ssh``).
 
     ``fresh_peers`` of ``peers`` planned ones had a handshake in the last 180 s; ``oldest_handshake`` is
     the age of the oldest of these in seconds; bytes are since the interface was made.

@@ -16,11 +16,11 @@ from wireloom.report.layout import (
     Side,
     address_line,
     flow,
+    prose_width,
     range_line,
     shorten,
-    text_width,
 )
-from wireloom.report.lines import Line, Port, draw_lines, number, spine_x
+from wireloom.report.lines import SPINE_WIDTH, Line, Port, draw_lines, number, spine_x
 from wireloom.report.svg_style import MARKS, STYLE
 from wireloom.report.tunnels import Detail, Picture, Way
 
@@ -30,7 +30,7 @@ LEGEND_STEP = 24.0
 _MEANING = {
     Way.PRIVATE: "inside a site, by private address",
     Way.PUBLIC: "both dial, by public address",
-    Way.ONE_WAY: "only the arrow's tail dials (NAT)",
+    Way.ONE_WAY: "only one end dials: along the arrow",
 }
 _ROLES = {"k3s-server": "server", "k3s-agent": "agent"}
 _OTHER_ROLE = "other"
@@ -110,7 +110,7 @@ def _header(sheet: Sheet) -> Iterator[str]:
     yield _write(MARGIN, MARGIN + 20, "fleet", sheet.picture.network.fleet)
     for (key, value), (x, y) in zip(sheet.facts, sheet.fact_spots, strict=True):
         top = MARGIN + 46 + y
-        yield _write(MARGIN + x, top, "key", key)
+        yield _write(MARGIN + x, top, "key soft", key)
         yield _write(MARGIN + x, top + 17, "fact", value)
 
 
@@ -122,10 +122,10 @@ def _internet(sheet: Sheet) -> Iterator[str]:
     yield _rect("internet", Box(box.x + 14, box.y, box.width - 28, box.height), 18)
     middle = box.x + box.width / 2
     yield _use("cloud", middle - 48, box.y + 14)
-    yield _write(middle + 10, box.y + 29, "place", "internet")
+    yield _write(middle + 10, box.y + 29, "place soft", "internet")
     if sheet.picture.detail is Detail.SITES:
         x = spine_x(sheet)
-        yield _rect("spine", Box(x - 4, box.y + 44, 8, box.height - 56), 4)
+        yield _rect("spine", Box(x - SPINE_WIDTH / 2, box.y + 44, SPINE_WIDTH, box.height - 56), 4)
 
 
 def _site(place: PlacedSite, picture: Picture) -> Iterator[str]:
@@ -138,22 +138,22 @@ def _site(place: PlacedSite, picture: Picture) -> Iterator[str]:
     yield _write(box.x + PADDING + 2, box.y + 22, "name", name)
     if site.nat:
         yield _use("nat", box.right - PADDING - 34, box.y + 10)
-    yield _write(box.x + PADDING + 2, box.y + 39, "small", range_line(site))
+    yield _write(box.x + PADDING + 2, box.y + 39, "small soft", range_line(site))
     if picture.detail is not Detail.TUNNELS:
-        for row, bundle in enumerate(picture.inside(site.name)):
+        for row, bundle in enumerate(picture.inside[site.name]):
             y = box.y + 57 + row * NOTE_HEIGHT
             tunnels = f"{bundle.count:,} tunnel{'s' if bundle.count > 1 else ''} inside"
             x = box.x + PADDING + 2
             yield f'<path class="line {bundle.way}" stroke-width="2" d="M{number(x)} {number(y - 4)}h24"/>'
-            yield _write(x + 31, y, "small", tunnels)
+            yield _write(x + 31, y, "small soft", tunnels)
     yield "</g>"
 
 
 def _line(line: Line, detail: Detail) -> str:
-    arrow = ' marker-end="url(#wireloom-arrow)"' if line.way is Way.ONE_WAY else ""
-    kind = "tunnel" if detail is Detail.TUNNELS else "bundle"
+    kind, mark = ("tunnel", "arrow") if detail is Detail.TUNNELS else ("bundle", "big-arrow")
+    arrow = f' marker-end="url(#wireloom-{mark})"' if line.way is Way.ONE_WAY else ""
     return (
-        f'<path class="line {line.way}" data-{kind}={_attribute(f"{line.near} {line.far}")} '
+        f'<path class="line {kind} {line.way}" data-{kind}={_attribute(f"{line.near} {line.far}")} '
         f'stroke-width="{number(line.width)}"{arrow} d="{line.path}"><title>{_text(line.title)}</title></path>'
     )
 
@@ -173,7 +173,7 @@ def _card(node: PlacedNode, detail: Detail) -> Iterator[str]:
     yield _write(x, box.y + (18 if roomy else 14), "host" if roomy else "host tight", node.label)
     for row, address in enumerate(rows):
         top = box.y + (33 if roomy else 27) + row * 12
-        yield _write(x, top, "small" if roomy else "small tight", address)
+        yield _write(x, top, "small soft" if roomy else "small soft tight", address)
     if node.nat_mark:
         yield _use("nat", box.right - NAT_WIDTH, box.y + (6 if roomy else 3))
     yield "</g>"
@@ -188,7 +188,7 @@ def _port(port: Port) -> Iterator[str]:
     yield f'<circle class="port" cx="{number(port.x)}" cy="{number(port.y)}" r="3"/>'
     if port.label:
         end = " end" if port.direction == Side.LEFT.value else ""
-        yield _write(port.x - port.direction * 10, port.y + 4, f"small{end}", port.label)
+        yield _write(port.x - port.direction * 10, port.y + 4, f"small soft{end}", port.label)
 
 
 def _legend(sheet: Sheet) -> tuple[list[str], float]:
@@ -202,7 +202,7 @@ def _legend(sheet: Sheet) -> tuple[list[str], float]:
     if nat:
         texts.append("behind NAT: can't be dialled from outside")
     room = sheet.width - 2 * MARGIN
-    spots = flow((text_width(text, 12) + 44 for text in texts), room, LEGEND_STEP, 18)
+    spots = flow((prose_width(text, 12) + 44 for text in texts), room, LEGEND_STEP, 18)
     top = sheet.bottom + LEGEND_ROOM
     parts = []
     for index, (text, (dx, dy)) in enumerate(zip(texts, spots, strict=True)):
@@ -217,5 +217,5 @@ def _legend(sheet: Sheet) -> tuple[list[str], float]:
             parts.append(_use(roles[index - len(lines)][0], x + 16, y - 7))
         else:
             parts.append(_use("nat", x, y - 8))
-        parts.append(_write(x + 40, y + 4, "legend", text))
+        parts.append(_write(x + 40, y + 4, "legend soft", text))
     return parts, top + (spots[-1][1] if spots else 0) + MARGIN

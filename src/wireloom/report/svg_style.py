@@ -20,54 +20,57 @@ _SHAPES = f"""
 .wireloom .small{{font-size:11px}}
 .wireloom .host.tight{{font-size:11px}}
 .wireloom .small.tight{{font-size:10px}}
-.wireloom .badge{{font-size:10px;font-weight:700;text-anchor:middle}}
+.wl-badge{{font:700 10px {_SANS};text-anchor:middle}}
+.wl-ring{{fill:none;stroke-width:1.3}}
 .wireloom .end{{text-anchor:end}}
 .wireloom .nat{{stroke-dasharray:7 4}}
 .wireloom .line{{fill:none;stroke-opacity:.8}}
 .wireloom .line:hover{{stroke-opacity:1;stroke-width:5}}
 .wireloom .private{{stroke-dasharray:.1 4;stroke-linecap:round;stroke-width:2.2}}
-.wireloom .one-way{{stroke-dasharray:7 4}}"""
+.wireloom .one-way{{stroke-dasharray:7 4}}
+.wireloom .bundle.one-way{{stroke-dasharray:14 6}}"""
 
+# What stands in marks is styled by its class alone: the copy that <use> makes has no ancestors.
 _COLOURS = (
     # selector, property, on light paper, on dark paper
-    (".paper", "fill", "#ffffff", "#0d1117"),
-    ("text", "fill", "#1b2733", "#e6edf3"),
-    (".key,.wireloom .small,.wireloom .place,.wireloom .legend", "fill", "#566573", "#9aa7b5"),
-    (".internet", "fill", "#eef3f8", "#141b25"),
-    (".spine", "fill", "#9fb3c6", "#4a5b6d"),
-    (".cloud", "fill", "#9fb3c6", "#4a5b6d"),
-    (".site", "fill", "#f6f8fa", "#161b22"),
-    (".site", "stroke", "#b4c0cc", "#465362"),
-    (".card", "fill", "#ffffff", "#0d1117"),
-    (".card", "stroke", "#d3dbe3", "#30363d"),
-    (".port", "fill", "#566573", "#9aa7b5"),
-    (".port", "stroke", "#ffffff", "#0d1117"),
-    (".private", "stroke", "#00795a", "#3fd0a0"),
-    (".public", "stroke", "#0072b2", "#5eb8f2"),
-    (".one-way", "stroke", "#b84300", "#f0a04b"),
-    (".tip,.wireloom .badge-box", "fill", "#b84300", "#f0a04b"),
-    (".badge", "fill", "#ffffff", "#0d1117"),
-    (".full", "fill", "#3b4a5a", "#c3ced9"),
-    (".full-text", "fill", "#ffffff", "#0d1117"),
-    (".ring", "fill", "none", "none"),
-    (".ring", "stroke", "#3b4a5a", "#c3ced9"),
-    (".ring-text", "fill", "#3b4a5a", "#c3ced9"),
+    (".wireloom .paper", "fill", "#ffffff", "#0d1117"),
+    (".wireloom text", "fill", "#1b2733", "#e6edf3"),
+    (".wireloom .soft", "fill", "#566573", "#9aa7b5"),
+    (".wireloom .internet", "fill", "#eef3f8", "#141b25"),
+    (".wireloom .spine", "fill", "#9fb3c6", "#4a5b6d"),
+    (".wireloom .site", "fill", "#f6f8fa", "#161b22"),
+    (".wireloom .site", "stroke", "#b4c0cc", "#465362"),
+    (".wireloom .card", "fill", "#ffffff", "#0d1117"),
+    (".wireloom .card", "stroke", "#d3dbe3", "#30363d"),
+    (".wireloom .port", "fill", "#566573", "#9aa7b5"),
+    (".wireloom .port", "stroke", "#ffffff", "#0d1117"),
+    (".wireloom .private", "stroke", "#00795a", "#3fd0a0"),
+    (".wireloom .public", "stroke", "#0072b2", "#5eb8f2"),
+    (".wireloom .one-way", "stroke", "#b84300", "#f0a04b"),
+    (".wl-tip", "fill", "#b84300", "#f0a04b"),
+    (".wl-cloud", "fill", "#9fb3c6", "#4a5b6d"),
+    (".wl-full", "fill", "#3b4a5a", "#c3ced9"),
+    (".wl-ring", "stroke", "#3b4a5a", "#c3ced9"),
+    (".wireloom .wl-on-full,.wl-on-full", "fill", "#ffffff", "#0d1117"),
+    (".wireloom .wl-on-ring,.wl-on-ring", "fill", "#3b4a5a", "#c3ced9"),
 )
 
-_LIGHT = "\n".join(f".wireloom {where}{{{what}:{light}}}" for where, what, light, _ in _COLOURS)
-_DARK = "\n".join(f".wireloom {where}{{{what}:{dark}}}" for where, what, _, dark in _COLOURS)
+_LIGHT = "\n".join(f"{where}{{{what}:{light}}}" for where, what, light, _ in _COLOURS)
+_DARK = "\n".join(f"{where}{{{what}:{dark}}}" for where, what, _, dark in _COLOURS)
 
 STYLE = f"{_SHAPES}\n{_LIGHT}\n@media (prefers-color-scheme:dark){{\n{_DARK}\n}}\n"
 
 MARKS = """<defs>
-<marker id="wireloom-arrow" markerUnits="userSpaceOnUse" markerWidth="10" markerHeight="8" refX="9" refY="4" \
-orient="auto"><path class="tip" d="M0 0L10 4L0 8L2.5 4z"/></marker>
-<g id="wireloom-server"><rect class="full" width="14" height="14" rx="3"/>\
-<text class="badge full-text" x="7" y="10.7">S</text></g>
-<g id="wireloom-agent"><circle class="ring" cx="7" cy="7" r="6.5"/>\
-<text class="badge ring-text" x="7" y="10.6">A</text></g>
-<g id="wireloom-other"><path class="ring" d="M7 .8L13.2 7L7 13.2L.8 7z"/></g>
-<g id="wireloom-nat"><rect class="badge-box" width="34" height="16" rx="8"/>\
-<text class="badge" x="17" y="11.7">NAT</text></g>
-<path id="wireloom-cloud" class="cloud" d="M12 20a8 8 0 0 1-1-16a11 11 0 0 1 20-1a8.5 8.5 0 0 1 11 17z"/>
+<marker id="wireloom-arrow" markerUnits="userSpaceOnUse" markerWidth="10" markerHeight="8" refX="2.5" refY="4" \
+orient="auto"><path class="wl-tip" d="M0 0L10 4L0 8L2.5 4z"/></marker>
+<marker id="wireloom-big-arrow" markerUnits="userSpaceOnUse" markerWidth="15" markerHeight="14" refX="2" refY="7" \
+orient="auto"><path class="wl-tip" d="M0 0L15 7L0 14L2 7z"/></marker>
+<g id="wireloom-server"><rect class="wl-full" width="14" height="14" rx="3"/>\
+<text class="wl-badge wl-on-full" x="7" y="10.7">S</text></g>
+<g id="wireloom-agent"><circle class="wl-ring" cx="7" cy="7" r="6.5"/>\
+<text class="wl-badge wl-on-ring" x="7" y="10.6">A</text></g>
+<g id="wireloom-other"><path class="wl-ring" d="M7 1.3L12.7 7L7 12.7L1.3 7z"/></g>
+<g id="wireloom-nat"><rect class="wl-tip" width="34" height="16" rx="8"/>\
+<text class="wl-badge wl-on-full" x="17" y="11.7">NAT</text></g>
+<path id="wireloom-cloud" class="wl-cloud" d="M12 20a8 8 0 0 1-1-16a11 11 0 0 1 20-1a8.5 8.5 0 0 1 11 17z"/>
 </defs>"""

@@ -63,7 +63,7 @@ class Progress:
         self._status: Status | None = None
 
     def __call__(self, text: str) -> None:
-        """This is going on now."""
+        """Show what is going on now."""
         if self._quiet:
             return
         if not self._console.is_terminal:

@@ -75,7 +75,8 @@ class Spoke:
 class Picture:
     """What there is to draw: sites with their members, and lines in the detail that stays readable.
 
-    ``tunnels`` is filled in the detail TUNNELS only; ``bundles`` always hold every tunnel.
+    ``tunnels`` is filled in the detail TUNNELS only. Every tunnel is in one bundle, of ``inside`` (those
+    that stay within a site, by site) or of ``between``; ``spokes`` are the latter, summed up for each site.
     """
 
     network: Network
@@ -83,7 +84,14 @@ class Picture:
     members: Mapping[SiteName, tuple[Member, ...]]
     detail: Detail
     tunnels: tuple[Tunnel, ...]
-    bundles: tuple[Bundle, ...]
+    inside: Mapping[SiteName, tuple[Bundle, ...]]
+    between: tuple[Bundle, ...]
+    spokes: Mapping[SiteName, tuple[Spoke, ...]]
+
+    @property
+    def bundles(self) -> tuple[Bundle, ...]:
+        """Every tunnel of the network, in one bundle each."""
+        return tuple(one for bundles in self.inside.values() for one in bundles) + self.between
 
     @property
     def tunnel_count(self) -> int:
@@ -95,23 +103,6 @@ class Picture:
         totals = {way: sum(one.count for one in self.bundles if one.way is way) for way in Way}
         return {way: count for way, count in totals.items() if count}
 
-    def inside(self, site: SiteName) -> tuple[Bundle, ...]:
-        """The bundles of tunnels that stay within one site."""
-        return tuple(one for one in self.bundles if one.near == one.far == site)
-
-    def spokes(self) -> tuple[Spoke, ...]:
-        """What every site has with all others together, in the order of the sites."""
-        found: dict[SiteName, dict[tuple[Way, bool], list[int]]] = {name: {} for name in self.sites}
-        for one in self.bundles:
-            if one.near != one.far:
-                found[one.near].setdefault((one.way, True), []).append(one.count)
-                found[one.far].setdefault((one.way, one.way is not Way.ONE_WAY), []).append(one.count)
-        return tuple(
-            Spoke(site, way, dials, sum(counts), len(counts))
-            for site, kinds in found.items()
-            for (way, dials), counts in sorted(kinds.items(), reverse=True)
-        )
-
 
 def compose(network: Network, site_details: Mapping[SiteName, Site]) -> Picture:
     """Network → Picture. Sites stand in the order of ``site_details``; those without nodes are left out."""
@@ -122,10 +113,11 @@ def compose(network: Network, site_details: Mapping[SiteName, Site]) -> Picture:
     sites = {name: site_details.get(name, Site(name)) for name in members}
     detail = _readable_detail(len(network.members), len(sites))
     found = find_tunnels(network, sites)
-    if detail is Detail.TUNNELS:
-        tunnels = tuple(found)
-        return Picture(network, sites, members, detail, tunnels, _bundle(tunnels, network, list(sites)))
-    return Picture(network, sites, members, detail, (), _bundle(found, network, list(sites)))
+    tunnels = tuple(found) if detail is Detail.TUNNELS else ()
+    bundles = _bundle(tunnels if detail is Detail.TUNNELS else found, network, list(sites))
+    between = tuple(one for one in bundles if one.near != one.far)
+    inside = {name: tuple(one for one in bundles if one.near == one.far == name) for name in sites}
+    return Picture(network, sites, members, detail, tunnels, inside, between, _sum_up(between, sites))
 
 
 def _readable_detail(nodes: int, sites: int) -> Detail:
@@ -179,3 +171,18 @@ def _bundle(tunnels: Iterable[Tunnel], network: Network, order: list[SiteName]) 
         Bundle(near, far, way, counts[near, far, way])
         for near, far, way in sorted(counts, key=lambda key: (rank[key[0]], rank[key[1]], ways.index(key[2])))
     )
+
+
+def _sum_up(between: Iterable[Bundle], sites: Iterable[SiteName]) -> dict[SiteName, tuple[Spoke, ...]]:
+    """What every site has with all others together: who is dialled one way after who dials."""
+    found: dict[SiteName, dict[tuple[Way, bool], list[int]]] = {name: {} for name in sites}
+    for one in between:
+        found[one.near].setdefault((one.way, True), []).append(one.count)
+        found[one.far].setdefault((one.way, one.way is not Way.ONE_WAY), []).append(one.count)
+    return {
+        site: tuple(
+            Spoke(site, way, dials, sum(counts), len(counts))
+            for (way, dials), counts in sorted(kinds.items(), reverse=True)
+        )
+        for site, kinds in found.items()
+    }

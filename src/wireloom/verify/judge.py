@@ -12,7 +12,7 @@ from wireloom.verify.claim import Claim, Verdict
 from wireloom.verify.probe import ICMP_HEADER, IP_HEADER, OVERHEAD, PingSeen, full_payload, parse_ping
 
 REJECT_AFTER = 180
-"""Seconds after which WireGuard drops a session (the paper, section 6.1): an older handshake carries nothing."""
+"""Seconds after which WireGuard drops a session (the paper, section 6.1)."""
 
 
 @dataclass(slots=True)
@@ -25,9 +25,9 @@ class Report:
 
 
 def read_report(text: str) -> Report:
-    """The output of ``probe_script``. Lines that make no sense are left out: what they would have
+    """The output of ``probe_script``, sorted by peer.
 
-    said is then missing, and missing evidence is ``unknown``.
+    Lines that make no sense are left out: missing evidence makes a verdict ``unknown``.
     """
     report = Report()
     for line in text.splitlines():

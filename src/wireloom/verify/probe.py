@@ -28,11 +28,12 @@ class PingSeen:
 
 
 def probe_script(interface: str, mtu: int, peers: Sequence[Peer]) -> str:
-    """Lines ``ping N TEXT`` for each peer's underlay addresses, ``full N TEXT`` and ``small N TEXT`` for
+    """The test of some peers from one node, as shell.
 
-    its endpoint with packets as large as the tunnel's own and with small ones, then ``peer LINE`` with
-    ``wg show dump`` without preshared keys. N is the peer's place in ``peers``; only addresses and numbers
-    go into the script.
+    It prints ``ping N TEXT`` for each underlay address of the peers, ``full N TEXT`` and ``small N TEXT``
+    for their endpoints, dialled with packets as large as the tunnel's own and with small ones, then
+    ``peer LINE`` with ``wg show dump`` without preshared keys, and ``now SECONDS``. N is the peer's place in
+    ``peers``; only addresses and numbers go into the script.
     """
     lines = [
         "probe() { said=$(ping -n -q -i 0.3 -W 2 $3 2>&1 | tr '\\n' ' '); echo \"$1 $2 $said\"; }",

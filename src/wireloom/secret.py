@@ -1,0 +1,62 @@
+"""Private keys as a type that can't be printed by accident."""
+
+import base64
+import os
+from pathlib import Path
+
+from wireloom.values import KEY_BYTES, PublicKey
+
+
+class PrivateKey:
+    """A WireGuard private key. Its text is had from ``reveal`` alone: repr, str and format are masked."""
+
+    __slots__ = ("_raw",)
+
+    def __init__(self, text: str) -> None:
+        """Read 44 characters of base64. Raises ValueError, which does not repeat them."""
+        try:
+            raw = base64.b64decode(text.strip(), validate=True)
+        except ValueError:
+            raw = b""
+        if len(raw) != KEY_BYTES or not any(raw):
+            raise ValueError("not a WireGuard private key: 44 characters of base64 that stand for 32 bytes")
+        self._raw = raw
+
+    @classmethod
+    def make(cls) -> "PrivateKey":
+        """A new key from the kernel's randomness, clamped as `wg genkey` does it (RFC 7748, section 5)."""
+        raw = bytearray(os.urandom(KEY_BYTES))
+        raw[0] &= 248
+        raw[31] = (raw[31] & 127) | 64
+        return cls(base64.b64encode(raw).decode())
+
+    @classmethod
+    def read(cls, path: Path) -> "PrivateKey":
+        """The key in a file. Raises ValueError and OSError."""
+        return cls(path.read_text(encoding="ascii", errors="replace"))
+
+    def write(self, path: Path) -> None:
+        """Write the key to a new file with mode 0600. Raises FileExistsError rather than replace one."""
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w", encoding="ascii") as file:
+            file.write(self.reveal() + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    @property
+    def public_key(self) -> PublicKey:
+        """X25519 of the base point (RFC 7748)."""
+        from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+        raw = X25519PrivateKey.from_private_bytes(self._raw).public_key().public_bytes_raw()
+        return PublicKey(base64.b64encode(raw).decode())
+
+    def reveal(self) -> str:
+        """The base64 text, for the file that it belongs in and nowhere else."""
+        return base64.b64encode(self._raw).decode()
+
+    def __repr__(self) -> str:
+        """Masked."""
+        return "PrivateKey(…)"
+
+    __str__ = __repr__

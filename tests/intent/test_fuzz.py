@@ -1,0 +1,77 @@
+"""Whatever the bytes are: a Fleet comes out, or diagnostics."""
+
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from tests.intent.files import PATH, WHOLE
+from wireloom.errors import Severity, UserError
+from wireloom.intent.fleet import Fleet
+from wireloom.intent.load import parse_fleet
+
+LINES = WHOLE.splitlines()
+WORDS = ["fleet", "nodes", "sites", "x", "~", "null", "no", "1", "-1", "0x1f", "1e9", "&a ", "*a", "<<", "!!int ", "'", '"', ":", ": ",
+         "- ", "? ", "[", "]", "{", "}", ",", "\n", "  ", "\t", "#", "|", ">", "---", "...", "%YAML 1.1", "\\x00", "é", "10.0.0.0/8", "::", "@", "$("]  # fmt: skip
+
+fast = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def read(data: bytes) -> None:
+    try:
+        loaded = parse_fleet(data, PATH)
+    except UserError as error:
+        assert any(one.severity is Severity.ERROR for one in error.diagnostics)
+        assert all(one.where.startswith("fleet.yaml:") and one.what for one in error.diagnostics)
+        for one in error.diagnostics:
+            str(one).encode()
+    else:
+        assert isinstance(loaded.fleet, Fleet)
+
+
+@given(st.binary(max_size=200))
+@fast
+def test_random_bytes(data: bytes) -> None:
+    read(data)
+
+
+@given(st.lists(st.sampled_from(WORDS), max_size=40).map("".join))
+@example("fleet: &a [*a]")
+@fast
+def test_what_looks_like_yaml(text: str) -> None:
+    read(text.encode())
+
+
+@st.composite
+def mutated(draw: st.DrawFn) -> bytes:
+    """The whole file, with some parts cut out, doubled or replaced by words."""
+    text = WHOLE
+    for _ in range(draw(st.integers(1, 4))):
+        start = draw(st.integers(0, len(text)))
+        end = min(len(text), start + draw(st.integers(0, 30)))
+        new = draw(st.one_of(st.sampled_from(WORDS), st.just(text[start:end] * 2), st.text(max_size=5)))
+        text = text[:start] + new + text[end:]
+    return text.encode(errors="surrogatepass")
+
+
+@given(mutated())
+@fast
+def test_a_right_file_with_something_wrong(data: bytes) -> None:
+    read(data)
+
+
+values = st.recursive(
+    st.sampled_from(WORDS[:10] + ["''", "10.0.0.1", "192.0.2.1", "fsn", "cp1", "root@h"]),
+    lambda inner: (
+        st.lists(inner, max_size=3).map(lambda items: f"[{', '.join(items)}]")
+        | st.dictionaries(st.sampled_from(["site", "public", "host", "x"]), inner, max_size=3).map(
+            lambda items: "{" + ", ".join(f"{k}: {v}" for k, v in items.items()) + "}"
+        )
+    ),
+    max_leaves=6,
+)
+
+
+@given(st.integers(0, len(LINES) - 1), values)
+@fast
+def test_a_value_of_another_type(index: int, value: str) -> None:
+    key = LINES[index].split(":")[0]
+    read("\n".join([*LINES[:index], f"{key}: {value}", *LINES[index + 1 :]]).encode())

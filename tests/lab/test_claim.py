@@ -1,0 +1,47 @@
+import os
+import subprocess
+import sys
+
+import pytest
+
+from wireloom.errors import UserError
+from wireloom.lab import claim
+from wireloom.lab.claim import claimed
+
+
+@pytest.fixture
+def labs(monkeypatch, tmp_path):
+    directory = tmp_path / "wireloom" / "lab"
+    monkeypatch.setattr(claim, "LABS", directory)
+    return directory
+
+
+def test_the_second_is_told_who_was_first(labs):
+    with (
+        claimed("shop"),
+        pytest.raises(UserError, match=rf"built or taken down by another wireloom \(process {os.getpid()}\)"),
+        claimed("shop"),
+    ):
+        pass
+
+
+def test_two_names_do_not_meet(labs):
+    with claimed("shop"), claimed("stage"):
+        assert sorted(one.name for one in labs.iterdir()) == ["shop.lock", "stage.lock"]
+
+
+def test_nothing_is_left(labs):
+    with claimed("shop"):
+        pass
+    assert not labs.parent.exists()
+
+
+def test_a_holder_that_was_killed_holds_nothing(labs):
+    holder = (
+        "import os, signal; from pathlib import Path; from wireloom.lab import claim;"
+        f"claim.LABS = Path({str(labs)!r}); claim.claimed('shop').__enter__();"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-c", holder], check=False)
+    with claimed("shop"):
+        assert (labs / "shop.lock").exists()
