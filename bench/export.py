@@ -6,10 +6,11 @@ Three questions, each answered by whole processes, started and ended:
 
 - a mesh of 400 nodes, against ``wg-meshconf genconfig`` on the same nodes, keys and addresses, in turn within
   one run, so that the ratio does not depend on the machine;
-- 100 to 1,000 nodes: time, peak memory, and the cost of one peer section (start-up subtracted), which has to
-  stay flat: what is the same for every peer must not be worked out for every peer;
+- 100 to 1,000 nodes: time, peak memory, and processor time per peer section (start-up subtracted), which
+  has to stay flat: what is the same for every peer must not be worked out for every peer;
 - the start-up of the command line, ``wireloom --help``.
 
+Both write their files to memory (tmpfs) where there is room, so that the disk is not what is compared.
 wg-meshconf is installed from PyPI into an environment of its own under the scratch directory, unless
 ``--meshconf`` names one. Exit status 0 whatever the numbers are; 1 if something could not be measured.
 """
@@ -49,21 +50,32 @@ class BrokenRunError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One process: wall-clock seconds from start to end, and its peak resident memory in MB (10^6 bytes)."""
+    """One process: wall-clock and processor seconds, and peak resident memory in MB (10^6 bytes)."""
 
     seconds: float
+    cpu_seconds: float
     peak_mb: float
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """``wireloom export`` of ``nodes``: median seconds, highest peak, and microseconds per peer section."""
+    """``wireloom export`` of ``nodes``: median seconds, highest peak, processor time per peer section."""
 
     nodes: int
     sections: int
     seconds: float
     peak_mb: float
     microseconds_per_section: float
+
+
+@dataclass(frozen=True, slots=True)
+class Duel:
+    """Both programs on one mesh: median wall-clock seconds, least processor seconds."""
+
+    wireloom_seconds: float
+    meshconf_seconds: float
+    wireloom_cpu_seconds: float
+    meshconf_cpu_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,26 +209,38 @@ def run(command: Sequence[str | Path]) -> Run:
             said = output.read()[-2000:].decode(errors="replace")
             words = " ".join(str(word) for word in command)
             raise BrokenRunError(f"`{words}` ended with {child.returncode}:\n{said}")
-    return Run(seconds, usage.ru_maxrss * 1024 / 1e6)
+    return Run(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e6)
 
 
 # --- the three questions -------------------------------------------------------------------------
 
 
-def duel(wireloom: Path, meshconf: Path, scratch: Path, runs: int) -> tuple[float, float]:
-    """Median seconds of wireloom and of wg-meshconf for one mesh, taken in turn."""
+def duel(wireloom: Path, meshconf: Path, scratch: Path, runs: int) -> Duel:
+    """wireloom and wg-meshconf for one mesh, taken in turn."""
     mesh = make_mesh(wireloom, DUEL_NODES, scratch)
     write_database(mesh)
+    # Compiled files and the page cache are warm for both: the first run of each is not counted.
+    export_once(wireloom, mesh)
+    genconfig_once(meshconf, mesh)
     ours, theirs = [], []
     for _ in range(runs):
-        ours.append(export_once(wireloom, mesh).seconds)
-        theirs.append(genconfig_once(meshconf, mesh).seconds)
+        ours.append(export_once(wireloom, mesh))
+        theirs.append(genconfig_once(meshconf, mesh))
     shutil.rmtree(mesh.directory)
-    return median(ours), median(theirs)
+    return Duel(
+        wireloom_seconds=median(one.seconds for one in ours),
+        meshconf_seconds=median(one.seconds for one in theirs),
+        wireloom_cpu_seconds=min(one.cpu_seconds for one in ours),
+        meshconf_cpu_seconds=min(one.cpu_seconds for one in theirs),
+    )
 
 
 def grow(wireloom: Path, scratch: Path, runs: int, say: Callable[[str], None]) -> list[Size]:
-    """``wireloom export`` at each size. The least mesh, of two nodes, stands for start-up."""
+    """``wireloom export`` at each size. The least mesh, of two nodes, stands for start-up.
+
+    The cost of a section is reckoned from processor time, least of the runs: other work on the machine can
+    only add to it, and would otherwise drown the few milliseconds of a small mesh.
+    """
     start_up = 0.0
     sizes = []
     for nodes in (2, *SIZES):
@@ -225,13 +249,16 @@ def grow(wireloom: Path, scratch: Path, runs: int, say: Callable[[str], None]) -
         # Small ones are over in a blink: a median of more of them is as steady as one of a few large ones.
         results = [export_once(wireloom, mesh) for _ in range(runs if nodes > SMALL else 3 * runs)]
         shutil.rmtree(mesh.directory)
-        seconds = median(result.seconds for result in results)
+        cpu_seconds = min(result.cpu_seconds for result in results)
         if nodes == 2:
-            start_up = seconds
+            start_up = cpu_seconds
             continue
         sections = nodes * (nodes - 1)
-        cost = (seconds - start_up) / sections * 1e6
-        sizes.append(Size(nodes, sections, seconds, max(result.peak_mb for result in results), cost))
+        seconds, peak = (
+            median(result.seconds for result in results),
+            max(result.peak_mb for result in results),
+        )
+        sizes.append(Size(nodes, sections, seconds, peak, (cpu_seconds - start_up) / sections * 1e6))
     return sizes
 
 
@@ -244,10 +271,10 @@ def help_seconds(wireloom: Path, runs: int) -> float:
 # --- the report ----------------------------------------------------------------------------------
 
 
-def judge(ours: float, theirs: float, sizes: Sequence[Size], start: float) -> list[Target]:
+def judge(both: Duel, sizes: Sequence[Size], start: float) -> list[Target]:
     """The measurements that have a target, beside it."""
     of = {size.nodes: size for size in sizes}
-    ratio, peak = theirs / ours, of[LARGE].peak_mb
+    ratio, peak = both.meshconf_seconds / both.wireloom_seconds, of[LARGE].peak_mb
     growth = of[LARGE].microseconds_per_section / of[SMALL].microseconds_per_section
     return [
         Target(f"faster than wg-meshconf, {DUEL_NODES} nodes", ratio, "times", "at least 20", ratio >= 20),
@@ -260,14 +287,16 @@ def judge(ours: float, theirs: float, sizes: Sequence[Size], start: float) -> li
     ]
 
 
-def print_report(ours: float, theirs: float, sizes: Sequence[Size], targets: Sequence[Target]) -> None:
+def print_report(both: Duel, sizes: Sequence[Size], targets: Sequence[Target]) -> None:
     """Both tables, on stdout."""
-    print(f"full mesh of {DUEL_NODES}: wireloom export {ours:.3f} s, wg-meshconf genconfig {theirs:.3f} s\n")
-    print(f"{'nodes':>6} {'peer sections':>14} {'seconds':>9} {'peak MB':>9} {'µs/section':>11}")
+    print(f"full mesh of {DUEL_NODES} nodes   {'seconds':>9} {'CPU s':>9}")
+    print(f"wireloom export          {both.wireloom_seconds:9.3f} {both.wireloom_cpu_seconds:9.3f}")
+    print(f"wg-meshconf genconfig    {both.meshconf_seconds:9.3f} {both.meshconf_cpu_seconds:9.3f}\n")
+    print(f"{'nodes':>6} {'peer sections':>14} {'seconds':>9} {'peak MB':>9} {'CPU µs/section':>15}")
     for size in sizes:
         print(
             f"{size.nodes:6,} {size.sections:14,} {size.seconds:9.3f} {size.peak_mb:9.0f}"
-            f" {size.microseconds_per_section:11.2f}"
+            f" {size.microseconds_per_section:15.2f}"
         )
     print(f"\n{'target':<40} {'measured':>16}   wanted")
     for target in targets:
@@ -282,6 +311,14 @@ def install_meshconf(scratch: Path) -> Path:
     python = directory / "bin" / "python"
     run([python, "-m", "pip", "--disable-pip-version-check", "--quiet", "install", MESHCONF])
     return directory / "bin" / "wg-meshconf"
+
+
+def find_scratch() -> Path:
+    """Memory, where there is enough of it: what a disk takes to make a file is not what is measured here."""
+    memory = Path("/dev/shm")
+    if memory.is_dir() and shutil.disk_usage(memory).free > 10**9:
+        return memory
+    return Path(tempfile.gettempdir())
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -309,6 +346,9 @@ def main() -> int:
     def say(what: str) -> None:
         print(f"bench: {what}", file=sys.stderr, flush=True)
 
+    if os.getloadavg()[0] > 1:
+        say(f"the machine is busy (load {os.getloadavg()[0]:.1f}): wall-clock times will be off, both sides'")
+
     try:
         with tempfile.TemporaryDirectory(prefix="wireloom-bench-", dir=arguments.scratch) as name:
             scratch = Path(name)
@@ -316,22 +356,23 @@ def main() -> int:
                 say(f"installing {MESHCONF}")
             meshconf = arguments.meshconf or install_meshconf(scratch)
             say(f"wireloom export and wg-meshconf genconfig in turn, {DUEL_NODES} nodes each")
-            ours, theirs = duel(arguments.wireloom, meshconf, scratch, arguments.runs)
+            both = duel(arguments.wireloom, meshconf, scratch, arguments.runs)
             sizes = grow(arguments.wireloom, scratch, arguments.runs, say)
             start = help_seconds(arguments.wireloom, max(arguments.runs, 10))
     except (BrokenRunError, OSError) as error:
         say(str(error))
         return 1
 
-    targets = judge(ours, theirs, sizes, start)
-    print_report(ours, theirs, sizes, targets)
+    targets = judge(both, sizes, start)
+    print_report(both, sizes, targets)
     if arguments.json is not None:
         report = {
             "version": 1,
             "python": platform.python_version(),
             "cpus": os.cpu_count(),
             "runs": arguments.runs,
-            "duel": {"nodes": DUEL_NODES, "wireloom_seconds": ours, "meshconf_seconds": theirs},
+            "load": os.getloadavg()[0],
+            "duel": {"nodes": DUEL_NODES, **asdict(both)},
             "sizes": [asdict(size) for size in sizes],
             "help_seconds": start,
             "targets": [asdict(target) for target in targets],

@@ -36,12 +36,19 @@ class PrivateKey:
         return cls(path.read_text(encoding="ascii", errors="replace"))
 
     def write(self, path: Path) -> None:
-        """Write the key to a new file with mode 0600. Raises FileExistsError rather than replace one."""
+        """Write the key to a new file with mode 0600. Raises FileExistsError rather than replace one.
+
+        A file that could not be written whole (a full disk) is taken away: half a key is none.
+        """
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w", encoding="ascii") as file:
-            file.write(self.reveal() + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with os.fdopen(handle, "w", encoding="ascii") as file:
+                file.write(self.reveal() + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except BaseException:
+            path.unlink()
+            raise
 
     @property
     def public_key(self) -> PublicKey:

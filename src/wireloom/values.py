@@ -55,6 +55,8 @@ class Endpoint:
     def parse(cls, text: str) -> "Endpoint":
         """``192.0.2.1:51820`` or ``[2001:db8::1]:51820`` → Endpoint. Raises ValueError."""
         host, _, port = text.rpartition(":")
+        if not (port.isascii() and port.isdecimal() and int(port) <= 65535):
+            raise ValueError(f"{port!r} is not a port")
         return cls(ip_address(host.strip("[]")), int(port))
 
     def __str__(self) -> str:

@@ -19,6 +19,7 @@ UNREADABLE = {
     "escape": (b"a: \x1b[31m\n", "1:4", "a control character (U+001B)"),
     "tab as indentation": (b"a:\n\tb: c\n", "2:1", "a tab where YAML wants spaces"),
     "bad start": (b"a: @x\n", "1:4", "`@` can't start a value"),
+    "bad start behind a byte order mark": ("\ufeffa: @x\n".encode(), "1:4", "`@` can't start a value"),
     "two documents": (b"a: b\n---\nc: d\n", "2:1", "a second document"),
     "bracket left open": (b"a: [b, c\nd: e\n", "2:2", "not YAML: did not find expected ',' or ']'"),
     "quote left open": (b'a: "b\n', "2:1", "not YAML: found unexpected end of stream"),

@@ -78,11 +78,12 @@ def test_groups_find_the_mute_pairs_that_trying_each_pair_finds(nodes: list[Node
 
 @given(fleets)
 def test_groups_find_the_isolated_nodes_that_trying_each_pair_finds(nodes: list[Node]) -> None:
-    def isolated(one: Node) -> bool:
-        others = [talk(one, other) for other in nodes if other is not one]
-        if not one.nat and not one.public:
-            return not one.private or not all(others)
-        return bool(others) and not any(others)
+    def meets(one: Node) -> list[bool]:
+        return [talk(one, other) for other in nodes if other is not one]
 
-    expected = {one.name for one in nodes if isolated(one)}
-    assert expected == {one.name for group in isolated_groups(group_nodes(nodes)) for one in group.nodes}
+    inward = [one for one in nodes if not one.nat and not one.public]
+    stranded = {one.name for one in inward if not one.private or not all(meets(one))}
+    lonely = {one.name for one in nodes if meets(one) and not any(meets(one))}
+    groups = group_nodes(nodes)
+    assert (stranded or lonely) == {one.name for group in isolated_groups(groups) for one in group.nodes}
+    assert stranded == {one.name for group in isolated_groups(groups, complete=False) for one in group.nodes}

@@ -4,6 +4,7 @@
 import pytest
 
 from tests.intent.files import load, mistakes, nodes, whole
+from wireloom.errors import Severity
 
 Told = list[tuple[str, str]]
 
@@ -13,15 +14,15 @@ def told(text: str) -> Told:
 
 
 OVERLAPS = {
-    "a site's private range": ("10.0.0.0/16, ", "10.99.4.0/24, ", [("6:9", "the underlay 10.99.0.0/16 overlaps 10.99.4.0/24, a private range of the site `fsn` (line 11)"), ("14:102", "10.0.0.2 is not in the private ranges of the site `fsn`")]),
+    "a site's private range": ("10.0.0.0/16, ", "10.99.4.0/24, ", [("6:9", "the underlay 10.99.0.0/16 overlaps 10.99.4.0/24, a private range of the site `fsn` (line 11)"), ("14:95", "10.0.0.2 is not in the private ranges of the site `fsn`")]),
     "a site's subnet": ("subnets: []", "subnets: [10.0.0.0/8]", [("6:9", "the underlay 10.99.0.0/16 overlaps 10.0.0.0/8, a subnet of the site `fsn` (line 11)"), ("11:58", "subnets of a site are not supported yet")]),
     "IPv6": ("fd00:1::/64", "fd42::/16", [("7:9", "the underlay fd42:99::/64 overlaps fd42::/16, a private range of the site `fsn` (line 11)")]),
     "pods": ("10.44.0.0/16", "10.99.0.0/24", [("6:9", "the underlay 10.99.0.0/16 overlaps 10.99.0.0/24, the pods range (line 17)")]),
     "services": ("10.45.0.0/16", "10.96.0.0/12", [("6:9", "the underlay 10.99.0.0/16 overlaps 10.96.0.0/12, the services range (line 17)")]),
-    "pods and services": ("10.45.0.0/16", "10.44.128.0/20", [("17:128", "10.44.128.0/20, the services range (line 17), overlaps 10.44.0.0/16, the pods range (line 17)")]),
+    "pods and services": ("10.45.0.0/16", "10.44.128.0/20", [("17:123", "10.44.128.0/20, the services range (line 17), overlaps 10.44.0.0/16, the pods range (line 17)")]),
     "pods and the default of services": (", services: [10.45.0.0/16]", "", []),
-    "a public address": ("[198.51.100.7]", "[10.99.3.4]", [("15:133", "10.99.3.4 is inside the underlay 10.99.0.0/16")]),
-    "a private address": ("10.0.0.2", "10.99.3.4", [("14:102", "10.99.3.4 is inside the underlay 10.99.0.0/16"), ("14:102", "10.99.3.4 is not in the private ranges of the site `fsn`")]),
+    "a public address": ("[198.51.100.7]", "[10.99.3.4]", [("15:139", "10.99.3.4 is inside the underlay 10.99.0.0/16")]),
+    "a private address": ("10.0.0.2", "10.99.3.4", [("14:95", "10.99.3.4 is inside the underlay 10.99.0.0/16"), ("14:95", "10.99.3.4 is not in the private ranges of the site `fsn`")]),
     "SSH may run over the underlay": ("root@203.0.113.10", "root@10.99.0.1", []),
 }  # fmt: skip
 
@@ -73,7 +74,7 @@ def test_there_is_an_address_for_each_node(ranges: str, count: int, expected: st
 
 STRUCTURE = {
     "no range": ("fleet: t\nunderlay: {}\nsites: {}\nnodes: {}\n", [("2:11", "the underlay has no range"), ("4:8", "a fleet needs at least one node")]),
-    "a mistyped range is told once": ("fleet: t\nunderlay: { ipv5: 10.99.0.0/16 }\nsites: { a: {} }\nnodes: { x: { site: a, public: [192.0.2.1] } }\n", [("2:13", "unknown key `ipv5`: did you mean `ipv4`?")]),
+    "a mistyped range is told once": ("fleet: t\nunderlay: { ipv5: 10.99.0.0/16 }\nsites: { a: {} }\nnodes: { x: { site: a, public: [192.0.2.1] } }\n", [("2:13", "unknown key `ipv5`: did you mean `ipv6`?")]),
     "an underlay that is no mapping": ("fleet: t\nunderlay: wg0\nsites: { a: {} }\nnodes: { x: { site: a, public: [192.0.2.1] } }\n", [("2:11", "expected a mapping, got `wg0`")]),
     "all missing": ("lab: {}\n", [("1:1", f"`{key}` is missing in the fleet file") for key in ("fleet", "underlay", "sites", "nodes")]),
     "a small MTU without IPv6": ("fleet: t\nunderlay: { ipv4: 10.99.0.0/16, mtu: 576 }\nsites: { a: {} }\nnodes: { x: { site: a, public: [192.0.2.1] } }\n", []),
@@ -188,11 +189,20 @@ def test_a_node_that_nobody_reaches_is_refused(lines: list[str], expected: dict[
     assert all(f"is unreachable: {why}" in found[name] for name, why in expected.items())
 
 
-def test_a_node_with_a_mistake_may_be_the_partner() -> None:
-    assert told(nodes("x: { site: n }", "y: { site: b, public: [192.0.2.x] }")) == [
-        ("6:26", "`192.0.2.x` is not an IP address")
-    ]
-    assert told(nodes("x: { site: n }", "y: junk")) == [("6:6", "expected a mapping, got `junk`")]
+PARTNERS = {
+    "a mistake in its addresses": (
+        "z: { site: b, public: [192.0.2.x] }",
+        [("7:26", "`192.0.2.x` is not an IP address")],
+    ),
+    "not a node at all": ("z: junk", [("7:6", "expected a mapping, got `junk`")]),
+}
+
+
+@pytest.mark.parametrize(("partner", "expected"), PARTNERS.values(), ids=PARTNERS)
+def test_a_node_with_a_mistake_may_be_the_partner(partner: str, expected: Told) -> None:
+    found = mistakes(nodes("x: { site: n }", "y: { site: n }", partner))
+    errors = [one for one in found if one.severity is Severity.ERROR]
+    assert expected == [(one.where.removeprefix("fleet.yaml:"), one.what) for one in errors]
 
 
 def test_a_mistake_elsewhere_does_not_hide_an_unreachable_node() -> None:

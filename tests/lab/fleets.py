@@ -1,5 +1,6 @@
 """Fleets made by hand, so that the lab's tests stand on nothing but the lab."""
 
+import os
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 
@@ -51,3 +52,12 @@ def three_places(name: str = "shop", path: str = "shop.yaml") -> Fleet:
         name=name,
         path=path,
     )
+
+
+def quiet(_: str) -> None:
+    """Progress that nobody wants to see."""
+
+
+def lab_name(word: str) -> str:
+    """A name that no lab of somebody else, or of a test beside this one, has."""
+    return f"test-{word}-{os.getpid()}"

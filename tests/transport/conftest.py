@@ -63,8 +63,13 @@ async def transport(user_key: Path) -> AsyncIterator[TransportMaker]:
                 NodeName(name): SshTarget("127.0.0.1", one.port) if isinstance(one, Sshd) else one
                 for name, one in nodes.items()
             }
-            options = {"pinned": {}, "accept_new": True, "identity": user_key, "connect_timeout": 8.0} | settings
-            made = SshTransport(targets, **options)
+            options: dict[str, Any] = {
+                "pinned": {},
+                "accept_new": True,
+                "identity": user_key,
+                "connect_timeout": 8.0,
+            }
+            made = SshTransport(targets, **(options | settings))
             stack.push_async_callback(made.aclose)
             return made
 

@@ -1,5 +1,6 @@
 """Real OpenSSH servers for tests: each on a loopback port of its own, with its own keys, home and log."""
 
+import asyncio
 import contextlib
 import os
 import shutil
@@ -7,12 +8,11 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 SSHD = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:/usr/bin") or ""
-SFTP_FREE_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def make_key(path: Path, kind: str = "ed25519", *, passphrase: str = "", bits: int | None = None) -> Path:
@@ -64,7 +64,12 @@ class Sshd:
 
 @contextlib.contextmanager
 def running(
-    directory: Path, key: Path, *, host_keys: list[Path] | None = None, extra: tuple[str, ...] = (), env: str = ""
+    directory: Path,
+    key: Path,
+    *,
+    host_keys: list[Path] | None = None,
+    extra: tuple[str, ...] = (),
+    env: str = "",
 ) -> Iterator[Sshd]:
     """A server that lets root in with ``key``; ``extra`` are lines of its sshd_config, tried first."""
     directory.mkdir(parents=True)
@@ -102,9 +107,9 @@ def running(
         process.wait(10)
 
 
-def _wait_for(ready: object, process: subprocess.Popen[bytes]) -> None:
+def _wait_for(ready: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + 10
-    while not ready():  # type: ignore[operator]
+    while not ready():
         assert process.poll() is None, "sshd ended"
         assert time.monotonic() < deadline, "sshd did not start"
         time.sleep(0.02)
@@ -117,3 +122,27 @@ def is_alive(pid: int) -> bool:
         return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except (ProcessLookupError, FileNotFoundError):
         return False
+
+
+async def until(ready: Callable[[], bool]) -> None:
+    """Wait for something that only looking at tells; fails after ten seconds."""
+    async with asyncio.timeout(10):
+        while not ready():  # noqa: ASYNC110 - a file or a process has no event
+            await asyncio.sleep(0.02)
+
+
+def sign_host_key(authority: Path, key: Path, *, principal: str) -> Path:
+    """A host certificate for ``key``, valid for one name; its path."""
+    subprocess.run(
+        ["ssh-keygen", "-q", "-s", str(authority), "-I", "n", "-h", "-n", principal, f"{key}.pub"], check=True
+    )
+    return Path(f"{key}-cert.pub")
+
+
+def add_to_agent(key: Path, *, passphrase: str = "") -> None:
+    """``ssh-add``, which gets the passphrase from a program that prints it."""
+    askpass = key.with_name("askpass")
+    askpass.write_text(f"#!/bin/sh\necho '{passphrase}'\n")
+    askpass.chmod(0o700)
+    env = {**os.environ, "SSH_ASKPASS": str(askpass), "SSH_ASKPASS_REQUIRE": "force"}
+    subprocess.run(["ssh-add", "-q", str(key)], check=True, env=env, stdin=subprocess.DEVNULL)

@@ -22,7 +22,7 @@ async def test_one_failure_stops_no_other() -> None:
 
     results = await on_each([C, B, A], hello)
     assert [(C, Completed(1, "", "c")), (B, down), (A, Completed(0, "a", ""))] == list(results.items())
-    assert [(C, "hello"), (A, "hello")] == fake.scripts
+    assert fake.scripts == [(C, "hello"), (A, "hello")]
 
 
 async def test_no_more_than_the_limit_at_once() -> None:
@@ -46,7 +46,7 @@ async def test_progress_is_told() -> None:
         return
 
     await on_each([A, B], nothing, done=lambda node, _: told.append(node))
-    assert [A, B] == told
+    assert told == [A, B]
 
 
 async def test_a_bug_cancels_the_rest_and_is_raised() -> None:
@@ -57,13 +57,14 @@ async def test_a_bug_cancels_the_rest_and_is_raised() -> None:
             await asyncio.sleep(0)
             raise ZeroDivisionError
         try:
-            await asyncio.sleep(60)
+            await asyncio.Event().wait()
         finally:
             cleaned.append(node)
 
     with pytest.raises(ZeroDivisionError):
-        await on_each([A, B, C], act)
-    assert [B, C] == cleaned
+        async with asyncio.timeout(5):
+            await on_each([A, B, C], act)
+    assert cleaned == [B, C]
 
 
 async def test_cancellation_reaches_every_action_and_waits_for_it() -> None:
@@ -71,7 +72,7 @@ async def test_cancellation_reaches_every_action_and_waits_for_it() -> None:
 
     async def act(node: NodeName) -> None:
         try:
-            await asyncio.sleep(60)
+            await asyncio.Event().wait()
         finally:
             await asyncio.sleep(0)
             cleaned.append(node)

@@ -39,7 +39,9 @@ def test_a_shell_that_is_not_root_runs_nothing(shell: str, tmp_path: Path) -> No
     script = f"echo ran; : > {tmp_path}/ran"
     argv = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
     argv += [shell, "sh", "-s"] if shell.endswith("busybox") else [shell, "-s"]
-    done = subprocess.run(argv, input=frame_script(script, NONCE), capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        argv, input=frame_script(script, NONCE), capture_output=True, text=True, check=False
+    )
     with pytest.raises(TransportError, match="ann@w1 is not root") as caught:
         unframe(Raw(done.returncode, done.stdout, done.stderr), NONCE, who="ann@w1", sudo=False)
     assert "sudo: true" in caught.value.hint
@@ -65,7 +67,12 @@ SUDO = {
     "bash, no sudo": (127, "bash: line 1: sudo: command not found", "there is no sudo", "log in as root"),
     "dash, no sudo": (127, "sh: 1: sudo: not found", "there is no sudo", "log in as root"),
     "fish, no sudo": (127, "fish: Unknown command: sudo", "there is no sudo", "log in as root"),
-    "another language": (1, "sudo: Ein Passwort ist notwendig", "Ein Passwort ist notwendig", "sudo -n -- id"),
+    "another language": (
+        1,
+        "sudo: Ein Passwort ist notwendig",
+        "Ein Passwort ist notwendig",
+        "sudo -n -- id",
+    ),
 }
 
 

@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 
 from tests.transport.conftest import ServerMaker, TransportMaker
-from tests.transport.sshd import Sshd, make_key, public
+from tests.transport.sshd import Sshd, make_key, public, sign_host_key
 from wireloom.transport.hostkey import Known, Verdict, fingerprint, judge
 from wireloom.transport.port import HostKeyUnknown, TransportError
-from wireloom.values import NodeName
+from wireloom.transport.ssh import SshTransport
+from wireloom.values import NodeName, SshTarget
 
 N = NodeName("n")
 OLD = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ5b3Bn0pJr1c2v1nT8s4cYb1sQm2oXj9l0b6m0f1x2y"
@@ -67,14 +68,15 @@ async def test_first_contact_is_accepted_when_told_so(machine: Sshd, transport: 
 
 
 async def test_what_was_accepted_once_is_expected_again(
-    start: ServerMaker, transport: TransportMaker, tmp_path: Path
+    start: ServerMaker,
 ) -> None:
     first, second = start("first"), start("second")
-    one = transport({"n": first})
-    await one.connect(N)
-    one._targets[N] = type(one._targets[N])("127.0.0.1", second.port)  # the machine is replaced behind our back
-    with pytest.raises(TransportError, match="has changed"):
+    targets = {N: SshTarget("127.0.0.1", first.port)}
+    async with SshTransport(targets, pinned={}, accept_new=True, identity=first.key) as one:
         await one.connect(N)
+        targets[N] = SshTarget("127.0.0.1", second.port)  # another machine answers now
+        with pytest.raises(TransportError, match="has changed"):
+            await one.connect(N)
 
 
 @pytest.mark.parametrize("accept_new", [False, True])
@@ -99,30 +101,40 @@ async def test_known_hosts_speaks_against_it(
 
 async def test_known_hosts_revokes(machine: Sshd, transport: TransportMaker, operator_home: Path) -> None:
     (operator_home / ".ssh/known_hosts").write_text(f"@revoked * {machine.host_key}\n")
-    with pytest.raises(TransportError, match="revoked"):
+    with pytest.raises(TransportError, match="is marked @revoked in known_hosts"):
         await transport({"n": machine}, pinned={N: machine.host_key}).connect(N)
 
 
 async def test_a_host_certificate_of_a_known_authority_is_fine(
     start: ServerMaker, transport: TransportMaker, operator_home: Path, tmp_path: Path
 ) -> None:
-    import subprocess
-
     authority, key = make_key(tmp_path / "ca"), make_key(tmp_path / "host")
-    subprocess.run(
-        ["ssh-keygen", "-q", "-s", str(authority), "-I", "n", "-h", "-n", "127.0.0.1", f"{key}.pub"], check=True
-    )
-    server = start(host_keys=[key], extra=(f"HostCertificate {key}-cert.pub",))
+    certificate = sign_host_key(authority, key, principal="127.0.0.1")
+    server = start(host_keys=[key], extra=(f"HostCertificate {certificate}",))
     (operator_home / ".ssh/known_hosts").write_text(f"@cert-authority * {public(authority)}\n")
     connection = await transport({"n": server}, accept_new=False).connect(N)
-    assert public(key) == connection.host_key
+    assert connection.host_key == public(key)
+
+
+async def test_a_host_certificate_for_another_name_is_not(
+    start: ServerMaker, transport: TransportMaker, operator_home: Path, tmp_path: Path
+) -> None:
+    authority, key = make_key(tmp_path / "ca"), make_key(tmp_path / "host")
+    certificate = sign_host_key(authority, key, principal="elsewhere")
+    server = start(host_keys=[key], extra=(f"HostCertificate {certificate}",))
+    (operator_home / ".ssh/known_hosts").write_text(f"@cert-authority * {public(authority)}\n")
+    with pytest.raises(TransportError, match=r"the host certificate .* is not to be trusted"):
+        await transport({"n": server}).connect(N)
 
 
 @pytest.mark.parametrize("kind", ["rsa", "ed25519", "ecdsa"])
 async def test_the_pinned_type_is_asked_for_first(
     kind: str, start: ServerMaker, transport: TransportMaker, tmp_path: Path
 ) -> None:
-    keys = {one: make_key(tmp_path / one, one, bits=2048 if one == "rsa" else None) for one in ("rsa", "ed25519", "ecdsa")}
+    keys = {
+        one: make_key(tmp_path / one, one, bits=2048 if one == "rsa" else None)
+        for one in ("rsa", "ed25519", "ecdsa")
+    }
     server = start(host_keys=list(keys.values()))
     pinned = public(keys[kind])
     connection = await transport({"n": server}, pinned={N: pinned}, accept_new=False).connect(N)

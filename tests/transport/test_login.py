@@ -1,16 +1,21 @@
 """Getting in, or being told why not: retries, credentials, and the words of each failure."""
 
 import asyncio
-import os
+import errno
 import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import asyncssh
 import pytest
 
 from tests.transport.conftest import ServerMaker, TransportMaker
-from tests.transport.sshd import Sshd, free_port, make_key
+from tests.transport.sshd import Sshd, add_to_agent, free_port, make_key, until
+from wireloom.transport.credentials import Credentials
+from wireloom.transport.failure import Attempt, Stage, explain
+from wireloom.transport.login import Login
 from wireloom.transport.port import Completed, TransportError
 from wireloom.values import NodeName, SshTarget
 
@@ -29,7 +34,9 @@ async def test_a_node_without_ssh_is_named(transport: TransportMaker) -> None:
         await transport({}).connect(NodeName("nas"))
 
 
-async def test_a_refused_key_is_not_tried_again(start: ServerMaker, transport: TransportMaker, tmp_path: Path) -> None:
+async def test_a_refused_key_is_not_tried_again(
+    start: ServerMaker, transport: TransportMaker, tmp_path: Path
+) -> None:
     server, stranger = start(), make_key(tmp_path / "stranger")
     error = await failure(transport, server, identity=stranger)
     assert f"no key was accepted for root@127.0.0.1: tried {stranger}" == error.what
@@ -37,7 +44,9 @@ async def test_a_refused_key_is_not_tried_again(start: ServerMaker, transport: T
     assert server.connections() == 1
 
 
-async def test_too_many_keys_are_explained(start: ServerMaker, transport: TransportMaker, tmp_path: Path) -> None:
+async def test_too_many_keys_are_explained(
+    start: ServerMaker, transport: TransportMaker, tmp_path: Path
+) -> None:
     server = start(extra=("MaxAuthTries 1",))
     error = await failure(transport, server, identity=make_key(tmp_path / "stranger"))
     assert "no key was accepted" in error.what
@@ -52,7 +61,10 @@ async def test_without_any_key(transport: TransportMaker, machine: Sshd) -> None
 
 async def test_a_missing_identity_is_named(transport: TransportMaker, machine: Sshd, tmp_path: Path) -> None:
     error = await failure(transport, machine, identity=tmp_path / "nowhere")
-    assert f"the key {tmp_path}/nowhere for root@127.0.0.1 can't be read: No such file or directory" == error.what
+    assert (
+        f"the key {tmp_path}/nowhere for root@127.0.0.1 can't be read: No such file or directory"
+        == error.what
+    )
 
 
 async def test_an_identity_that_is_no_key(transport: TransportMaker, machine: Sshd, tmp_path: Path) -> None:
@@ -61,7 +73,9 @@ async def test_an_identity_that_is_no_key(transport: TransportMaker, machine: Ss
     assert "is not a private key" in error.what
 
 
-async def test_an_encrypted_identity_without_agent(transport: TransportMaker, machine: Sshd, tmp_path: Path) -> None:
+async def test_an_encrypted_identity_without_agent(
+    transport: TransportMaker, machine: Sshd, tmp_path: Path
+) -> None:
     key = make_key(tmp_path / "locked", passphrase="secret words")
     error = await failure(transport, machine, identity=key)
     assert "is encrypted, and no ssh agent is running" in error.what
@@ -74,7 +88,7 @@ def agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     path = str(tmp_path / "agent.sock")
     process = subprocess.Popen(["ssh-agent", "-D", "-a", path], stdout=subprocess.DEVNULL)
     try:
-        while not os.path.exists(path):
+        while not Path(path).exists():
             assert process.poll() is None
         monkeypatch.setenv("SSH_AUTH_SOCK", path)
         yield path
@@ -86,7 +100,7 @@ def agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 async def test_a_key_of_the_agent_is_used(
     agent: str, transport: TransportMaker, machine: Sshd, user_key: Path
 ) -> None:
-    subprocess.run(["ssh-add", "-q", str(user_key)], check=True)
+    add_to_agent(user_key)
     await transport({"n": machine}, identity=None).connect(N)
 
 
@@ -94,15 +108,10 @@ async def test_an_encrypted_identity_is_used_through_the_agent(
     agent: str, transport: TransportMaker, start: ServerMaker, tmp_path: Path
 ) -> None:
     key = make_key(tmp_path / "locked", passphrase="secret words")
-    server = start()
-    (server.directory / "authorized_keys").write_text(Path(f"{key}.pub").read_text())
-    askpass = tmp_path / "askpass"
-    askpass.write_text("#!/bin/sh\necho secret words\n")
-    askpass.chmod(0o700)
-    env = {**os.environ, "SSH_ASKPASS": str(askpass), "SSH_ASKPASS_REQUIRE": "force"}
+    server = start(extra=(f"AuthorizedKeysFile {key}.pub",))
     for number in range(6):  # as many strangers as the server would count against us
-        subprocess.run(["ssh-add", "-q", str(make_key(tmp_path / f"k{number}"))], check=True)
-    subprocess.run(["ssh-add", "-q", str(key)], check=True, env=env, stdin=subprocess.DEVNULL)
+        add_to_agent(make_key(tmp_path / f"k{number}"))
+    add_to_agent(key, passphrase="secret words")
     await transport({"n": server}, identity=key).connect(N)
 
 
@@ -165,8 +174,7 @@ async def test_max_startups_drops_are_tried_again(start: ServerMaker, transport:
     hog = socket.create_connection(("127.0.0.1", server.port))
     hog.recv(10)
     connecting = asyncio.create_task(transport({"n": server}, attempts=6).connect(N))
-    while "MaxStartups" not in server.log():
-        await asyncio.sleep(0.02)
+    await until(lambda: "MaxStartups" in server.log())
     hog.close()
     await connecting
     assert server.connections() == 2
@@ -233,7 +241,7 @@ async def test_a_name_that_does_not_exist(transport: TransportMaker, monkeypatch
 
     monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
     error = await failure(transport, SshTarget("w1.example"))
-    assert "there is no host named w1.example in DNS or in the ssh configuration" == error.what
+    assert error.what == "there is no host named w1.example in DNS or in the ssh configuration"
     assert not error.unreachable
 
 
@@ -256,8 +264,8 @@ async def test_a_dialer_replaces_host_port_user_jump_sudo_and_configuration(
     target = SshTarget("203.0.113.9", 2222, "deploy", "cp1", sudo=True, identity="/nowhere")
     detour = Detour(machine.port)
     connection = await transport({"n": target}, dial=detour, use_config=False).connect(N)
-    assert [N] == detour.asked
-    assert "0\n" == (await connection.run("id -u", timeout=10)).stdout
+    assert detour.asked == [N]
+    assert (await connection.run("id -u", timeout=10)).stdout == "0\n"
 
 
 async def test_a_dialer_with_no_way_to_the_node(transport: TransportMaker) -> None:
@@ -265,9 +273,70 @@ async def test_a_dialer_with_no_way_to_the_node(transport: TransportMaker) -> No
     assert "connection refused by 203.0.113.9" in error.what
 
 
-async def test_many_logins_at_once_stay_within_the_limit(transport: TransportMaker, machine: Sshd) -> None:
-    one = transport({f"n{number}": machine for number in range(12)}, limit=3)
-    connections = await asyncio.gather(*(one.connect(NodeName(f"n{number}")) for number in range(12)))
-    done = await asyncio.gather(*(each.run("echo hi", timeout=10) for each in connections))
-    assert {"hi\n"} == {each.stdout for each in done}
-    await asyncio.gather(*(each.close() for each in connections))
+async def test_logins_at_once_stay_within_the_limit(
+    transport: TransportMaker, machine: Sshd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = most = 0
+    real = asyncssh.connect
+
+    async def connect(*args: Any, **options: Any) -> asyncssh.SSHClientConnection:
+        nonlocal now, most
+        now += 1
+        most = max(most, now)
+        try:
+            return await real(*args, **options)
+        finally:
+            now -= 1
+
+    monkeypatch.setattr("asyncssh.connect", connect)
+    names = [NodeName(f"n{number}") for number in range(9)]
+    one = transport(dict.fromkeys(names, machine), limit=3)
+    connections = await asyncio.gather(*(one.connect(name) for name in names))
+    assert most == 3
+    assert {(await each.run("echo hi", timeout=10)).stdout for each in connections} == {"hi\n"}
+
+
+LOGIN = Login("w1", "w1", 22, "root", N)
+OFFERED = Credentials((), None, None, (), ())
+
+PROBLEMS = {
+    "two addresses refuse": (
+        OSError(
+            "Multiple exceptions: [Errno 111] Connect call failed ('::1', 22, 0, 0), [Errno 111] Connect call"
+        ),
+        Stage.DIALLING,
+        ("connection refused by w1 port 22", True, True),
+    ),
+    "no route": (
+        OSError(errno.EHOSTUNREACH, "No route to host"),
+        Stage.DIALLING,
+        ("no route to w1 port 22", True, True),
+    ),
+    "reset before the login": (
+        OSError(errno.ECONNRESET, "Connection reset by peer"),
+        Stage.CONNECTED,
+        ("w1 port 22 closed the connection before the login", True, True),
+    ),
+    "lost during the login": (
+        asyncssh.ConnectionLost("Connection lost"),
+        Stage.AUTHENTICATING,
+        ("w1 port 22 closed the connection during the login of root@w1", True, False),
+    ),
+    "DNS is down": (
+        socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution"),
+        Stage.DIALLING,
+        ("the name w1 could not be looked up: DNS does not answer", True, True),
+    ),
+    "slow login": (
+        TimeoutError(),
+        Stage.AUTHENTICATING,
+        ("the login of root@w1 did not finish within 10 s", True, False),
+    ),
+    "something new": (RuntimeError("odd"), Stage.DIALLING, ("ssh to w1 port 22 failed: odd", False, False)),
+}
+
+
+@pytest.mark.parametrize(("problem", "stage", "expected"), PROBLEMS.values(), ids=PROBLEMS.keys())
+def test_a_problem_in_words(problem: Exception, stage: Stage, expected: tuple[str, bool, bool]) -> None:
+    found = explain(problem, Attempt(LOGIN, OFFERED, stage, 10.0))
+    assert (found.error.what, found.error.unreachable, found.again) == expected

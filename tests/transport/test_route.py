@@ -80,7 +80,7 @@ async def test_two_hops_over_nodes_share_one_connection_each(
     one = transport(nodes)
     connections = await asyncio.gather(*(one.connect(NodeName(f"n{number}")) for number in range(5)))
     assert {"hi\n"} == {(await each.run("echo hi", timeout=10)).stdout for each in connections}
-    assert (1, 1, 5) == (far.connections(), near.connections(), target.connections())
+    assert (far.connections(), near.connections(), target.connections()) == (1, 1, 5)
 
 
 async def test_a_lost_jump_host_is_dialled_anew(start: ServerMaker, transport: TransportMaker) -> None:
@@ -90,7 +90,7 @@ async def test_a_lost_jump_host_is_dialled_anew(start: ServerMaker, transport: T
     shared = next(iter(one._jumps.values())).result()
     shared.abort()
     await shared.wait_closed()
-    assert "hi\n" == (await (await one.connect(N)).run("echo hi", timeout=10)).stdout
+    assert (await (await one.connect(N)).run("echo hi", timeout=10)).stdout == "hi\n"
     assert near.connections() == 2
 
 
@@ -116,16 +116,18 @@ async def test_a_jump_host_outside_the_fleet_must_be_in_known_hosts(
     await transport(nodes).connect(N)
 
 
-async def test_a_target_that_the_jump_host_cant_reach(
-    start: ServerMaker, transport: TransportMaker
-) -> None:
+async def test_a_target_that_the_jump_host_cant_reach(start: ServerMaker, transport: TransportMaker) -> None:
     near = start("near")
-    with pytest.raises(TransportError, match="the jump host root@127.0.0.1 can't reach 127.0.0.1 port 1") as caught:
+    with pytest.raises(
+        TransportError, match=r"the jump host root@127\.0\.0\.1 can't reach 127\.0\.0\.1 port 1"
+    ) as caught:
         await transport({"b": near, "n": SshTarget("127.0.0.1", 1, jump="b")}, attempts=1).connect(N)
     assert caught.value.unreachable
 
 
-async def test_a_jump_host_that_forbids_it(start: ServerMaker, transport: TransportMaker, machine: Sshd) -> None:
+async def test_a_jump_host_that_forbids_it(
+    start: ServerMaker, transport: TransportMaker, machine: Sshd
+) -> None:
     near = start("near", extra=("AllowTcpForwarding no",))
     with pytest.raises(TransportError, match="refuses to forward") as caught:
         await transport({"b": near, "n": SshTarget("127.0.0.1", machine.port, jump="b")}).connect(N)
@@ -135,8 +137,12 @@ async def test_a_jump_host_that_forbids_it(start: ServerMaker, transport: Transp
 async def test_a_jump_host_that_is_down_is_named_to_all(transport: TransportMaker) -> None:
     nodes = {"b": SshTarget("127.0.0.1", 1), **{f"n{n}": SshTarget("192.0.2.9", jump="b") for n in range(3)}}
     one = transport(nodes, attempts=1)
-    results = await asyncio.gather(*(one.connect(NodeName(f"n{n}")) for n in range(3)), return_exceptions=True)
-    assert {"jump host 127.0.0.1: connection refused by 127.0.0.1 port 1"} == {str(result) for result in results}
+    results = await asyncio.gather(
+        *(one.connect(NodeName(f"n{n}")) for n in range(3)), return_exceptions=True
+    )
+    assert {"jump host 127.0.0.1: connection refused by 127.0.0.1 port 1"} == {
+        str(result) for result in results
+    }
 
 
 async def test_an_alias_with_a_chain_of_jump_hosts_in_the_configuration(
@@ -154,8 +160,8 @@ async def test_an_alias_with_a_chain_of_jump_hosts_in_the_configuration(
         "".join(f"[127.0.0.1]:{one.port} {one.host_key}\n" for one in (far, near))
     )
     connection = await transport({"n": SshTarget("inner")}, identity=None).connect(N)
-    assert "hi\n" == (await connection.run("echo hi", timeout=10)).stdout
-    assert (1, 1, 1) == (far.connections(), near.connections(), target.connections())
+    assert (await connection.run("echo hi", timeout=10)).stdout == "hi\n"
+    assert (far.connections(), near.connections(), target.connections()) == (1, 1, 1)
 
 
 async def test_the_fleet_file_wins_over_the_configuration(
@@ -169,7 +175,7 @@ async def test_the_user_of_the_configuration_wins_over_root(
     machine: Sshd, transport: TransportMaker, operator_home: Path
 ) -> None:
     (operator_home / ".ssh/config").write_text("Host *\n  User deploy\n")
-    with pytest.raises(TransportError, match="no key was accepted for deploy@127.0.0.1"):
+    with pytest.raises(TransportError, match="no key was accepted for deploy@"):
         await transport({"n": machine}).connect(N)
 
 

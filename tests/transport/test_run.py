@@ -1,15 +1,22 @@
 """Scripts on a real sshd: what comes back, in time and within bounds."""
 
 import asyncio
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
+import asyncssh
 import pytest
 
 from tests.transport.conftest import ServerMaker, TransportMaker
-from tests.transport.sshd import Sshd, is_alive
+from tests.transport.sshd import Sshd, is_alive, make_key, public, until
 from wireloom.transport import session
+from wireloom.transport import ssh as ssh_module
+from wireloom.transport.frame import REMOTE_PATH
 from wireloom.transport.port import Completed, TransportError
-from wireloom.values import NodeName
+from wireloom.values import NodeName, SshTarget
 
 N = NodeName("n")
 
@@ -22,9 +29,13 @@ CASES = {
     "killed by a signal": ("kill -9 $$", Completed(-1, "", "")),
     "as root": ("id -u", Completed(0, "0\n", "")),
     "no locale": ("echo $LC_ALL", Completed(0, "C\n", "")),
-    "a plain path": ("echo $PATH", Completed(0, f"{'/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin'}:/sbin:/bin\n", "")),
+    "a plain path": (
+        "echo $PATH",
+        Completed(0, f"{REMOTE_PATH}\n", ""),
+    ),
     "unicode": ("echo 'grüße 🧶'", Completed(0, "grüße 🧶\n", "")),
     "bytes that are not UTF-8": (r"printf 'a\377b'", Completed(0, "a\N{REPLACEMENT CHARACTER}b", "")),
+    "stdin is empty": ("readlink /proc/$$/fd/0", Completed(0, "/dev/null\n", "")),
     "a command that reads stdin": ("cat\necho after", Completed(0, "after\n", "")),
     "a here-document": ("cat <<'END'\n}\n$x\nEND", Completed(0, "}\n$x\n", "")),
     "a function and its local": ("f() { local a=1; echo $a; }\nf", Completed(0, "1\n", "")),
@@ -39,7 +50,7 @@ async def test_a_script_comes_back_as_completed(
 ) -> None:
     connection = await transport({"n": machine}).connect(N)
     if expected is None:
-        with pytest.raises(TransportError, match="before the script began.*[Ss]yntax error"):
+        with pytest.raises(TransportError, match=r"before the script began.*[Ss]yntax error"):
             await connection.run(script, timeout=10)
     else:
         assert await connection.run(script, timeout=10) == expected
@@ -70,15 +81,13 @@ async def test_a_script_that_takes_too_long_is_ended(
         await connection.run(f"echo $$ > {tmp_path}/pid\nsleep 60\ntouch {tmp_path}/late", timeout=1)
     assert not caught.value.unreachable
     pid = int((tmp_path / "pid").read_text())
-    for _ in range(100):
-        if not is_alive(pid):
-            break
-        await asyncio.sleep(0.05)
-    assert not is_alive(pid)
+    await until(lambda: not is_alive(pid))
     assert not (tmp_path / "late").exists()
 
 
-async def test_a_connection_survives_a_script_that_took_too_long(machine: Sshd, transport: TransportMaker) -> None:
+async def test_a_connection_survives_a_script_that_took_too_long(
+    machine: Sshd, transport: TransportMaker
+) -> None:
     connection = await transport({"n": machine}).connect(N)
     with pytest.raises(TransportError):
         await connection.run("sleep 60", timeout=0.3)
@@ -88,17 +97,13 @@ async def test_a_connection_survives_a_script_that_took_too_long(machine: Sshd, 
 async def test_a_cancelled_script_is_ended(machine: Sshd, transport: TransportMaker, tmp_path: Path) -> None:
     connection = await transport({"n": machine}).connect(N)
     running = asyncio.create_task(connection.run(f"echo $$ > {tmp_path}/pid\nexec sleep 60", timeout=50))
-    while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
-        await asyncio.sleep(0.02)
+    pid_file = tmp_path / "pid"
+    await until(lambda: pid_file.exists() and pid_file.read_text() != "")
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
     pid = int((tmp_path / "pid").read_text())
-    for _ in range(100):
-        if not is_alive(pid):
-            break
-        await asyncio.sleep(0.05)
-    assert not is_alive(pid)
+    await until(lambda: not is_alive(pid))
 
 
 async def test_a_server_that_dies_in_mid_run_is_unreachable(machine: Sshd, transport: TransportMaker) -> None:
@@ -106,6 +111,42 @@ async def test_a_server_that_dies_in_mid_run_is_unreachable(machine: Sshd, trans
     with pytest.raises(TransportError, match="broke while a script ran") as caught:
         await connection.run("kill -9 $PPID\nsleep 5", timeout=20)
     assert caught.value.unreachable
+
+
+async def test_an_end_without_a_status_is_no_success(
+    transport: TransportMaker, tmp_path: Path, user_key: Path
+) -> None:
+    def hang_up(process: "asyncssh.SSHServerProcess[bytes]") -> None:
+        process.stdout.write(b"half of it")
+        process.close()
+
+    key = make_key(tmp_path / "host")
+    server = await asyncssh.listen(
+        "127.0.0.1",
+        0,
+        server_host_keys=[str(key)],
+        authorized_client_keys=f"{user_key}.pub",
+        process_factory=hang_up,
+        encoding=None,
+    )
+    target = SshTarget("127.0.0.1", server.get_port())
+    connection = await transport({"n": target}, pinned={N: public(key)}).connect(N)
+    with pytest.raises(TransportError, match="ended without an exit status"):
+        await connection.run("true", timeout=10)
+    await connection.close()
+    server.close()
+    await server.wait_closed()
+
+
+async def test_a_daemon_that_holds_the_output_open_holds_up_nobody(
+    machine: Sshd, transport: TransportMaker, tmp_path: Path
+) -> None:
+    connection = await transport({"n": machine}).connect(N)
+    script = f"setsid sleep 60 &\necho $! >{tmp_path}/pid; echo done; exit 3"
+    assert await connection.run(script, timeout=30) == Completed(3, "done\n", "")
+    daemon = int((tmp_path / "pid").read_text())
+    assert is_alive(daemon)
+    os.kill(daemon, signal.SIGKILL)
 
 
 async def test_a_closed_connection_runs_nothing(machine: Sshd, transport: TransportMaker) -> None:
@@ -161,3 +202,67 @@ async def test_a_forced_command_is_named(start: ServerMaker, transport: Transpor
     with pytest.raises(TransportError, match="only backups here") as caught:
         await connection.run("true", timeout=10)
     assert "forced command" in caught.value.hint
+
+
+SUDO = """#!/bin/sh
+[ "$*" = "-n -- sh -s" ] || { echo "sudo: called with $*" >&2; exit 1; }
+REPLY
+"""
+
+
+@pytest.mark.parametrize(
+    ("reply", "expected"),
+    [("exec sh -s", "fine\n"), ("echo 'sudo: a password is required' >&2; exit 1", "asks for a password")],
+    ids=["works", "wants a password"],
+)
+async def test_a_script_goes_through_sudo(
+    reply: str, expected: str, start: ServerMaker, transport: TransportMaker, tmp_path: Path
+) -> None:
+    sudo = tmp_path / "bin/sudo"
+    sudo.parent.mkdir()
+    sudo.write_text(SUDO.replace("REPLY", reply))
+    sudo.chmod(0o755)
+    connection = await transport({"n": start(env=f"PATH={sudo.parent}:{REMOTE_PATH}")}).connect(N)
+    connection.sudo = True  # root needs none: as if somebody else had logged in
+    if reply.startswith("exec"):
+        assert (await connection.run("echo fine", timeout=10)).stdout == expected
+    else:
+        with pytest.raises(TransportError, match=expected):
+            await connection.run("echo fine", timeout=10)
+
+
+async def test_a_network_that_goes_silent_is_noticed(
+    machine: Sshd, transport: TransportMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ssh_module, "KEEPALIVE_SECONDS", 0.2)
+    flows = asyncio.Event()
+    flows.set()
+
+    async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(4096):
+            await flows.wait()
+            writer.write(data)
+        writer.close()
+
+    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        back, forth = await asyncio.open_connection("127.0.0.1", machine.port)
+        await asyncio.gather(pipe(reader, forth), pipe(back, writer), return_exceptions=True)
+
+    network = await asyncio.start_server(relay, "127.0.0.1", 0)
+    one = transport({"n": SshTarget("127.0.0.1", network.sockets[0].getsockname()[1])})
+    connection = await one.connect(N)
+    running = asyncio.create_task(connection.run("sleep 60", timeout=50))
+    await asyncio.sleep(0.1)
+    flows.clear()
+    with pytest.raises(TransportError, match="not responding to keepalive") as caught:
+        await running
+    assert caught.value.unreachable
+    flows.set()
+    await one.aclose()
+    network.close()
+
+
+def test_the_port_costs_no_import_of_asyncssh() -> None:
+    modules = "wireloom.transport.port, wireloom.transport.each, wireloom.transport.fake"
+    code = f"import sys, {modules}; sys.exit('asyncssh' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

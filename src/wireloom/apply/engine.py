@@ -15,6 +15,7 @@ from wireloom.apply.script import (
     prove_script,
     stage_script,
     undo_script,
+    unstage_script,
 )
 from wireloom.errors import Diagnostic, UserError
 from wireloom.intent.fleet import Fleet
@@ -87,6 +88,7 @@ class _Job:
         self._desired: dict[NodeName, NodeDesired] = {}
         self._since: dict[NodeName, int] = {}
         self._touched: set[NodeName] = set()
+        self._begun: set[NodeName] = set()
         self._confirmed: set[NodeName] = set()
         self._troubles: dict[NodeName, NodeOutcome] = {}
 
@@ -145,6 +147,7 @@ class _Job:
                 continue
             self._progress(f"committing on {', '.join(wave[:4])}{' …' if len(wave) > 4 else ''}")
             scripts = {name: commit_script(self._desired[name].interface, self._nodes[name]) for name in wave}
+            self._begun |= set(scripts)
             answers = await self._run(scripts, timeout=STEP_TIMEOUT)
             self._since |= {name: int(answer["since"]) for name, answer in answers.items()}
 
@@ -179,22 +182,27 @@ class _Job:
             if not isinstance(answer, TransportError) and not answer.status
         }
         self._note_troubles(answers)
+        if self._troubles:
+            raise StepFailed
 
     async def roll_back(self) -> None:
         """Undo the running state of every node that is not confirmed, and take staged files away."""
         undone = sorted(self._touched - self._confirmed)
         self._progress(f"rolling back {len(undone)} nodes")
-        interface = self.fleet.underlay.interface
-        scripts = {
-            name: undo_script(interface, self._nodes[name] if name in self._since else NodePlan(name))
-            for name in undone
-        }
+        scripts = {name: self._undo_script(name) for name in undone}
         answers = await self._crew.run(scripts, timeout=STEP_TIMEOUT)
         for name, answer in answers.items():
             trouble = _trouble(name, answer)
             if trouble:
                 hint = "its running state may be new: `wireloom plan` tells, once it answers"
-                self._troubles.setdefault(name, replace(trouble, hint=hint))
+                self._troubles[name] = replace(self._troubles.get(name, trouble), hint=hint)
+
+    def _undo_script(self, name: NodeName) -> str:
+        """For a node whose commit was begun, however far it came: all of it is undone."""
+        desired = self._desired[name]
+        if name not in self._begun:
+            return unstage_script(desired.interface)
+        return undo_script(desired.interface, self._nodes[name], desired.config)
 
     async def _run(
         self, scripts: Mapping[NodeName, str], *, timeout: float, refused_by: str = ""

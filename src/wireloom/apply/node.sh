@@ -15,6 +15,7 @@ key=$directory/$interface.key
 staging=$directory/.wireloom
 staged=$staging/$interface.conf
 state=/var/lib/wireloom
+half_undone=
 
 die() {
     printf 'wireloom: %s\n' "$*" >&2
@@ -27,27 +28,35 @@ make_key() {
     mkdir -p "$directory" || die "$directory can't be made"
     if ! test -e "$key"; then
         if wg genkey >"$key.new" && test "$(wc -c <"$key.new")" -eq 45 && sync "$key.new"; then
-            mv "$key.new" "$key"
+            mv "$key.new" "$key" || die "$key can't be written: is the disk full, or read-only?"
         else
             rm -f "$key.new"
             die "$key can't be written: is the disk full, or read-only?"
         fi
     fi
-    printf 'public_key=%s\n' "$(wg pubkey <"$key")"
+    public=$(wg pubkey <"$key") || die "$key holds no WireGuard key"
+    printf 'public_key=%s\n' "$public"
 }
 
 # assemble FILE HEAD BODY: put a configuration together. HEAD and BODY are functions that print text.
+# A key file need not end its line, and what an older file's mode was must not matter.
 assemble() {
+    rm -f "$1"
     {
-        "$2" && printf 'PrivateKey = ' && cat "$key" && "$3"
+        "$2" && printf 'PrivateKey = ' && tr -d '[:space:]' <"$key" && echo && "$3"
     } >"$1" || die "$1 can't be written: is the disk full, or read-only?"
     sync "$1"
 }
 
+# digest FILE: the SHA-256, in hex, of a configuration without its key line.
+digest() {
+    grep -v '^PrivateKey = ' "$1" | sha256sum | cut -c 1-64
+}
+
 # check FILE DIGEST PUBLIC_KEY: the file is whole, has one key, the right one, and wg can read it.
-# `wg setconf` reads the file before it looks for the interface, whose name here can't exist (17 characters).
+# `wg setconf` reads the file before it looks for the interface, whose name here can't exist (16 characters).
 check() {
-    test "$(grep -v '^PrivateKey = ' "$1" | sha256sum | cut -c 1-64)" = "$2" ||
+    test "$(digest "$1")" = "$2" ||
         die "$1 is not what was sent: cut short on its way, or the disk is full"
     test "$(grep -c '^PrivateKey = .' "$1")" -eq 1 || die "$1 has no private key"
     test "$(wg pubkey <"$key")" = "$3" || die "$key is not the key that the lock names"
@@ -65,8 +74,10 @@ stage() {
     check "$staged" "$1" "$2"
 }
 
+# unstage: take away what was staged; fails where something before it could not be undone.
 unstage() {
-    rm -f "$staged"
+    rm -f "$staged" "$staging/bare.conf"
+    test -z "$half_undone"
 }
 
 # bare DIGEST PUBLIC_KEY: generation 0 of a new node: key and address, no peers.
@@ -105,7 +116,14 @@ run() {
 
 # undo COMMAND...: like run, but go on: half undone is better than not at all, and it is said.
 undo() {
-    said=$("$@" 2>&1) || printf 'wireloom: undoing "%s" failed: %s\n' "$*" "$said" >&2
+    said=$("$@" 2>&1) && return
+    printf 'wireloom: undoing "%s" failed: %s\n' "$*" "$said" >&2
+    half_undone=yes
+}
+
+# unless_confirmed DIGEST: nothing is undone once the staged file is the file, even if nobody heard of it.
+unless_confirmed() {
+    ! test -e "$staged" && test "$(digest "$config" 2>/dev/null)" = "$1" && exit
 }
 
 # prove SECONDS SINCE PEER...: wait until each PEER answers. PEER is `address,key`; with a key, its
@@ -150,7 +168,7 @@ proven() {
 
 # confirm FLEET GENERATION NETWORK DIGEST: the staged file becomes the file, by one rename; then the note.
 confirm() {
-    test "$(grep -v '^PrivateKey = ' "$staged" | sha256sum | cut -c 1-64)" = "$4" ||
+    test "$(digest "$staged")" = "$4" ||
         die "$staged has changed since it was checked"
     mv "$staged" "$config" || die "$config can't be replaced"
     {

@@ -47,18 +47,26 @@ def stage_script(desired: NodeDesired, plan: NodePlan, public_key: PublicKey) ->
 
 
 def commit_script(interface: str, plan: NodePlan) -> str:
-    """Bring the interface up if need be and change the running state in place; answers ``since``."""
-    lines = ["enable_at_boot"] if plan.enable else []
+    """Bring the interface up if need be and change the running state in place.
+
+    Answers ``since``, the time before all of it: an interface that starts shakes hands at once.
+    """
+    lines = ["echo since=$(date +%s)"]
+    lines += ["enable_at_boot"] if plan.enable else []
     lines += ["start"] if plan.start else []
-    lines += ["echo since=$(date +%s)"]
     lines += [_call("run", *command) for command in gather_peers(plan.commands)]
     return _script(interface, *lines)
 
 
-def undo_script(interface: str, plan: NodePlan) -> str:
-    """Bring the running state back and take the staged file away."""
+def unstage_script(interface: str) -> str:
+    """Take the staged file away from a node whose running state was not touched."""
+    return _script(interface, "unstage")
+
+
+def undo_script(interface: str, plan: NodePlan, config: ConfigFile) -> str:
+    """Bring the running state back and take the staged file away; nothing where that is in place already."""
     lines = [_call("undo", *command) for command in gather_peers(plan.inverse)]
-    return _script(interface, *lines, "unstage")
+    return _script(interface, _call("unless_confirmed", config.digest), *lines, "unstage")
 
 
 def prove_script(interface: str, seconds: int, since: int, neighbours: Sequence[Neighbour]) -> str:

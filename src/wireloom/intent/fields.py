@@ -16,6 +16,9 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 JsonSchema = dict[str, object]
+# Looking for the key that was meant is slow: with this many mistakes in one place the file is another one.
+GUESSES = 100
+
 Json = None | bool | int | str | list[Any] | dict[str, Any]
 
 
@@ -175,7 +178,7 @@ class Record:
         for key, child in node.entries:
             known = self._fields.get(key.text)
             if known is None:
-                findings.append(self._unknown(key))
+                findings.append(self._unknown(key, guess=len(findings) - before < GUESSES))
                 continue
             places[key.text] = child.at
             if not (isinstance(child, ScalarNode) and child.null and known.nullable):
@@ -202,10 +205,11 @@ class Record:
                 what = f"`{one.key}` is missing in {self.called}"
                 findings.append(Finding(at, what, one.description))
 
-    def _unknown(self, key: ScalarNode) -> Finding:
+    def _unknown(self, key: ScalarNode, *, guess: bool) -> Finding:
         known = list(self._fields)
+        meant = suggest(key.text, known) if guess else ""
         hint = f"known keys: {', '.join(known)}" if known else f"{self.called} has no keys yet: write {{}}"
-        return Finding(key.at, f"unknown key {show(key.text)}{suggest(key.text, known)}", hint)
+        return Finding(key.at, f"unknown key {show(key.text)}{meant}", hint)
 
     def schema(self) -> JsonSchema:
         """An object with these properties and no others."""

@@ -115,39 +115,50 @@ def mute_groups(groups: Sequence[Group]) -> Iterator[tuple[Group, Group]]:
             yield one, other
 
 
-def isolated_groups(groups: Sequence[Group], *, complete: bool = True) -> list[Group]:
-    """Groups of nodes that the fleet can't be built with: nobody dials them, and they dial nobody.
+class _Surroundings:
+    """What each group meets when it looks at every other node."""
 
-    That is a node without any partner, and a node that has no public address and is not behind NAT (so
-    that only its own site reaches it) while one of the others is out of its reach. ``complete``: no node of
-    the fleet is missing from ``groups``; otherwise a missing one might be the partner.
-    """
-    across = _strangers(groups)
-    sizes: dict[_Shape, int] = defaultdict(int)
-    local: dict[tuple[SiteName, _Shape], Group] = {}
-    by_site: dict[SiteName, list[Group]] = defaultdict(list)
-    for group in groups:
-        sizes[group.shape] += len(group.nodes)
-        local[group.site, group.shape] = group
-        by_site[group.site].append(group)
-    alone = complete and sum(sizes.values()) == 1
+    def __init__(self, groups: Sequence[Group]) -> None:
+        self._across = _strangers(groups)
+        self._sizes: dict[_Shape, int] = defaultdict(int)
+        self._local: dict[tuple[SiteName, _Shape], Group] = {}
+        self._neighbours: dict[SiteName, list[Group]] = defaultdict(list)
+        for group in groups:
+            self._sizes[group.shape] += len(group.nodes)
+            self._local[group.site, group.shape] = group
+            self._neighbours[group.site].append(group)
 
-    def outcomes(group: Group) -> Iterator[bool]:
-        """For each kind of other node, whether there is a way to it."""
-        for shape, size in sizes.items():
-            here = local.get((group.site, shape))
+    def outcomes(self, group: Group) -> Iterator[bool]:
+        """For each kind of other node that there is, whether there is a way to it."""
+        for shape, size in self._sizes.items():
+            here = self._local.get((group.site, shape))
             if size > (len(here.nodes) if here else 0):
-                yield across[group.shape, shape]
-        for neighbour in by_site[group.site]:
+                yield self._across[group.shape, shape]
+        for neighbour in self._neighbours[group.site]:
             if neighbour is not group:
                 yield _talk(group.nodes[0], neighbour.nodes[0])
             elif len(group.nodes) > 1:
                 yield _talk(group.nodes[0], group.nodes[1])
 
-    def isolated(group: Group) -> bool:
-        shape = group.shape
-        if not shape.nat and not shape.public:
-            return not shape.private or not all(outcomes(group))
-        return complete and not alone and not any(outcomes(group))
 
-    return [group for group in groups if isolated(group)]
+def isolated_groups(groups: Sequence[Group], *, complete: bool = True) -> list[Group]:
+    """Groups of nodes that the fleet can't be built with.
+
+    First, nodes that only their own site can reach (no public address, not behind NAT) while another node is
+    out of their reach. If there are none, nodes that have no way to any other.
+
+    ``complete``: no node of the fleet is missing from ``groups``; otherwise a missing one might be the
+    partner. One of the first kind might be, too, once it is mended: then the second kind is not looked for.
+    """
+    around = _Surroundings(groups)
+    stranded = [
+        group
+        for group in groups
+        if not group.shape.nat
+        and not group.shape.public
+        and not (group.shape.private and all(around.outcomes(group)))
+    ]
+    single = sum(len(group.nodes) for group in groups) == 1
+    if stranded or single or not complete:
+        return stranded
+    return [group for group in groups if not any(around.outcomes(group))]

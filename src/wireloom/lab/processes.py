@@ -16,10 +16,10 @@ LAB_MARKER = "wireloom-lab"
 MACHINE_MARKER = "wireloom-machine"
 
 PROC = Path("/proc")
-TAKE_DOWN_LIMIT = 20.0
+TAKE_DOWN_LIMIT = 10.0
 """Seconds after which a lab that does not go away is an error."""
 
-BURIAL_LIMIT = 3.0
+BURIAL_LIMIT = 2.0
 """Seconds to wait for PID 1 to take note of what died."""
 
 # How deep a process is in PID namespaces, seen from here, tells a lab of ours from a lab that somebody
@@ -66,10 +66,12 @@ def classify(pid: int, argv: list[str], pids: tuple[int, ...]) -> LabProcess | N
 
 def take_down(lab: str) -> bool:
     """Kill a lab, complete or not, and wait until its last process is gone. False: there was none."""
+    starters: set[int] = set()
     found = False
     deadline = time.monotonic() + TAKE_DOWN_LIMIT
     while alive := [one for one in _scan() if one.lab == lab]:
         found = True
+        starters |= {one.pid for one in alive if one.kind is Kind.STARTER}
         if time.monotonic() >= deadline:
             raise UserError.one(
                 f"lab {lab} does not go away: {len(alive)} of its processes are still there",
@@ -79,7 +81,7 @@ def take_down(lab: str) -> bool:
         for one in alive:
             if one.kind is not Kind.MACHINE:
                 _kill(one, deadline)
-    _await_burial()
+    _await_burial(starters)
     return found
 
 
@@ -107,25 +109,24 @@ def _kill(process: LabProcess, deadline: float) -> None:
         os.close(handle)
 
 
-def _await_burial() -> None:
+def _await_burial(starters: set[int]) -> None:
     """Wait a little until dead starters have left the process table too.
 
     They are nobody's children but PID 1's, and some that run containers look after theirs only every
     second or so. They hold nothing, so this gives up quietly.
     """
     deadline = time.monotonic() + BURIAL_LIMIT
-    while any(is_dead_starter(one) for one in _each()) and time.monotonic() < deadline:
+    while any(_is_dead(pid) for pid in starters) and time.monotonic() < deadline:
         time.sleep(0.02)
 
 
-def is_dead_starter(pid: int) -> bool:
-    """Whether the PID is that of a starter that ended, and that PID 1 has not waited for yet."""
+def _is_dead(pid: int) -> bool:
+    """Whether the PID belongs to a process that ended and that PID 1 has not waited for yet."""
     try:
-        name, _, rest = (PROC / str(pid) / "stat").read_text("utf-8", "replace").rpartition(") ")
+        status = (PROC / str(pid) / "status").read_text("utf-8", "replace")
     except OSError:
         return False
-    state, parent, *_ = rest.split()
-    return name.endswith("(unshare") and (state, parent) == ("Z", "1")
+    return "\nState:\tZ" in status and "\nPPid:\t1\n" in status
 
 
 def _each() -> Iterator[int]:

@@ -40,15 +40,18 @@ def _allot_family(
     """The addresses of one family: name → address; empty where the fleet has no such range."""
     if prefix is None:
         return {}
-    given = {name: address for name, address in held.items() if address is not None and address in prefix}
+    given = {
+        name: address for name, address in held.items() if address is not None and _usable(address, prefix)
+    }
+    taken = set(given.values())
     oldest_first = sorted(leaving.values(), key=lambda node: node.released or 0)
     reserved = [
         address
         for node in oldest_first
         for address in node.addresses
-        if address in prefix and address not in set(given.values())
+        if _usable(address, prefix) and address not in taken
     ]
-    free = _free(prefix, set(given.values()), reserved)
+    free = _free(prefix, taken, reserved)
     for name in held:
         if name not in given:
             address = next(free, None)
@@ -61,16 +64,22 @@ def _allot_family(
     return given
 
 
+def _usable(address: IPv4Address | IPv6Address, prefix: IPv4Network | IPv6Network) -> bool:
+    """Inside, and neither the first nor the last of the range.
+
+    In IPv4 these are network and broadcast; in IPv6 the first is the subnet-router anycast address
+    (RFC 4291, section 2.6.1), and the last is left out for symmetry. A range that was made smaller
+    can turn an address that was given out into one of them.
+    """
+    return address in prefix and address not in (prefix.network_address, prefix.broadcast_address)
+
+
 def _free(
     prefix: IPv4Network | IPv6Network,
     taken: set[IPv4Address | IPv6Address],
     reserved: list[IPv4Address | IPv6Address],
 ) -> Iterator[IPv4Address | IPv6Address]:
-    """Usable addresses that nobody holds: never used ones in order, then reserved ones as listed.
-
-    Not usable: the first and the last of a range (in IPv4 network and broadcast; in IPv6 the
-    subnet-router anycast address of RFC 4291 §2.6.1, and the last one for symmetry).
-    """
+    """Usable addresses that nobody holds: never used ones in order, then reserved ones as listed."""
     busy = taken | set(reserved)
     first, last = int(prefix.network_address) + 1, int(prefix.broadcast_address) - 1
     kind = IPv4Address if isinstance(prefix, IPv4Network) else IPv6Address

@@ -4,16 +4,20 @@ import json
 import os
 import tempfile
 from collections import Counter
+from collections.abc import Callable, Mapping, Set
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from wireloom.errors import Diagnostic, UserError
+from wireloom.intent.finding import show
 from wireloom.lock.lock import Lock, LockedNode
 from wireloom.values import NodeName, PublicKey
 
+A = TypeVar("A", IPv4Address, IPv6Address)
 VERSION = 1
 CONFLICT_MARKERS = ("<<<<<<<", "|||||||", "=======", ">>>>>>>")
+HEAD_KEYS = {"version", "fleet", "generation", "network", "nodes"}
 NODE_KEYS = {"ipv4", "ipv6", "public_key", "ssh_host_key", "released"}
 
 
@@ -58,9 +62,9 @@ def parse_lock(text: str, path: Path) -> Lock:
         raise UserError.one(str(error), where=str(path), hint=_RESTORE) from None
     try:
         lock = _lock_from(data)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except ValueError as error:
         raise UserError.one(f"not a lock of wireloom: {error}", where=str(path), hint=_RESTORE) from None
-    clashes = list(_clashes(lock, path))
+    clashes = _clashes(lock, path)
     if clashes:
         raise UserError(clashes)
     return lock
@@ -72,38 +76,78 @@ _RESTORE = "restore it from version control: it holds the addresses that are in 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     twice = [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]
     if twice:
-        raise ValueError(f"`{twice[0]}` stands there twice (a merge that kept both sides?)")
+        raise ValueError(f"{show(twice[0])} stands there twice (a merge that kept both sides?)")
     return dict(pairs)
 
 
 def _lock_from(data: Any) -> Lock:
-    if not isinstance(data, dict) or data.get("version") != VERSION:
-        version = data.get("version") if isinstance(data, dict) else None
-        raise ValueError(f"its version is {version!r}, this wireloom reads {VERSION}")
-    generation = data["generation"]
-    if not isinstance(generation, int) or isinstance(generation, bool) or generation < 0:
-        raise ValueError("`generation` is a number from 0")
-    nodes = {NodeName(name): _node_from(name, node) for name, node in data["nodes"].items()}
-    return Lock(str(data["fleet"]), generation, str(data["network"]), nodes)
+    version = data.get("version") if isinstance(data, dict) else None
+    if type(version) is not int or version != VERSION:
+        raise ValueError(f"its version is {show(str(version))}, this wireloom reads {VERSION}")
+    _refuse_unknown(data, HEAD_KEYS)
+    missing = sorted(HEAD_KEYS - set(data))
+    if missing:
+        raise ValueError(f"`{missing[0]}` is missing")
+    if not isinstance(data["nodes"], dict):
+        raise ValueError("`nodes` is a mapping")
+    return Lock(
+        fleet=_words(data, "fleet") or "",
+        generation=_count(data, "generation") or 0,
+        network=_words(data, "network") or "",
+        nodes={NodeName(name): _node_from(name, node) for name, node in data["nodes"].items()},
+    )
 
 
-def _node_from(name: str, data: dict[str, Any]) -> LockedNode:
-    unknown = sorted(set(data) - NODE_KEYS)
-    if unknown:
-        raise ValueError(f"`{unknown[0]}` of `{name}` is not known to this wireloom")
-    host_key, released = data.get("ssh_host_key"), data.get("released")
-    if not isinstance(host_key, str | None) or not isinstance(released, int | None):
-        raise ValueError(f"`{name}`: a value has the wrong type")
+def _node_from(name: str, data: object) -> LockedNode:
     try:
+        if not name.isprintable():
+            raise ValueError("no node has such a name")
+        if not isinstance(data, dict):
+            raise ValueError("a mapping is expected")
+        _refuse_unknown(data, NODE_KEYS)
+        key = _words(data, "public_key")
         return LockedNode(
-            ipv4=IPv4Address(data["ipv4"]) if "ipv4" in data else None,
-            ipv6=IPv6Address(data["ipv6"]) if "ipv6" in data else None,
-            public_key=PublicKey(data["public_key"]) if "public_key" in data else None,
-            ssh_host_key=host_key,
-            released=released,
+            ipv4=_address(data, "ipv4", IPv4Address),
+            ipv6=_address(data, "ipv6", IPv6Address),
+            public_key=None if key is None else PublicKey(key),
+            ssh_host_key=_words(data, "ssh_host_key"),
+            released=_count(data, "released"),
         )
     except ValueError as error:
-        raise ValueError(f"`{name}`: {error}") from None
+        raise ValueError(f"{show(name)}: {error}") from None
+
+
+def _refuse_unknown(data: Mapping[str, Any], known: Set[str]) -> None:
+    unknown = sorted(set(data) - known)
+    if unknown:
+        raise ValueError(f"{show(unknown[0])} is not known to this wireloom")
+
+
+def _words(data: Mapping[str, Any], key: str) -> str | None:
+    """A string of one line, or None where the key is missing."""
+    value = data.get(key)
+    if key in data and not (isinstance(value, str) and value.isprintable()):
+        raise ValueError(f"`{key}` is a text of one line, not {show(str(value))}")
+    return value
+
+
+def _count(data: Mapping[str, Any], key: str) -> int | None:
+    """A number from 0, or None where the key is missing."""
+    value = data.get(key)
+    if key in data and (type(value) is not int or value < 0):
+        raise ValueError(f"`{key}` is a number from 0, not {show(str(value))}")
+    return value
+
+
+def _address(data: Mapping[str, Any], key: str, kind: Callable[[str], A]) -> A | None:
+    """An address, or None where the key is missing.
+
+    ``ipaddress`` takes whatever follows a ``%`` for a zone: it would end up in files that root runs.
+    """
+    value = _words(data, key)
+    if value is not None and "%" in value:
+        raise ValueError(f"{show(value)} is bound to an interface")
+    return None if value is None else kind(value)
 
 
 def _clashes(lock: Lock, path: Path) -> list[Diagnostic]:
@@ -159,7 +203,7 @@ def write_lock(path: Path, lock: Lock) -> bool:
     """Write the lock whole or not at all; False (and nothing touched) where it stands so already."""
     text = print_lock(lock)
     try:
-        if path.exists() and path.read_text(encoding="utf-8") == text:
+        if path.exists() and path.read_text(encoding="utf-8", errors="replace") == text:
             return False
         path.parent.mkdir(parents=True, exist_ok=True)
         _replace(path, text)
@@ -179,6 +223,16 @@ def _replace(path: Path, text: str) -> None:
             os.fsync(file.fileno())
         temporary.chmod(mode)
         temporary.replace(path)
+        _sync_directory(path.parent)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _sync_directory(path: Path) -> None:
+    """The new name, too, must outlive a power cut: machines may be newer than the lock by then."""
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,5 +1,7 @@
 """Fleet + Lock → Network: who talks to whom, over which endpoint, with which MTU."""
 
+from collections import Counter
+from collections.abc import Mapping
 from ipaddress import ip_interface, ip_network
 
 from wireloom.intent.fleet import Fleet, Node
@@ -30,7 +32,7 @@ def weave(fleet: Fleet, lock: Lock) -> Network:
         fleet=fleet.name,
         interface=fleet.underlay.interface,
         port=fleet.underlay.port,
-        mtu=fleet.underlay.mtu or _auto_mtu(views),
+        mtu=fleet.underlay.mtu or _auto_mtu(fleet, views),
         ranges=fleet.underlay.ranges,
         fenced=fleet.underlay.ranges + (fleet.kubernetes.pods if fleet.kubernetes else ()),
         members=members,
@@ -83,11 +85,16 @@ def _view(
     return peers
 
 
-def _auto_mtu(views: dict[object, tuple[Peer, ...]]) -> int:
-    """1420 if any endpoint in use is IPv6, else 1440: the same on all nodes, so that paths are alike."""
+def _auto_mtu(fleet: Fleet, views: Mapping[object, tuple[Peer, ...]]) -> int:
+    """1420 if any endpoint in use is IPv6, else 1440: the same on all nodes, so that paths are alike.
+
+    The view of a class of one holds that one itself, whose endpoint nobody dials.
+    """
+    sizes = Counter(map(_class_of, fleet.nodes.values()))
     over_ipv6 = any(
         peer.endpoint is not None and peer.endpoint.address.version == 6
-        for view in views.values()
+        for dialler, view in views.items()
         for peer in view
+        if sizes[dialler] > 1 or _class_of(fleet.nodes[peer.name]) != dialler
     )
     return PATH_MTU - (OVERHEAD_IPV6 if over_ipv6 else OVERHEAD_IPV4)

@@ -29,7 +29,7 @@ def parse_state(name: NodeName, sections: Mapping[str, str]) -> NodeState:
     def read(probe: str, parser: Callable[[str], T], fallback: T) -> T:
         try:
             return parser(sections.get(probe, ""))
-        except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
+        except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError):
             garbled.append(probe)
             return fallback
 
@@ -46,7 +46,7 @@ def parse_state(name: NodeName, sections: Mapping[str, str]) -> NodeState:
         stamp=read("stamp", parse_stamp, None),
         link=read("link", lambda text: parse_link(text, sections), None),
         routes=read("routes4", parse_routes, nowhere) | read("routes6", parse_routes, nowhere),
-        enabled=sections.get("enabled", "").strip() in {"enabled", "enabled-runtime"},
+        enabled=sections.get("enabled", "").strip() == "enabled",  # -runtime is gone after a reboot
         garbled=tuple(garbled),
     )
 

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from wireloom.render.desired import config_path, key_path
 from wireloom.render.wg_quick import MARK
 
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""Where the tools are looked for, as apply does: what sshd gives to a login may lack the sbin ones."""
+
 STATE_DIRECTORY = "/var/lib/wireloom"
 TOOLS = ("wg", "wg-quick", "ip", "ping", "sha256sum", "wireguard-go", "nft", "tcpdump", "apt-get")
 
@@ -23,14 +26,19 @@ class Probe:
 
 
 PROBES = (
-    Probe("os", ". /etc/os-release; printf '%s\\n' \"$PRETTY_NAME\"; uname -r; uname -m; date +%s.%N"),
+    # In a shell of its own: where the file is missing, `.` ends the shell (POSIX, special built-ins).
+    Probe(
+        "os",
+        "(. /etc/os-release && printf '%s\\n' \"$PRETTY_NAME\") || echo unknown;"
+        " uname -r; uname -m; date +%s.%N",
+    ),
     Probe("systemd", "test -d /run/systemd/system && echo yes"),
     Probe("tools", f"for tool in {' '.join(TOOLS)}; do command -v $tool >/dev/null && echo $tool; done"),
     Probe("module", "test -d /sys/module/wireguard || modprobe -n wireguard && echo yes"),
-    Probe("key", 'test -e "$key" && { stat -c %a "$key"; wg pubkey <"$key"; }'),
+    Probe("key", 'test -e "$key" && { stat -Lc %a "$key"; wg pubkey <"$key"; }'),
     Probe(
         "config",
-        'test -e "$conf" && { stat -c %a "$conf"; grep -c "^PrivateKey = ." "$conf"; head -n 1 "$conf" |'
+        'test -e "$conf" && { stat -Lc %a "$conf"; grep -c "^PrivateKey = ." "$conf"; head -n 1 "$conf" |'
         f' grep -q "^{MARK}" && {{ echo ours; grep -viE "^[[:space:]]*(PrivateKey|PresharedKey)[[:space:]]*="'
         ' "$conf"; } }',
     ),
@@ -51,6 +59,7 @@ PROBES = (
 def probe_script(interface: str, nonce: str) -> str:
     """One script that runs all probes. ``nonce`` marks the lines between them: nothing else prints it."""
     lines = [
+        f"PATH={PATH}",
         f"if={shlex.quote(interface)} key={shlex.quote(key_path(interface))}",
         f"conf={shlex.quote(config_path(interface))}",
     ]

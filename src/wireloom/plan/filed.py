@@ -5,7 +5,7 @@ from contextlib import suppress
 from ipaddress import ip_interface, ip_network
 from typing import TypeVar
 
-from wireloom.observe.state import LinkSeen, PeerSeen
+from wireloom.observe.state import LinkSeen, PeerSeen, RouteSeen
 from wireloom.values import Endpoint, PublicKey
 
 T = TypeVar("T")
@@ -30,6 +30,15 @@ def read_filed(text: str, public_key: PublicKey | None) -> LinkSeen:
         fwmark=0,
         peers={peer.public_key: peer for options in peers if (peer := _peer(options))},
     )
+
+
+def read_fences(text: str) -> frozenset[RouteSeen]:
+    """The unreachable routes that ``wg-quick up`` would make of the file."""
+    words = [line.split() for line in text.splitlines() if line.startswith("PreUp = ip ")]
+    found = [
+        (_try(ip_network, line[-3]), _try(int, line[-1])) for line in words if "unreachable" in line[:-3]
+    ]
+    return frozenset(RouteSeen("unreachable", to, "", metric) for to, metric in found if to and metric)
 
 
 def _options(section: str) -> Iterator[tuple[str, str]]:

@@ -9,7 +9,7 @@ from wireloom.errors import Diagnostic, Severity
 from wireloom.intent.fleet import Fleet
 from wireloom.lock.lock import Lock
 from wireloom.network.network import Network
-from wireloom.observe.state import NodeState, Unreachable
+from wireloom.observe.state import KeyKind, NodeState, Unreachable
 from wireloom.plan.node import Standing, plan_node, refuse_node
 from wireloom.plan.plan import NodePlan, Plan
 from wireloom.render.desired import NodeDesired, render_node
@@ -38,7 +38,7 @@ def make_plan(fleet: Fleet, lock: Lock, network: Network, seen: Seen) -> Plan:
         generation=lock.generation + 1,
         nodes=tuple(plans),
         unreachable=tuple(state for state in away if not state.refused),
-        refusals=(*refusals, *_refuse_shared_keys(reached), *_refuse_closed_doors(away)),
+        refusals=(*refusals, *_refuse_shared_keys(network), *_refuse_closed_doors(away)),
         notes=tuple(_notes(fleet, lock, reached)),
     )
 
@@ -53,9 +53,19 @@ def keys_seen(seen: Seen) -> dict[NodeName, PublicKey]:
 
 
 def _expected_peers(desired: NodeDesired, reached: Mapping[NodeName, NodeState]) -> NodeDesired:
-    """Without the peers that have no key and can't be asked to make one now."""
-    peers = tuple(peer for peer in desired.peers if peer.public_key is not None or peer.name in reached)
-    return replace(desired, peers=peers)
+    """With the peers' keys as they will be: one that its machine has lost is made anew at apply.
+
+    Peers that have no key and can't be asked to make one now are left out.
+    """
+    makers = {name for name, state in reached.items() if state.key_kind is KeyKind.ABSENT}
+    return replace(
+        desired,
+        peers=tuple(
+            replace(peer, public_key=None) if peer.name in makers else peer
+            for peer in desired.peers
+            if peer.public_key is not None or peer.name in reached
+        ),
+    )
 
 
 def _over_underlay(fleet: Fleet, name: NodeName) -> bool:
@@ -67,12 +77,15 @@ def _over_underlay(fleet: Fleet, name: NodeName) -> bool:
     return any(address in prefix for prefix in fleet.underlay.ranges)
 
 
-def _refuse_shared_keys(reached: Mapping[NodeName, NodeState]) -> Iterator[Diagnostic]:
-    """One key on two machines: WireGuard would take them for one peer that roams for ever."""
+def _refuse_shared_keys(network: Network) -> Iterator[Diagnostic]:
+    """One key on two machines: WireGuard would take them for one peer that roams for ever.
+
+    Machines that did not answer count with the key that the lock has.
+    """
     holders: dict[PublicKey, list[str]] = defaultdict(list)
-    for name, state in reached.items():
-        if state.public_key:
-            holders[state.public_key].append(name)
+    for name, member in network.members.items():
+        if member.public_key:
+            holders[member.public_key].append(name)
     for names in holders.values():
         if len(names) > 1:
             yield Diagnostic(
@@ -91,8 +104,9 @@ def _refuse_closed_doors(away: list[Unreachable]) -> Iterator[Diagnostic]:
 def _notes(fleet: Fleet, lock: Lock, reached: Mapping[NodeName, NodeState]) -> Iterator[Diagnostic]:
     for name, state in reached.items():
         locked = lock.nodes[name].public_key if name in lock.nodes else None
-        if locked and state.public_key and locked != state.public_key:
-            what = f"its key is {state.public_key}, the lock had {locked}: the peers will be told"
+        if locked and state.key_kind is not KeyKind.BROKEN and locked != state.public_key:
+            now = f"its key is {state.public_key}" if state.public_key else "it has lost its key"
+            what = f"{now}, the lock had {locked}: the peers will be told"
             hint = "expected after a reinstall; otherwise find out who changed it before you apply"
             yield Diagnostic(what, where=str(name), hint=hint, severity=Severity.WARNING)
     for name, node in fleet.nodes.items():

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from wireloom.errors import Diagnostic
-from wireloom.observe.state import ConfigKind, KeyKind, NodeState
-from wireloom.plan.filed import read_filed
+from wireloom.observe.state import ConfigKind, KeyKind, LinkSeen, NodeState
+from wireloom.plan.filed import read_fences, read_filed
 from wireloom.plan.plan import Action, Change, NodePlan, Risk
-from wireloom.plan.running import plan_connected, plan_key, plan_routes, plan_running
+from wireloom.plan.running import plan_connected, plan_fences, plan_key, plan_running
 from wireloom.render.desired import NodeDesired, key_path
 from wireloom.values import PublicKey
 
@@ -18,6 +18,9 @@ REQUIRED_TOOLS = {
     "ping": "iputils-ping",
     "sha256sum": "coreutils",
 }
+WIREGUARD_KINDS = {"wireguard", "tun"}
+"""What `ip -d` says of a link of the kernel's WireGuard, and of a userspace one."""
+
 KEY_MODE = CONFIG_MODE = 0o600
 
 
@@ -122,8 +125,8 @@ def _plan_interface(
             yield Change(Action.CREATE, f"peer {peer.name}", "its key is made at apply")
     yield from plan_key(desired, running_key, state.public_key)
     yield from plan_running(desired, link, filed.peers, owners)
-    yield from plan_routes(desired, state.routes) if state.link else ()
-    yield from plan_connected(desired, state.routes) if state.link and state.link.up else ()
+    yield from plan_fences(desired, state.routes if state.link else state.routes | read_fences(text))
+    yield from plan_connected(desired, state.link, state.routes) if state.link else ()
 
 
 def refuse_node(desired: NodeDesired, state: NodeState, standing: Standing) -> list[Diagnostic]:
@@ -163,24 +166,26 @@ def _refuse_foreign(desired: NodeDesired, state: NodeState) -> Iterator[tuple[st
             f"{path} is not wireloom's and is never overwritten",
             f"take it away there (wg-quick down {interface}; mv {path} {path}.old) or name another interface",
         )
-    elif (
-        state.config.kind is ConfigKind.ABSENT and state.link is not None and not _is_our_link(desired, state)
-    ):
+    elif state.link is not None and not _is_our_link(desired, state, state.link):
         yield (
-            f"an interface {interface} is up that wireloom did not make",
+            f"there is an interface {interface} that wireloom did not make",
             f"take it away there (ip link delete {interface}) or name another one under `underlay:`",
         )
-    if state.key_kind is KeyKind.BROKEN:
+    if state.key_kind is KeyKind.BROKEN and "wg" in state.system.tools:
         yield (
             f"{key_path(desired.interface)} holds no WireGuard key",
             "restore it, or remove it there: the next apply makes a new one and tells the peers",
         )
 
 
-def _is_our_link(desired: NodeDesired, state: NodeState) -> bool:
-    """The file is gone, but the running interface has this node's key and this fleet's note."""
-    ours = state.stamp is not None and state.stamp.fleet == desired.fleet
-    return ours and state.link is not None and state.link.public_key == state.public_key
+def _is_our_link(desired: NodeDesired, state: NodeState, link: LinkSeen) -> bool:
+    """WireGuard, and with our file; or the file is gone, but it has this node's key and this fleet's note."""
+    if link.kind not in WIREGUARD_KINDS:
+        return False
+    if state.config.kind is not ConfigKind.ABSENT:
+        return True
+    noted = state.stamp is not None and state.stamp.fleet == desired.fleet
+    return noted and link.public_key == state.public_key
 
 
 def _refuse_newer(desired: NodeDesired, state: NodeState, standing: Standing) -> Iterator[tuple[str, str]]:

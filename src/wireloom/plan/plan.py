@@ -54,7 +54,7 @@ class NodePlan:
 
     ``make_key``: it has none yet. ``first_config``: what to put in place when it has no file at all.
     ``start``: its unit must start the interface. ``config``: the file to stage and, once proven, to
-    put in place. ``stamp_only``: the file is right and only wireloom's note on the node is not.
+    put in place.
     """
 
     name: NodeName

@@ -4,7 +4,8 @@ Not ``wg syncconf``: it sends every endpoint and allowed IP again and costs pack
 not change. No peer is removed to be changed, no port is set that stands already.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from wireloom.network.network import Peer
 from wireloom.observe.state import LinkSeen, PeerSeen, RouteSeen
@@ -67,15 +68,21 @@ def _plan_mtu(desired: NodeDesired, link: LinkSeen) -> Iterator[Change]:
         target = f"mtu of {desired.interface}"
         yield Change(Action.UPDATE, target, reason, Risk.BRIEF, set_mtu(desired.mtu), set_mtu(link.mtu))
     if not link.up:
-        up: tuple[Command, ...] = (("ip", "link", "set", "dev", desired.interface, "up"),)
-        yield Change(Action.UPDATE, f"interface {desired.interface}", "it is down", Risk.NONE, up)
+        switch = ("ip", "link", "set", "dev", desired.interface)
+        target = f"interface {desired.interface}"
+        yield Change(Action.UPDATE, target, "it is down", Risk.NONE, ((*switch, "up"),), ((*switch, "down"),))
 
 
 def _plan_addresses(desired: NodeDesired, link: LinkSeen) -> Iterator[Change]:
     """New addresses first: the kernel drops the connected route with the last address that carried it."""
 
-    def command(verb: str, address: Interface) -> tuple[Command, ...]:
-        return (("ip", "address", verb, str(address), "dev", desired.interface),)
+    def put(address: Interface) -> Command:
+        return ("ip", "address", "replace", str(address), "dev", desired.interface)
+
+    def take(address: Interface, staying: Iterable[Interface]) -> tuple[Command, ...]:
+        """The kernel may take others along: those that stay are put back."""
+        delete = ("ip", "address", "del", str(address), "dev", desired.interface)
+        return (delete, *(put(one) for one in staying if _is_taken_along(one, address)))
 
     for address in desired.addresses:
         if address not in link.addresses:
@@ -84,18 +91,29 @@ def _plan_addresses(desired: NodeDesired, link: LinkSeen) -> Iterator[Change]:
                 f"address {address}",
                 "not on the interface",
                 Risk.NONE,
-                command("replace", address),
-                command("del", address),
+                (put(address),),
+                take(address, sorted(link.addresses, key=str)),
             )
-    for address in sorted(link.addresses - set(desired.addresses), key=str):
+    leaving = sorted(link.addresses - set(desired.addresses), key=str)
+    for place, address in enumerate(leaving, 1):
         yield Change(
             Action.DELETE,
             f"address {address}",
             "not this node's in the lock",
             Risk.DISRUPTIVE,
-            command("del", address),
-            command("replace", address),
+            take(address, [*desired.addresses, *leaving[place:]]),
+            (put(address),),
         )
+
+
+def _is_taken_along(address: Interface, removed: Interface) -> bool:
+    """Whether removing one address of a link can remove another.
+
+    In IPv4 the second address of a subnet goes with the first, unless promote_secondaries is set
+    (Linux, ip-sysctl). In IPv6 an address is there once whatever its prefix: given again with another, it is
+    not changed, and goes with the old one.
+    """
+    return address != removed and (address.ip == removed.ip or address.network == removed.network)
 
 
 def _plan_peers(
@@ -186,13 +204,11 @@ def _plan_peer(interface: str, peer: Peer, seen: PeerSeen, filed: PeerSeen | Non
         yield Change(Action.UPDATE, f"peer {peer.name}", "; ".join(was), Risk.BRIEF, ((*head, *do),), undone)
 
 
-def plan_routes(desired: NodeDesired, routes: frozenset[RouteSeen]) -> Iterator[Change]:
-    """The fence of every range, and the one connected route that leads to all peers."""
+def plan_fences(desired: NodeDesired, routes: frozenset[RouteSeen]) -> Iterator[Change]:
+    """The fence of every range."""
     for prefix in desired.fenced:
         fence = RouteSeen("unreachable", prefix, "", FENCE_METRIC)
-        if not any(
-            one.kind == fence.kind and one.to == prefix and one.metric == FENCE_METRIC for one in routes
-        ):
+        if not any(replace(one, device="") == fence for one in routes):  # IPv6 says that its device is lo
             route = ("unreachable", str(prefix), "metric", str(FENCE_METRIC))
             yield Change(
                 Action.CREATE,
@@ -200,14 +216,22 @@ def plan_routes(desired: NodeDesired, routes: frozenset[RouteSeen]) -> Iterator[
                 "packets would leave in clear while the interface is down",
                 Risk.NONE,
                 (_ip_route(prefix, "replace", *route),),
+                (_ip_route(prefix, "del", *route),),
             )
 
 
-def plan_connected(desired: NodeDesired, routes: frozenset[RouteSeen]) -> Iterator[Change]:
-    """The connected route of a range, which somebody may have taken away by hand."""
+def plan_connected(desired: NodeDesired, link: LinkSeen, routes: frozenset[RouteSeen]) -> Iterator[Change]:
+    """The connected route of an address, which somebody may have taken away by hand.
+
+    An address that is new, or a link that comes up, brings it along.
+    """
     for address in desired.addresses:
         prefix = address.network
-        if not any(one.to == prefix and one.device == desired.interface for one in routes):
+        if (
+            link.up
+            and address in link.addresses
+            and not any(one.to == prefix and one.device == desired.interface for one in routes)
+        ):
             source = ("scope", "link", "src", str(address.ip)) if prefix.version == 4 else ("metric", "256")
             route = (str(prefix), "dev", desired.interface, "proto", "kernel", *source)
             yield Change(
@@ -216,6 +240,7 @@ def plan_connected(desired: NodeDesired, routes: frozenset[RouteSeen]) -> Iterat
                 "no route leads to the peers",
                 Risk.NONE,
                 (_ip_route(prefix, "replace", *route),),
+                (_ip_route(prefix, "del", *route),),
             )
 
 

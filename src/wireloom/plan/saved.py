@@ -14,10 +14,10 @@ from wireloom.plan.plan import Plan
 def plan_digest(plan: Plan) -> str:
     """SHA-256, in hex, of everything that the plan would do.
 
-    What undoes it is left out: it names endpoints as they were seen, and these roam.
+    What undoes it and the reasons are left out: they name endpoints as they were seen, and these roam.
     """
     nodes = [
-        replace(node, changes=tuple(replace(change, undo=()) for change in node.changes))
+        replace(node, changes=tuple(replace(change, reason="", undo=()) for change in node.changes))
         for node in plan.nodes
     ]
     return hashlib.sha256(repr((plan.fleet, plan.generation, nodes)).encode()).hexdigest()
@@ -36,7 +36,7 @@ def require_same(path: Path, plan: Plan) -> None:
     try:
         saved = json.loads(path.read_text(encoding="utf-8"))
         digest = saved["digest"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise UserError.one("not a plan of `wireloom plan -o`", where=str(path)) from None
     if digest != plan_digest(plan):
         raise UserError.one(

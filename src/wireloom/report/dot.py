@@ -19,12 +19,13 @@ def print_dot(picture: Picture) -> str:
     """Picture → DOT. Nodes are named ``node NAME``, what stands for a whole site ``site NAME``."""
     network = picture.network
     facts = [
-        f"{network.interface} · {', '.join(map(str, network.ranges))} · UDP {network.port} · MTU {network.mtu}",
+        f"{network.interface} · {', '.join(map(str, network.ranges))}",
+        f"UDP {network.port} · MTU {network.mtu}",
         f"{len(network.members)} nodes · {picture.tunnel_count} tunnels",
     ]
     lines = [
         f"digraph {_quote(network.fleet)} {{",
-        f"  graph [label={_label(network.fleet, *facts)}, labelloc=t, fontname=Helvetica, compound=true,",
+        f"  graph [label={_label(network.fleet, *facts)}, labelloc=t, fontname=Helvetica,",
         "    rankdir=LR, ranksep=1.5, tooltip=wireloom];",
         "  node [fontname=Helvetica, fontsize=11, shape=box];",
         "  edge [fontname=Helvetica, fontsize=10, dir=none];",

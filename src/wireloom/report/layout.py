@@ -4,12 +4,21 @@ Lines leave a site on its inner side and cross only the space in the middle; tun
 addresses run along its outer side. So no line ever crosses a name. All lengths are in SVG user units.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
 from wireloom.intent.fleet import Site
 from wireloom.network.network import Member
+from wireloom.report.lettering import (
+    address_line,
+    flow,
+    port_label,
+    range_line,
+    shorten,
+    spoke_label,
+    text_width,
+)
 from wireloom.report.tunnels import Detail, Picture, Way
 from wireloom.values import SiteName
 
@@ -23,7 +32,10 @@ ROW_HEIGHT = 42.0
 MARK_WIDTH = 28.0
 NAT_WIDTH = 40.0
 NARROWEST = 640.0
+HEAD = MARGIN + 46
+FACT_STEP = 46.0
 MOST_CHIP_COLUMNS = 8
+MOST_PANELS = 4
 GOOD_SHAPE = 1.35
 """Width over height of a picture that fits a screen or a page."""
 
@@ -83,24 +95,36 @@ class PlacedNode:
 
 @dataclass(frozen=True, slots=True)
 class PlacedSite:
-    """A site's box with the cards in it. ``ports`` is where the list of its lines goes, if it has one."""
+    """A site's box with the cards in it.
+
+    ``internet`` is the space that its lines run through, ``ports`` where the list of them goes, if any.
+    """
 
     site: Site
     box: Box
     side: Side
+    internet: Box | None
     nodes: tuple[PlacedNode, ...]
     ports: Box
 
 
 @dataclass(frozen=True, slots=True)
+class Fact:
+    """Something that holds for the whole network."""
+
+    key: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
 class Sheet:
-    """The whole drawing. ``internet`` is the space in the middle, None where nothing crosses it."""
+    """The whole drawing. ``internets`` are the spaces between columns that lines cross, one per panel."""
 
     picture: Picture
     width: float
-    facts: tuple[tuple[str, str], ...]
+    facts: tuple[Fact, ...]
     fact_spots: tuple[tuple[float, float], ...]
-    internet: Box | None
+    internets: tuple[Box, ...]
     sites: tuple[PlacedSite, ...]
     bottom: float
 
@@ -119,44 +143,30 @@ class _Measure:
     @property
     def site_width(self) -> float:
         grid = self.columns * (self.card_width + self.card_gap) - self.card_gap
-        ports = self.ports_width + PADDING if self.ports_width else 0.0
-        return self.gutter + grid + ports + PADDING
+        return self.gutter + grid + PADDING + self.ports_width
 
 
-def text_width(text: str, size: float) -> float:
-    """How wide a text gets at a font size: monospace is 0.6 em a character in every common font."""
-    return len(text) * size * 0.602
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """Sites one below the other, with their heights."""
 
+    names: tuple[SiteName, ...]
+    heights: tuple[float, ...]
 
-def prose_width(text: str, size: float) -> float:
-    """About how wide a text in a proportional font gets; most of them need less."""
-    return len(text) * size * 0.54
-
-
-def shorten(text: str, most: int) -> str:
-    """At most so many characters: the middle goes, for fleets count at the end of their names."""
-    if len(text) <= most:
-        return text
-    tail = (most - 1) // 2
-    return f"{text[: most - 1 - tail]}…{text[-tail:]}"
-
-
-def flow(widths: Iterable[float], most: float, step: float, gap: float) -> list[tuple[float, float]]:
-    """Items of these widths in lines, as text wraps: the (x, y) of each, from (0, 0)."""
-    spots, x, y = [], 0.0, 0.0
-    for width in widths:
-        if x and x + width > most:
-            x, y = 0.0, y + step
-        spots.append((x, y))
-        x += width + gap
-    return spots
+    @property
+    def height(self) -> float:
+        """The height of all, the gaps between them included."""
+        return max(0.0, sum(self.heights) + GAP * (len(self.heights) - 1))
 
 
 def lay_out(picture: Picture) -> Sheet:
-    """Picture → Sheet. In bundles the number of columns of cards is chosen for the shape of the whole."""
+    """Picture → Sheet. In bundles, the columns of cards and the panels are as many as make a good shape."""
     if picture.detail is Detail.TUNNELS:
         return _place(picture, _measure_rows(picture))
-    sheets = [_place(picture, _measure_chips(picture, n)) for n in range(1, MOST_CHIP_COLUMNS + 1)]
+    largest = max(len(members) for members in picture.members.values())
+    measures = [_measure_chips(picture, columns) for columns in range(1, min(largest, MOST_CHIP_COLUMNS) + 1)]
+    most_panels = MOST_PANELS if picture.detail is Detail.SITES else 1
+    sheets = [_place(picture, measure, n + 1) for measure in measures for n in range(most_panels)]
     return min(sheets, key=lambda sheet: abs(sheet.width / sheet.bottom - GOOD_SHAPE))
 
 
@@ -190,38 +200,15 @@ def arc_depth(distance: int) -> float:
     return 8.0 + 8.0 * min(distance, 15)
 
 
-def address_line(member: Member) -> str:
-    """The underlay addresses of a node, side by side."""
-    return " · ".join(str(interface.ip) for interface in member.interfaces)
-
-
-def range_line(site: Site) -> str:
-    """The private ranges of a site, as many as fit."""
-    if not site.private:
-        return "no private range"
-    more = f" +{len(site.private) - 2}" if len(site.private) > 2 else ""
-    return ", ".join(str(prefix) for prefix in site.private[:2]) + more
-
-
 def port_labels(picture: Picture, name: SiteName) -> list[str]:
-    """The list of a site's lines to elsewhere, in no order: the other site's name and the number of tunnels."""
+    """The names of a site's lines to elsewhere, in no order."""
     if picture.detail is Detail.SITES:
-        return [spoke_label(one.count, one.sites) for one in picture.spokes[name]]
+        return [spoke_label(one) for one in picture.spokes[name]]
     return [
         port_label(one.far if one.near == name else one.near, one.count)
         for one in picture.between
         if name in (one.near, one.far)
     ]
-
-
-def port_label(other: SiteName, count: int) -> str:
-    """What stands at the end of a line to another site."""
-    return f"{shorten(other, 22)} {count:,}"
-
-
-def spoke_label(count: int, sites: int) -> str:
-    """What stands at the end of a line to all other sites."""
-    return f"{count:,} to {sites} site{'s' if sites > 1 else ''}"
 
 
 def _label(member: Member, picture: Picture) -> str:
@@ -239,44 +226,82 @@ def nat_marked(member: Member, picture: Picture) -> bool:
 
 
 def _place(picture: Picture, measure: _Measure, panels: int = 1) -> Sheet:
-    """Sites in file order down the left column, then down the right one; more panels stand side by side."""
-    names = list(picture.sites)
-    width = max([measure.site_width, *(_head_width(site) for site in picture.sites.values())])
-    heights = {name: _site_height(picture, name, measure) for name in names}
-    each = -(-len(names) // panels) or 1
-    groups = [names[start : start + each] for start in range(0, len(names), each)]
-    turns = [_even_split([heights[name] for name in group]) for group in groups]
-    stacks = [
-        (_stack([heights[n] for n in group[:turn]]), _stack([heights[n] for n in group[turn:]]))
-        for group, turn in zip(groups, turns, strict=True)
-    ]
-    tall = max((height for pair in stacks for _, height in pair), default=0.0)
-    channel = _channel_width(picture, tall)
-    two_columns = len(names) > 1
-    spare = NARROWEST - 2 * MARGIN - width * (2 if two_columns else 1) - channel
-    if channel and len(groups) == 1:
-        channel += max(0.0, spare)
-    right = width + (channel or 2 * GAP)
-    panel = right + width if two_columns else width + channel
-    total = len(groups) * (panel + 2 * GAP) - 2 * GAP
+    """Sites in file order down the left column of a panel, then down the right one, then the next panel."""
+    heights = {name: _site_height(picture, name, measure) for name in picture.sites}
+    pairs = _columns(list(picture.sites), heights, panels)
+    tall = max((column.height for pair in pairs for column in pair), default=0.0)
+    site_width, channel = _widths(picture, measure, tall, len(pairs))
+    panel = site_width + channel + (site_width if len(heights) > 1 else 0.0)
+    total = len(pairs) * (panel + 2 * GAP) - 2 * GAP
     sheet_width = max(NARROWEST, total + 2 * MARGIN)
-    facts = _facts(picture)
-    widths = (max(text_width(value, 13), text_width(key, 10)) for key, value in facts)
-    spots = flow(widths, sheet_width - 2 * MARGIN, FACT_STEP, 28)
-    y = HEAD + spots[-1][1] + FACT_STEP
-    x = (sheet_width - total) / 2
+    facts, spots = _facts(picture, sheet_width - 2 * MARGIN)
+    x, y = (sheet_width - total) / 2, HEAD + spots[-1][1] + FACT_STEP
     placed: list[PlacedSite] = []
-    internets = []
-    for group, turn, (left_stack, right_stack) in zip(groups, turns, stacks, strict=True):
-        internet = Box(x + width, y, channel, tall) if channel else None
+    internets: list[Box] = []
+    for left, right in pairs:
+        internet = Box(x + site_width, y, channel, tall) if _is_crossed(picture) else None
         internets += [internet] if internet else []
-        columns = ((Side.LEFT, x, group[:turn], left_stack), (Side.RIGHT, x + right, group[turn:], right_stack))
-        for side, edge, members, (tops, height) in columns:
-            for name, top in zip(members, tops, strict=True):
-                box = Box(edge, y + (tall - height) / 2 + top, width, heights[name])
-                placed.append(_place_site(picture, name, box, side, internet, measure))
+        room = Box(x, y, site_width, tall)
+        placed += _place_column(picture, left, Side.LEFT, room, internet=internet, measure=measure)
+        room = Box(x + site_width + channel, y, site_width, tall)
+        placed += _place_column(picture, right, Side.RIGHT, room, internet=internet, measure=measure)
         x += panel + 2 * GAP
-    return Sheet(picture, sheet_width, facts, tuple(spots), tuple(internets), tuple(placed), y + tall)
+    return Sheet(picture, sheet_width, facts, spots, tuple(internets), tuple(placed), y + tall)
+
+
+def _columns(
+    names: list[SiteName], heights: dict[SiteName, float], panels: int
+) -> list[tuple[_Column, _Column]]:
+    """The sites in pairs of columns, the two of a pair as even as their order allows."""
+    each = max(1, -(-len(names) // panels))
+    pairs = []
+    for start in range(0, len(names), each):
+        group = names[start : start + each]
+        turn = _even_split([heights[name] for name in group])
+        sides = (group[:turn], group[turn:])
+        left, right = (_Column(tuple(side), tuple(heights[name] for name in side)) for side in sides)
+        pairs.append((left, right))
+    return pairs
+
+
+def _even_split(heights: Sequence[float]) -> int:
+    """How many of the first boxes go left. The first always does."""
+    turns = range(1, len(heights) + 1)
+    return min(turns, key=lambda turn: abs(sum(heights[:turn]) - sum(heights[turn:])))
+
+
+def _widths(picture: Picture, measure: _Measure, tall: float, panels: int) -> tuple[float, float]:
+    """The width of every site's box, and of the space between two columns: more where curves are steep."""
+    site = max([measure.site_width, *(_head_width(one) for one in picture.sites.values())])
+    columns = min(2, len(picture.sites))
+    if not _is_crossed(picture):
+        return site, 2 * GAP * (columns - 1)
+    if picture.detail is Detail.SITES:
+        return site, 180.0
+    spare = NARROWEST - 2 * MARGIN - columns * site if panels == 1 else 0.0
+    return site, max(250.0, spare, min(420.0, tall * 0.36))
+
+
+def _is_crossed(picture: Picture) -> bool:
+    """Whether any line goes through the internet. Bundles inside a site are a note in its box, not a line."""
+    if picture.detail is not Detail.TUNNELS:
+        return bool(picture.between)
+    return any(tunnel.way is not Way.PRIVATE for tunnel in picture.tunnels)
+
+
+def _facts(picture: Picture, room: float) -> tuple[tuple[Fact, ...], tuple[tuple[float, float], ...]]:
+    """What holds for the whole network, and where each fact stands below the fleet's name."""
+    network = picture.network
+    facts = (
+        Fact("INTERFACE", network.interface),
+        Fact("UNDERLAY", ", ".join(map(str, network.ranges))),
+        Fact("UDP PORT", str(network.port)),
+        Fact("MTU", str(network.mtu)),
+        Fact("NODES", f"{len(network.members):,}"),
+        Fact("TUNNELS", f"{picture.tunnel_count:,}"),
+    )
+    widths = (max(text_width(fact.value, 13), text_width(fact.key, 10)) for fact in facts)
+    return facts, tuple(flow(widths, room, FACT_STEP, 28))
 
 
 def _head_width(site: Site) -> float:
@@ -294,55 +319,27 @@ def _site_height(picture: Picture, name: SiteName, measure: _Measure) -> float:
     return SITE_HEAD + notes + max(grid, ports) + PADDING
 
 
-def _even_split(heights: Sequence[float]) -> int:
-    """How many of the first boxes go left. The first always does."""
-    return min(
-        range(1, len(heights) + 1),
-        key=lambda turn: abs(sum(heights[:turn]) - sum(heights[turn:])),
-        default=0,
-    )
-
-
-def _stack(heights: Sequence[float]) -> tuple[list[float], float]:
-    """The tops of boxes in one column, from 0, and the height of all."""
-    tops, y = [], 0.0
-    for height in heights:
-        tops.append(y)
+def _place_column(
+    picture: Picture, column: _Column, side: Side, room: Box, *, internet: Box | None, measure: _Measure
+) -> Iterator[PlacedSite]:
+    """The sites of a column, in the middle of its room."""
+    y = room.y + (room.height - column.height) / 2
+    for name, height in zip(column.names, column.heights, strict=True):
+        box = Box(room.x, y, room.width, height)
+        yield _place_site(picture, name, box, side, internet=internet, measure=measure)
         y += height + GAP
-    return tops, max(0.0, y - GAP)
 
 
-def _channel_width(picture: Picture, tall: float) -> float:
-    """Wide where the curves are steep; nothing where no tunnel leaves its site."""
-    home_only = all(one.way is Way.PRIVATE for found in picture.inside.values() for one in found)
-    if not picture.between and (home_only or picture.detail is not Detail.TUNNELS):
-        return 0.0
-    if picture.detail is Detail.SITES:
-        return 180.0
-    return min(420.0, max(250.0, tall * 0.36))
-
-
-def _facts(picture: Picture) -> tuple[tuple[str, str], ...]:
-    network = picture.network
-    return (
-        ("INTERFACE", network.interface),
-        ("UNDERLAY", ", ".join(map(str, network.ranges))),
-        ("UDP PORT", str(network.port)),
-        ("MTU", str(network.mtu)),
-        ("NODES", f"{len(network.members):,}"),
-        ("TUNNELS", f"{picture.tunnel_count:,}"),
-    )
-
-
-def _place_site(picture: Picture, name: SiteName, box: Box, side: Side, measure: _Measure) -> PlacedSite:
+def _place_site(
+    picture: Picture, name: SiteName, box: Box, side: Side, *, internet: Box | None, measure: _Measure
+) -> PlacedSite:
     """Cards from the outer side's gutter inwards, then the list of ports at the inner edge."""
     spare = box.width - measure.site_width
     measure = replace(measure, card_width=measure.card_width + spare / measure.columns)
     notes = 0.0 if picture.detail is Detail.TUNNELS else NOTE_HEIGHT * len(picture.inside[name])
     top = box.y + SITE_HEAD + notes
     ports_x = box.right - measure.ports_width if side is Side.LEFT else box.x
-    inset = measure.ports_width + PADDING if measure.ports_width else PADDING
-    left = box.x + (measure.gutter if side is Side.LEFT else inset)
+    left = box.x + (measure.gutter if side is Side.LEFT else measure.ports_width + PADDING)
     nodes = []
     for number, member in enumerate(picture.members[name]):
         row, column = divmod(number, measure.columns)
@@ -351,4 +348,4 @@ def _place_site(picture: Picture, name: SiteName, box: Box, side: Side, measure:
         card = Box(x, y, measure.card_width, measure.card_height)
         nodes.append(PlacedNode(member, _label(member, picture), card, nat_marked(member, picture)))
     ports = Box(ports_x, top, measure.ports_width, box.bottom - PADDING - top)
-    return PlacedSite(picture.sites[name], box, side, tuple(nodes), ports)
+    return PlacedSite(picture.sites[name], box, side, internet, tuple(nodes), ports)

@@ -9,9 +9,8 @@ from wireloom.report.layout import (
     PlacedSite,
     Sheet,
     arc_depth,
-    port_label,
-    spoke_label,
 )
+from wireloom.report.lettering import port_label, spoke_label
 from wireloom.report.tunnels import Bundle, Detail, Tunnel, Way
 from wireloom.values import NodeName, SiteName
 
@@ -25,7 +24,7 @@ SPINE_WIDTH = 8.0
 class Line:
     """One tunnel or one bundle. ``near`` and ``far`` are names of nodes or of sites; one-way: near dials.
 
-    ``path`` is the ``d`` of an SVG path that runs from near to far.
+    ``path`` is the ``d`` of an SVG path that runs from near to far. ``width`` None: that of one tunnel.
     """
 
     way: Way
@@ -33,7 +32,7 @@ class Line:
     far: str
     title: str
     path: str
-    width: float
+    width: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +75,9 @@ def _draw_tunnels(sheet: Sheet) -> tuple[list[Line], list[Port]]:
             home = [node.member.name for node in cards[tunnel.near][0].nodes]
             path = _arc(near, far, arc_depth(abs(home.index(tunnel.near) - home.index(tunnel.far))))
         else:
-            path = _crossing(near, far, sheet.internet, _arrow_room(tunnel.way, Detail.TUNNELS))
-        lines.append(Line(tunnel.way, tunnel.near, tunnel.far, _tunnel_title(tunnel), path, 1.4))
+            room = _arrow_room(tunnel.way, Detail.TUNNELS)
+            path = _crossing(near, far, cards[tunnel.near][0].internet, room)
+        lines.append(Line(tunnel.way, tunnel.near, tunnel.far, _tunnel_title(tunnel), path))
     used = {ports[name, way]: None for name in cards for way in Way if way in ways[name]}
     return lines, list(used)
 
@@ -100,7 +100,16 @@ def _tunnel_title(tunnel: Tunnel) -> str:
 def _arc(near: Port, far: Port, depth: float) -> str:
     """A bow beside a column. A cubic's bulge is three quarters of the reach of its control points."""
     x = near.x + near.direction * depth / 0.75
-    return f"M{number(near.x)} {number(near.y)}C{number(x)} {number(near.y)} {number(x)} {number(far.y)} {number(far.x)} {number(far.y)}"
+    return _curve((near.x, near.y), (x, x), (far.x, far.y))
+
+
+def _curve(start: tuple[float, float], bends: tuple[float, float], end: tuple[float, float]) -> str:
+    """A cubic that leaves and arrives level; ``bends`` are the x of its control points."""
+    (x, y), (bend, far_bend), (far_x, far_y) = start, bends, end
+    return (
+        f"M{number(x)} {number(y)}"
+        f"C{number(bend)} {number(y)} {number(far_bend)} {number(far_y)} {number(far_x)} {number(far_y)}"
+    )
 
 
 def _crossing(near: Port, far: Port, internet: Box | None, arrow_room: float) -> str:
@@ -111,15 +120,12 @@ def _crossing(near: Port, far: Port, internet: Box | None, arrow_room: float) ->
     room = internet.width if internet else 200.0
     end = far.x + far.direction * arrow_room
     if near.direction == far.direction:
-        bulge = min(room * 0.8, 36.0 + abs(near.y - far.y) * 0.45)
+        bulge = min(room * 0.8, 28.0 + abs(near.y - far.y) * 0.34)
         bend_near, bend_far = near.x + near.direction * bulge, far.x + far.direction * bulge
     else:
         bend_near = near.x + near.direction * room * 0.5
         bend_far = far.x + far.direction * room * 0.5
-    return (
-        f"M{number(near.x)} {number(near.y)}C{number(bend_near)} {number(near.y)} "
-        f"{number(bend_far)} {number(far.y)} {number(end)} {number(far.y)}"
-    )
+    return _curve((near.x, near.y), (bend_near, bend_far), (end, far.y))
 
 
 def _arrow_room(way: Way, detail: Detail) -> float:
@@ -144,7 +150,7 @@ def _draw_bundles(sheet: Sheet) -> tuple[list[Line], list[Port]]:
             _crossing(
                 ports[bundle.near, bundle],
                 ports[bundle.far, bundle],
-                sheet.internet,
+                places[bundle.near].internet,
                 _arrow_room(bundle.way, Detail.SITE_PAIRS),
             ),
             _thickness(bundle.count),
@@ -191,11 +197,11 @@ def _thickness(count: int) -> float:
 
 def _draw_spokes(sheet: Sheet) -> tuple[list[Line], list[Port]]:
     """Every site's lines run level to the spine in the middle."""
-    spine = spine_x(sheet)
     lines, ports = [], []
     for place in sheet.sites:
+        spine = spine_x(place.internet) if place.internet else place.box.inner(place.side)
         for row, spoke in enumerate(sheet.picture.spokes[place.site.name]):
-            port = _list_port(place, row, spoke_label(spoke.count, spoke.sites))
+            port = _list_port(place, row, spoke_label(spoke))
             ports.append(port)
             room = _arrow_room(spoke.way, Detail.SITES)
             if spoke.dials:
@@ -215,6 +221,6 @@ def _draw_spokes(sheet: Sheet) -> tuple[list[Line], list[Port]]:
     return lines, ports
 
 
-def spine_x(sheet: Sheet) -> float:
-    """The middle of the internet."""
-    return sheet.internet.x + sheet.internet.width / 2 if sheet.internet else 0.0
+def spine_x(internet: Box) -> float:
+    """The middle of the internet, where lines of sites to all others meet."""
+    return internet.x + internet.width / 2

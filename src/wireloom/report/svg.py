@@ -1,10 +1,12 @@
 """A Sheet as an SVG file that stands by itself: readable in light and dark, and without colour."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from xml.sax.saxutils import escape, quoteattr
 
 from wireloom.network.network import Member
 from wireloom.report.layout import (
+    HEAD,
     MARGIN,
     NAT_WIDTH,
     NOTE_HEIGHT,
@@ -14,15 +16,14 @@ from wireloom.report.layout import (
     PlacedSite,
     Sheet,
     Side,
-    address_line,
-    flow,
-    prose_width,
-    range_line,
-    shorten,
 )
+from wireloom.report.lettering import address_line, flow, prose_width, range_line, shorten
 from wireloom.report.lines import SPINE_WIDTH, Line, Port, draw_lines, number, spine_x
 from wireloom.report.svg_style import MARKS, STYLE
 from wireloom.report.tunnels import Detail, Picture, Way
+
+MOST_NAMED = 16
+"""Nodes of a site that the description names."""
 
 LEGEND_ROOM = 30.0
 LEGEND_STEP = 24.0
@@ -30,7 +31,7 @@ LEGEND_STEP = 24.0
 _MEANING = {
     Way.PRIVATE: "inside a site, by private address",
     Way.PUBLIC: "both dial, by public address",
-    Way.ONE_WAY: "only one end dials: along the arrow",
+    Way.ONE_WAY: "only one end can dial, along the arrow",
 }
 _ROLES = {"k3s-server": "server", "k3s-agent": "agent"}
 _OTHER_ROLE = "other"
@@ -39,22 +40,23 @@ _ROLE_MEANING = {"server": "k3s server", "agent": "k3s agent", _OTHER_ROLE: "not
 
 def print_svg(sheet: Sheet) -> str:
     """Sheet → the text of the file."""
+    picture = sheet.picture
     lines, ports = draw_lines(sheet)
-    legend, height = _legend(sheet)
-    width, height = number(sheet.width), number(height)
+    legend, bottom = _legend(sheet)
+    width, height = number(sheet.width), number(bottom)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" class="wireloom" role="img" viewBox="0 0 {width} {height}" '
         f'width="{width}" height="{height}" aria-labelledby="wireloom-title wireloom-desc">',
-        f'<title id="wireloom-title">{_text(f"WireGuard network of {sheet.picture.network.fleet}")}</title>',
-        f'<desc id="wireloom-desc">{_text(_describe(sheet.picture))}</desc>',
+        f'<title id="wireloom-title">{_text(f"WireGuard network of {picture.network.fleet}")}</title>',
+        f'<desc id="wireloom-desc">{_text(_describe(picture))}</desc>',
         f"<style>{STYLE}</style>",
         MARKS,
         '<rect class="paper" width="100%" height="100%"/>',
         *_header(sheet),
-        *_internet(sheet),
-        *(part for site in sheet.sites for part in _site(site, sheet.picture)),
-        *(_line(line, sheet.picture.detail) for line in lines),
-        *(part for site in sheet.sites for node in site.nodes for part in _card(node, sheet.picture.detail)),
+        *(part for box in sheet.internets for part in _internet(box, picture.detail)),
+        *(part for site in sheet.sites for part in _site(site, picture)),
+        *(_line(line, picture.detail) for line in lines),
+        *(part for site in sheet.sites for node in site.nodes for part in _card(node, picture.detail)),
         *(part for port in ports for part in _port(port)),
         *legend,
         "</svg>",
@@ -96,36 +98,27 @@ def _describe(picture: Picture) -> str:
         + (f" and {len(members) - MOST_NAMED} more" if len(members) > MOST_NAMED else "")
         for name, members in picture.members.items()
     )
-    ways = ", ".join(f"{count:,} {_MEANING[way]}" for way, count in picture.counts().items())
-    return (
-        f"{len(network.members):,} nodes at {len(picture.sites)} sites, {picture.tunnel_count:,} tunnels ({ways}). "
-        f"{sites}."
-    )
-
-
-MOST_NAMED = 16
+    ways = "; ".join(f"{_MEANING[way]}: {count:,}" for way, count in picture.counts().items())
+    nodes = f"{len(network.members):,} nodes at {len(picture.sites)} sites"
+    return f"{nodes}, {picture.tunnel_count:,} tunnels ({ways}). {sites}."
 
 
 def _header(sheet: Sheet) -> Iterator[str]:
     yield _write(MARGIN, MARGIN + 20, "fleet", sheet.picture.network.fleet)
-    for (key, value), (x, y) in zip(sheet.facts, sheet.fact_spots, strict=True):
-        top = MARGIN + 46 + y
-        yield _write(MARGIN + x, top, "key soft", key)
-        yield _write(MARGIN + x, top + 17, "fact", value)
+    for fact, (x, y) in zip(sheet.facts, sheet.fact_spots, strict=True):
+        yield _write(MARGIN + x, HEAD + y, "key soft", fact.key)
+        yield _write(MARGIN + x, HEAD + y + 17, "fact", fact.value)
 
 
-def _internet(sheet: Sheet) -> Iterator[str]:
+def _internet(box: Box, detail: Detail) -> Iterator[str]:
     """The space in the middle. Its name stands above every port, so no line crosses it."""
-    box = sheet.internet
-    if box is None:
-        return
     yield _rect("internet", Box(box.x + 14, box.y, box.width - 28, box.height), 18)
     middle = box.x + box.width / 2
     yield _use("cloud", middle - 48, box.y + 14)
     yield _write(middle + 10, box.y + 29, "place soft", "internet")
-    if sheet.picture.detail is Detail.SITES:
-        x = spine_x(sheet)
-        yield _rect("spine", Box(x - SPINE_WIDTH / 2, box.y + 44, SPINE_WIDTH, box.height - 56), 4)
+    if detail is Detail.SITES:
+        spine = Box(spine_x(box) - SPINE_WIDTH / 2, box.y + 44, SPINE_WIDTH, box.height - 56)
+        yield _rect("spine", spine, SPINE_WIDTH / 2)
 
 
 def _site(place: PlacedSite, picture: Picture) -> Iterator[str]:
@@ -144,7 +137,7 @@ def _site(place: PlacedSite, picture: Picture) -> Iterator[str]:
             y = box.y + 57 + row * NOTE_HEIGHT
             tunnels = f"{bundle.count:,} tunnel{'s' if bundle.count > 1 else ''} inside"
             x = box.x + PADDING + 2
-            yield f'<path class="line {bundle.way}" stroke-width="2" d="M{number(x)} {number(y - 4)}h24"/>'
+            yield f'<path class="line sample {bundle.way}" d="M{number(x)} {number(y - 4)}h24"/>'
             yield _write(x + 31, y, "small soft", tunnels)
     yield "</g>"
 
@@ -152,9 +145,11 @@ def _site(place: PlacedSite, picture: Picture) -> Iterator[str]:
 def _line(line: Line, detail: Detail) -> str:
     kind, mark = ("tunnel", "arrow") if detail is Detail.TUNNELS else ("bundle", "big-arrow")
     arrow = f' marker-end="url(#wireloom-{mark})"' if line.way is Way.ONE_WAY else ""
+    width = f' stroke-width="{number(line.width)}"' if line.width is not None else ""
+    ends = f"data-near={_attribute(line.near)} data-far={_attribute(line.far)}"
     return (
-        f'<path class="line {kind} {line.way}" data-{kind}={_attribute(f"{line.near} {line.far}")} '
-        f'stroke-width="{number(line.width)}"{arrow} d="{line.path}"><title>{_text(line.title)}</title></path>'
+        f'<path class="line {kind} {line.way}" {ends}{width}{arrow} d="{line.path}">'
+        f"<title>{_text(line.title)}</title></path>"
     )
 
 
@@ -191,31 +186,48 @@ def _port(port: Port) -> Iterator[str]:
         yield _write(port.x - port.direction * 10, port.y + 4, f"small soft{end}", port.label)
 
 
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One line of the legend: a mark, or the line of a way, and what it means."""
+
+    text: str
+    way: Way | None = None
+    mark: str = ""
+
+    @property
+    def indent(self) -> float:
+        """Where the text begins: a line or the NAT mark is wider than the other marks."""
+        return 40.0 if self.way is not None or self.mark == "nat" else 22.0
+
+
+def _entries(picture: Picture) -> Iterator[_Entry]:
+    """What occurs in the picture and needs a word."""
+    for way, count in picture.counts().items():
+        yield _Entry(f"{_MEANING[way]}: {count:,}", way=way)
+    members = picture.network.members.values()
+    present = {_role(member) for member in members}
+    yield from (_Entry(text, mark=mark) for mark, text in _ROLE_MEANING.items() if mark in present)
+    if any(member.nat for member in members):
+        yield _Entry("can't be dialled from outside", mark="nat")
+    if picture.between and picture.detail is not Detail.TUNNELS:
+        yield _Entry(f"{picture.detail.value}, with the number of tunnels", mark="more")
+
+
 def _legend(sheet: Sheet) -> tuple[list[str], float]:
-    """What the marks mean, only those that occur, and the height of the whole picture."""
-    picture = sheet.picture
-    lines = [(way, f"{count:,} {_MEANING[way]}") for way, count in picture.counts().items()]
-    present = {_role(member) for member in picture.network.members.values()}
-    roles = [(mark, meaning) for mark, meaning in _ROLE_MEANING.items() if mark in present]
-    texts = [text for _, text in lines] + [text for _, text in roles]
-    nat = any(member.nat for member in picture.network.members.values())
-    if nat:
-        texts.append("behind NAT: can't be dialled from outside")
-    room = sheet.width - 2 * MARGIN
-    spots = flow((prose_width(text, 12) + 44 for text in texts), room, LEGEND_STEP, 18)
+    """The parts of the legend, and the height of the whole picture."""
+    entries = list(_entries(sheet.picture))
+    widths = (entry.indent + prose_width(entry.text, 12) for entry in entries)
+    spots = flow(widths, sheet.width - 2 * MARGIN, LEGEND_STEP, 18)
     top = sheet.bottom + LEGEND_ROOM
     parts = []
-    for index, (text, (dx, dy)) in enumerate(zip(texts, spots, strict=True)):
+    for entry, (dx, dy) in zip(entries, spots, strict=True):
         x, y = MARGIN + dx, top + dy
-        if index < len(lines):
-            way = lines[index][0]
-            arrow = ' marker-end="url(#wireloom-arrow)"' if way is Way.ONE_WAY else ""
-            parts.append(
-                f'<path class="line {way}" stroke-width="2"{arrow} d="M{number(x)} {number(y)}h30"/>'
-            )
-        elif index < len(lines) + len(roles):
-            parts.append(_use(roles[index - len(lines)][0], x + 16, y - 7))
+        if entry.way is Way.ONE_WAY:
+            start = f"M{number(x)} {number(y)}h22"
+            parts.append(f'<path class="line sample one-way" marker-end="url(#wireloom-arrow)" d="{start}"/>')
+        elif entry.way is not None:
+            parts.append(f'<path class="line sample {entry.way}" d="M{number(x)} {number(y)}h30"/>')
         else:
-            parts.append(_use("nat", x, y - 8))
-        parts.append(_write(x + 40, y + 4, "legend soft", text))
-    return parts, top + (spots[-1][1] if spots else 0) + MARGIN
+            parts.append(_use(entry.mark, x, y - (8 if entry.mark == "nat" else 7)))
+        parts.append(_write(x + entry.indent, y + 4, "legend soft", entry.text))
+    return parts, top + max((dy for _, dy in spots), default=0.0) + MARGIN

@@ -1,8 +1,9 @@
 """How a drawing looks: colours for light and dark, and the marks that stand in it again and again.
 
 Plain properties, not CSS variables: converters such as rsvg-convert and Inkscape don't know those.
-The three colours of lines are from Okabe and Ito's set for all kinds of colour vision (jfly.uni-koeln.de/color),
-darkened or lightened to a contrast of 4.5:1 on the paper; each has a dash pattern of its own besides.
+The colours of lines are green, blue and vermilion of Okabe and Ito's set for all kinds of colour vision
+(jfly.uni-koeln.de/color), darkened or lightened to a contrast of 4.5:1 on the paper; each has a dash
+pattern of its own besides.
 """
 
 _SANS = "system-ui,-apple-system,Segoe UI,Roboto,Helvetica,Arial,sans-serif"
@@ -25,8 +26,11 @@ _SHAPES = f"""
 .wireloom .end{{text-anchor:end}}
 .wireloom .nat{{stroke-dasharray:7 4}}
 .wireloom .line{{fill:none;stroke-opacity:.8}}
+.wireloom .tunnel{{stroke-width:1.4}}
+.wireloom .sample{{stroke-width:2}}
 .wireloom .line:hover{{stroke-opacity:1;stroke-width:5}}
-.wireloom .private{{stroke-dasharray:.1 4;stroke-linecap:round;stroke-width:2.2}}
+.wireloom .private{{stroke-dasharray:.1 4;stroke-linecap:round}}
+.wireloom .tunnel.private{{stroke-width:1.8}}
 .wireloom .one-way{{stroke-dasharray:7 4}}
 .wireloom .bundle.one-way{{stroke-dasharray:14 6}}"""
 
@@ -61,15 +65,18 @@ _DARK = "\n".join(f"{where}{{{what}:{dark}}}" for where, what, _, dark in _COLOU
 STYLE = f"{_SHAPES}\n{_LIGHT}\n@media (prefers-color-scheme:dark){{\n{_DARK}\n}}\n"
 
 MARKS = """<defs>
-<marker id="wireloom-arrow" markerUnits="userSpaceOnUse" markerWidth="10" markerHeight="8" refX="2.5" refY="4" \
+<marker id="wireloom-arrow" markerUnits="userSpaceOnUse" \
+markerWidth="10" markerHeight="8" refX="2.5" refY="4" \
 orient="auto"><path class="wl-tip" d="M0 0L10 4L0 8L2.5 4z"/></marker>
-<marker id="wireloom-big-arrow" markerUnits="userSpaceOnUse" markerWidth="15" markerHeight="14" refX="2" refY="7" \
+<marker id="wireloom-big-arrow" markerUnits="userSpaceOnUse" \
+markerWidth="15" markerHeight="14" refX="2" refY="7" \
 orient="auto"><path class="wl-tip" d="M0 0L15 7L0 14L2 7z"/></marker>
 <g id="wireloom-server"><rect class="wl-full" width="14" height="14" rx="3"/>\
 <text class="wl-badge wl-on-full" x="7" y="10.7">S</text></g>
 <g id="wireloom-agent"><circle class="wl-ring" cx="7" cy="7" r="6.5"/>\
 <text class="wl-badge wl-on-ring" x="7" y="10.6">A</text></g>
 <g id="wireloom-other"><path class="wl-ring" d="M7 1.3L12.7 7L7 12.7L1.3 7z"/></g>
+<g id="wireloom-more"><path class="wl-ring" d="M0 3h14M0 7h14M0 11h14"/></g>
 <g id="wireloom-nat"><rect class="wl-tip" width="34" height="16" rx="8"/>\
 <text class="wl-badge wl-on-full" x="17" y="11.7">NAT</text></g>
 <path id="wireloom-cloud" class="wl-cloud" d="M12 20a8 8 0 0 1-1-16a11 11 0 0 1 20-1a8.5 8.5 0 0 1 11 17z"/>

@@ -16,7 +16,7 @@ Loaded = asyncssh.SSHKey | tuple[asyncssh.SSHKey, str]
 class Credentials:
     """What is offered at a login. ``only``: the agent's keys to use (None: all of them).
 
-    ``tried`` and ``locked`` name what was offered and which files were passed over because they are encrypted.
+    ``tried`` and ``locked`` name what was offered, and the files passed over because they are encrypted.
     """
 
     keys: tuple[Loaded, ...]
@@ -88,7 +88,7 @@ def _read_identity(path: str, login: Login) -> _File | None:
 
 
 def _read_public(path: str) -> asyncssh.SSHKey | None:
-    """The public half, from ``path.pub`` or from ``path`` itself, which holds it in clear even when encrypted."""
+    """The public half, from ``path.pub`` or ``path`` itself, which holds it in clear even when encrypted."""
     for candidate in (f"{path}.pub", path):
         try:
             return asyncssh.read_public_key(candidate)

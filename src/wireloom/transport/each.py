@@ -17,11 +17,11 @@ async def on_each(
     limit: int = 64,
     done: Callable[[NodeName, T | TransportError], None] | None = None,
 ) -> dict[NodeName, T | TransportError]:
-    """Run ``action`` for every node side by side, at most ``limit`` at a time; results in the order of ``nodes``.
+    """Run ``action`` for every node side by side, at most ``limit`` at a time.
 
-    A TransportError is that node's result and stops no other one. Any other exception is a bug: the
-    rest is cancelled and it is raised as it is. Cancelled itself, it cancels every action and waits for their
-    clean-up. ``done`` hears of each result as it comes, for progress.
+    The results are in the order of ``nodes``. A TransportError is that node's result and stops no other one.
+    Any other exception is a bug: the rest is cancelled and it is raised as it is. Cancelled itself, it
+    cancels every action and waits for their clean-up. ``done`` hears of each result as it comes.
     """
     room = asyncio.Semaphore(limit)
     results: dict[NodeName, T | TransportError] = {}

@@ -14,7 +14,7 @@ from wireloom.transport.port import TransportError
 
 
 class Stage(IntEnum):
-    """How far a login came: nothing yet, TCP connected, host key accepted (credentials may have been sent)."""
+    """How far a login came: nothing, TCP connected, host key accepted (credentials may have been sent)."""
 
     DIALLING = 0
     CONNECTED = 1
@@ -31,7 +31,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """The attempt that failed: to whom, with what, over which jump host, how far it came, in how many seconds."""
+    """The attempt that failed: to whom, with what, how far, within how many seconds, over which jump host."""
 
     login: Login
     credentials: Credentials
@@ -66,6 +66,11 @@ def explain(problem: Exception, attempt: Attempt) -> Failure:
             failure = _jump_failed(problem, attempt)
         case asyncssh.PermissionDenied():
             failure = Failure(_denied(attempt), again=False)
+        case asyncssh.HostKeyNotVerifiable():
+            failure = _final(
+                f"the host certificate of {attempt.login.place} is not to be trusted: {problem.reason}",
+                "look at `@cert-authority` and `@revoked` in known_hosts; have the certificate signed again",
+            )
         case asyncssh.KeyExchangeFailed():
             failure = _final(
                 f"{attempt.login.place} has no algorithm in common with us: {problem}", "update its OpenSSH"

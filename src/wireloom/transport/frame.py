@@ -18,8 +18,8 @@ def frame_script(script: str, nonce: str) -> str:
     """Wrap ``script`` for ``sh -s``, so that ``unframe`` can tell its output by ``nonce`` (a random word).
 
     The braces make the shell read all of it before it runs any of it: a script cut short by a lost
-    connection is a syntax error, not half a change, and a command in it that reads stdin finds it
-    empty instead of eating the rest. Whatever is not root stops before the script's first line.
+    connection is a syntax error, not half a change, and a command in it that reads stdin can't eat the rest.
+    Whatever is not root stops before the script's first line.
     """
     return f"""{{
 export LC_ALL=C PATH={REMOTE_PATH}

@@ -1,4 +1,4 @@
-"""Our side of one login: it judges the host key before anything of ours is sent, and knows how far it came."""
+"""Our side of one login: the host key is judged before anything of ours is sent."""
 
 import asyncssh
 
@@ -31,7 +31,7 @@ class Guest(asyncssh.SSHClient):
         self._ssh = conn
 
     def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:  # noqa: ARG002
-        """Judge the key that the machine shows. asyncssh then checks that the machine has its private half."""
+        """Judge the key that the machine shows; that it has the private half is checked by asyncssh."""
         offered = key_text(key)
         match judge(offered, pinned=self.pinned, known=self.known):
             case Verdict.TRUSTED:
@@ -45,8 +45,9 @@ class Guest(asyncssh.SSHClient):
         return self.refusal is None
 
     def _first_contact(self, offered: str) -> TransportError | None:
-        """Nobody knows this key: fine where that was said beforehand, and never for a machine not in the fleet,
-        since there is no place where its key would be kept.
+        """Nobody knows this key: fine where that was said beforehand.
+
+        Never for a machine that is not in the fleet: there is no place where its key would be kept.
         """
         login, print_ = self.login, fingerprint(offered)
         if login.node is None:
@@ -61,7 +62,7 @@ class Guest(asyncssh.SSHClient):
             node=login.node,
             host_key=offered,
             fingerprint=print_,
-            hint="compare on the machine: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub (or the type shown)",
+            hint="compare on the machine: for f in /etc/ssh/ssh_host_*.pub; do ssh-keygen -lf $f; done",
         )
 
     def _changed(self, offered: str) -> TransportError:
@@ -86,13 +87,13 @@ class Guest(asyncssh.SSHClient):
         """known_hosts says @revoked."""
         return TransportError(
             f"the host key {fingerprint(offered)} of {self.login.place} is marked @revoked in known_hosts",
-            hint="nothing was sent to it. Give the machine a new host key: ssh-keygen -A, after removing the old one",
+            hint="nothing was sent to it. Remove the key on the machine, and make a new one: ssh-keygen -A",
         )
 
 
 def _kind(host_key: str) -> str:
     """The type of a key in ``type base64``."""
-    return host_key.split(" ")[0]
+    return host_key.partition(" ")[0]
 
 
 def _known_hosts_name(login: Login) -> str:

@@ -1,4 +1,4 @@
-"""How to log in to one machine: the fleet file's words first, then the user's ssh configuration, then ssh's defaults."""
+"""How to log in to one machine: the fleet file first, the user's ssh configuration, ssh's defaults."""
 
 import getpass
 import os
@@ -19,7 +19,10 @@ DEFAULT_IDENTITIES = ("id_ed25519", "id_ecdsa", "id_rsa", "id_ed25519_sk", "id_e
 
 _KNOWN_HOSTS = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2", "/etc/ssh/ssh_known_hosts")
 _SPEC = re.compile(
-    r"(?:ssh://)?(?:(?P<user>[^@]+)@)?(?:\[(?P<bracketed>[^\]]+)\]|(?P<host>[^:@/]+|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]+:[0-9A-Fa-f.]*))(?::(?P<port>\d{1,5}))?/?"
+    r"""(?:ssh://)? (?:(?P<user>[^@]+)@)?
+    (?: \[(?P<bracketed>[^\]]+)\] | (?P<host>[^:@/]+) | (?P<bare>[0-9A-Fa-f]*(?: :[0-9A-Fa-f.]*){2,}) )
+    (?: :(?P<port>\d{1,5}) )? /?""",
+    re.VERBOSE,
 )
 
 
@@ -28,8 +31,8 @@ class Login:
     """One machine as it will be dialled. ``alias`` is the name that the ssh configuration knows it by.
 
     ``node`` is None for a jump host outside the fleet. ``jump`` is what the ssh configuration's ProxyJump
-    says (None: nothing). ``identities``: private key files to try; ``explicit``: the fleet file names the key,
-    and only it is offered. ``agent``: the socket of an agent to ask.
+    says (None: nothing). ``identities``: private key files to try; ``explicit``: the key was named to us.
+    ``agent``: the socket of an agent to ask.
     """
 
     alias: str
@@ -59,7 +62,7 @@ class Login:
 
 
 def config_files() -> tuple[str, ...]:
-    """The user's own ssh configuration, if there is one. (/etc/ssh/ssh_config is not read.)"""
+    """The user's own ssh configuration, if there is one; /etc/ssh/ssh_config is not read."""
     mine = Path("~/.ssh/config").expanduser()
     return (str(mine),) if mine.is_file() and os.access(mine, os.R_OK) else ()
 
@@ -76,7 +79,7 @@ def parse_jump(text: str) -> SshTarget:
             f"`{text}` is not a jump host",
             hint="write [user@]host[:port], several of them with commas between",
         )
-    return SshTarget(match["bracketed"] or match["host"], port, match["user"])
+    return SshTarget(match["bracketed"] or match["host"] or match["bare"], port, match["user"])
 
 
 async def read_login(
@@ -84,8 +87,9 @@ async def read_login(
 ) -> Login:
     """Complete ``target`` from the configuration files ``config``.
 
-    ``personal``: the user's own keys, agent and known_hosts play a part. Without a user anywhere, a node is root's; a jump host outside the fleet gets the local user's name,
-    as ssh would. Raises TransportError when a configuration file does not parse.
+    ``personal``: the user's own keys, agent and known_hosts play a part. Without a user anywhere, a node is
+    root's; a jump host outside the fleet gets the local user's name, as ssh would. Raises TransportError
+    when a configuration file does not parse.
     """
     try:
         options = await asyncssh.SSHClientConnectionOptions.construct(
@@ -101,7 +105,7 @@ async def read_login(
             f"the ssh configuration can't be used for {target.host}: {error}",
             hint=f"compare with `ssh -G {target.host}`, and correct the line",
         ) from None
-    said = cast(Any, options.config)
+    said = cast("Any", options.config)
     named = (target.identity,) if target.identity else tuple(said.get("IdentityFile") or ())
     return Login(
         alias=target.host,
@@ -112,8 +116,7 @@ async def read_login(
         sudo=target.sudo,
         jump=said.get("ProxyJump"),
         proxied=bool(said.get("ProxyCommand")),
-        identities=tuple(str(Path(one).expanduser()) for one in named)
-        or (_default_identities() if personal else ()),
+        identities=_absolute(named) or (_default_identities() if personal else ()),
         identities_only=bool(target.identity) or bool(said.get("IdentitiesOnly")),
         explicit=bool(target.identity),
         agent=_agent(said.get("IdentityAgent", "SSH_AUTH_SOCK")) if personal else None,
@@ -134,6 +137,11 @@ def bare_login(host: str, port: int, node: NodeName, identity: Path | None) -> L
         identities_only=True,
         explicit=identity is not None,
     )
+
+
+def _absolute(files: Sequence[str]) -> tuple[str, ...]:
+    """Paths with ``~`` put in."""
+    return tuple(str(Path(one).expanduser()) for one in files)
 
 
 def _default_identities() -> tuple[str, ...]:
@@ -166,4 +174,4 @@ def _known_hosts(said: Any) -> tuple[str, ...]:
         *(_KNOWN_HOSTS[:2] if mine is None else mine),
         *(_KNOWN_HOSTS[2:] if everyone is None else everyone),
     ]
-    return tuple(str(Path(one).expanduser()) for one in files)
+    return _absolute(files)

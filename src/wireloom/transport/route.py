@@ -17,9 +17,9 @@ MAX_HOPS = 8
 async def find_route(node: NodeName, targets: Mapping[NodeName, SshTarget], read: Reader) -> Route:
     """The route to ``node``: built here hop by hop, since a jump host may need a jump host itself.
 
-    ``jump`` in the fleet file names a node first, else a host; ProxyJump in the ssh configuration always names
-    hosts. In a list ``a,b`` every hop is reached through the one before, and only the first one's own jump
-    counts (ssh_config(5), ProxyJump). Raises TransportError for a node that has no ssh, and for a circle.
+    ``jump`` in the fleet file names a node first, else a host; ProxyJump in the ssh configuration always
+    names hosts. In a list ``a,b`` every hop is reached through the one before, and only the first one's own
+    jump counts (ssh_config(5), ProxyJump). Raises TransportError for a node without ssh, and for a circle.
     """
     target = targets.get(node)
     if target is None:

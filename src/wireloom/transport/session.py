@@ -14,6 +14,9 @@ MAX_OUTPUT = 16 * 1024 * 1024
 """Bytes of stdout, and of stderr, that a script may print. More is a mistake, and would fill our memory."""
 
 CLOSE_SECONDS = 2.0
+LINGER_SECONDS = 0.5
+"""How long outputs may stay open, twice, after the script itself has ended."""
+
 _CHUNK = 64 * 1024
 
 
@@ -54,16 +57,21 @@ class SshConnection:
     async def _hold(self, talk: "_Talk", script: str) -> Raw:
         """Open a channel with one of the two fixed commands, and talk until it ends.
 
-        LC_ALL goes along for sudo's own messages, which come before the script could ask for English; a
-        server that does not accept it ignores it.
+        Neither a terminal nor the environment that the user's ssh configuration may ask for. LC_ALL goes
+        along for sudo's own messages, which come before the script could ask for English; a server that
+        does not accept it ignores it.
         """
         talk.process = await self.ssh.create_process(
-            WITH_SUDO if self.sudo else PLAIN, encoding=None, request_pty=False, env={"LC_ALL": "C"}, send_env=[]
+            WITH_SUDO if self.sudo else PLAIN,
+            encoding=None,
+            request_pty=False,
+            env={"LC_ALL": "C"},
+            send_env=[],
         )
         return await talk.hold(talk.process, script.encode())
 
     async def _end(self, talk: "_Talk", nonce: str) -> None:
-        """Let nothing of a script live on that we no longer listen to, as far as the machine still answers."""
+        """Let nothing of a script live on that we don't listen to, as far as the machine still answers."""
         process = talk.process
         if process is None or talk.ended:
             return
@@ -127,14 +135,36 @@ class _Talk:
             asyncio.create_task(_receive(process.stderr, self.stderr)),
         )
         try:
-            await asyncio.gather(*tasks)
+            await self._listen(process, tasks)
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-        await process.wait_closed()
         self.ended = True
-        return Raw(process.exit_status, self.stdout.decode(errors="replace"), self.stderr.decode(errors="replace"))
+        return Raw(
+            process.exit_status, self.stdout.decode(errors="replace"), self.stderr.decode(errors="replace")
+        )
+
+    async def _listen(
+        self, process: "asyncssh.SSHClientProcess[bytes]", tasks: "tuple[asyncio.Task[None], ...]"
+    ) -> None:
+        """Wait for the end of both outputs, or a little longer than the script's own end.
+
+        A daemon that the script left behind may hold its outputs open for ever.
+        """
+        silent = 0
+        while pending := [task for task in tasks if not task.done()]:
+            done, _ = await asyncio.wait(pending, timeout=LINGER_SECONDS, return_when=asyncio.FIRST_EXCEPTION)
+            for task in done:
+                task.result()
+            gone = process.exit_status is not None or process.exit_signal is not None
+            silent = silent + 1 if gone and not done else 0
+            if silent > 1:
+                process.channel.abort()
+                return
+        for task in tasks:
+            task.result()
+        await process.wait_closed()
 
 
 async def hang_up(ssh: asyncssh.SSHClientConnection) -> None:
@@ -159,5 +189,5 @@ async def _receive(reader: "asyncssh.SSHReader[bytes]", received: bytearray) -> 
     """All of one output, as long as it is not more than MAX_OUTPUT."""
     while chunk := await reader.read(_CHUNK):
         received += chunk
-        if False:
+        if len(received) > MAX_OUTPUT:
             raise _TooMuchError

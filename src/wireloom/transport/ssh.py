@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from weakref import WeakSet
 
 import asyncssh
 
@@ -29,12 +30,13 @@ KEEPALIVE_SECONDS, KEEPALIVE_COUNT = 5, 3
 
 
 class SshTransport:
-    """Opens SSH connections to the nodes of one fleet; ``async with`` closes the shared jump hosts at the end.
+    """Opens SSH connections to the nodes of one fleet; ``async with`` closes what is left open.
 
-    ``pinned`` are the host keys of the lock (``type base64``). ``accept_new``: believe a machine at first contact;
-    what it showed is held against it as long as this transport lives. ``attempts`` are made where the machine did
-    not answer, each within ``connect_timeout`` seconds; ``limit`` logins go on at a time. With ``dial`` every
-    node is root's, with the key ``identity``, and nothing of the user's own ssh configuration plays a part.
+    ``pinned`` are the host keys of the lock (``type base64``). ``accept_new``: believe a machine at first
+    contact; what it showed is held against it as long as this transport lives. ``attempts`` are made where
+    the machine did not answer, each within ``connect_timeout`` seconds; ``limit`` logins go on at a time.
+    ``use_config``: the user's ssh configuration, keys, agent and known_hosts play a part. With ``dial`` they
+    don't, every node is root's, with the key ``identity``, and there is no jump and no sudo.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class SshTransport:
         self._config = config_files() if self._personal else ()
         self._credentials: dict[tuple[object, ...], Credentials] = {}
         self._known_hosts: dict[tuple[str, ...], asyncssh.SSHKnownHosts] = {}
+        self._open: WeakSet[asyncssh.SSHClientConnection] = WeakSet()
         self._jumps: dict[Route, asyncio.Task[asyncssh.SSHClientConnection]] = {}
         _quieten()
 
@@ -72,11 +75,12 @@ class SshTransport:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close what is shared."""
+        """Close what is left open."""
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the connections to jump hosts, the farthest first; safe to call twice."""
+        """Close every connection that is still open, those over jump hosts first; safe to call twice."""
+        await asyncio.gather(*(hang_up(ssh) for ssh in list(self._open)))
         for route in sorted(self._jumps, key=len, reverse=True):
             task = self._jumps.pop(route)
             task.cancel()
@@ -93,6 +97,7 @@ class SshTransport:
         *before, login = await self._route(node)
         via = await self._jump(tuple(before)) if before else None
         ssh, host_key = await self._log_in(login, before[-1].who if before else None, via)
+        self._open.add(ssh)
         return SshConnection(ssh, host_key, login.who, sudo=login.sudo and login.user != "root")
 
     async def _route(self, node: NodeName) -> Route:
@@ -227,14 +232,18 @@ async def _open_socket(dial: Dialer, node: NodeName) -> tuple[socket.socket, tup
 
 
 def _options(login: Login, credentials: Credentials, guest: Guest) -> dict[str, Any]:
-    """What every login is told, whatever the user's configuration says of a terminal, commands or forwarding."""
-    known = guest.known
-    pinned = guest.pinned is not None
+    """What every login is told, whatever the user's configuration says of it.
+
+    Plain host keys are all left to ``guest``; authorities and their revocation are asyncssh's to check,
+    where there is no pin.
+    """
+    by_certificate = guest.pinned is None and bool(guest.known.authorities)
+    known = guest.known if by_certificate else Known()
     return {
         "username": login.user,
-        "known_hosts": ([], [] if pinned else list(known.authorities), list(known.revoked)),
+        "known_hosts": ([], list(known.authorities), list(known.revoked)),
         "host_key_alias": login.key_alias,
-        "server_host_key_algs": algorithms_to_ask(guest.pinned, known),
+        "server_host_key_algs": algorithms_to_ask(guest.pinned, guest.known),
         "client_keys": list(credentials.keys),
         "ignore_encrypted": True,
         "agent_path": credentials.agent,
@@ -244,10 +253,6 @@ def _options(login: Login, credentials: Credentials, guest: Guest) -> dict[str, 
         "password_auth": False,
         "kbdint_auth": False,
         "gss_kex": False,  # it would put Kerberos in the place of host keys
-        "command": None,
-        "request_pty": False,
-        "env": None,
-        "send_env": None,
         "connect_timeout": None,  # ours is around all of it
         "keepalive_interval": KEEPALIVE_SECONDS,
         "keepalive_count_max": KEEPALIVE_COUNT,

@@ -1,0 +1,46 @@
+"""Labs for the end-to-end tests: taken down whatever happens."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.world import World, make_world
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.lab)
+            if os.geteuid() != 0:
+                item.add_marker(pytest.mark.skip(reason="a lab needs root"))
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A lab of five machines, nothing applied yet."""
+    made = make_world(tmp_path_factory.mktemp("fleet"))
+    try:
+        made.run("lab", "up")
+        yield made
+    finally:
+        made.run("lab", "down", expect=None)
+
+
+@pytest.fixture(scope="module")
+def applied(world: World) -> World:
+    """The same with the mesh up."""
+    world.run("apply", "--yes")
+    return world
+
+
+@pytest.fixture
+def mended(applied: World) -> Iterator[World]:
+    """The mesh as the original file wants it, before and after a test that spoils it."""
+    original = applied.fleet_file.read_text()
+    yield applied
+    applied.fleet_file.write_text(original)
+    applied.run("apply", "--yes")
+    applied.run("plan")

@@ -1,0 +1,109 @@
+"""Changes on a running mesh: what did not change must not feel them."""
+
+from tests.e2e.world import World, lost_packets
+
+
+def ping_all_the_while(world: World, node: str, address: str) -> object:
+    """200 packets a second for six seconds."""
+    return world.popen("lab", "exec", node, "--", "ping", "-q", "-i", "0.005", "-c", "1200", address)
+
+
+def test_a_peer_comes_and_goes_and_nobody_else_loses_a_packet(mended: World) -> None:
+    whole = mended.fleet_file.read_text()
+    mended.without("db1")
+    mended.run("apply", "--yes")
+    pings = [ping_all_the_while(mended, "w1", "10.99.0.1"), ping_all_the_while(mended, "build1", "10.99.0.3")]
+
+    mended.fleet_file.write_text(whole)
+    mended.run("apply", "--yes")
+    mended.without("db1")
+    mended.run("apply", "--yes")
+
+    assert [lost_packets(ping.communicate(timeout=60)[0]) for ping in pings] == [0, 0]
+
+
+def test_a_removed_node_renumbers_nobody_and_gets_its_address_back(mended: World) -> None:
+    mended.without("cp2")
+    mended.run("apply", "--yes")
+    assert mended.on("db1", "wg", "show", "wg0", "peers").count("\n") == 3
+    assert "10.99.0.4/16" in mended.on("db1", "ip", "-br", "address", "show", "wg0")
+
+
+def test_a_node_that_does_not_answer_is_pending_and_stays_a_peer(mended: World) -> None:
+    mended.shell("db1", "kill $(cat /run/sshd/pid)")
+    key = mended.on("db1", "wg", "show", "wg0", "public-key").strip()
+    mended.without("cp2")
+
+    pending = mended.run("apply", "--yes", expect=2)
+
+    assert "db1" in pending.stdout + pending.stderr
+    assert key in mended.on("w1", "wg", "show", "wg0", "peers")
+    mended.on("w1", "ping", "-c", "1", "-W", "2", "10.99.0.4")
+    assert mended.json("plan", expect=1)["unreachable"][0]["node"] == "db1"
+    mended.shell("db1", "/usr/sbin/sshd -f /run/sshd/config")
+    caught_up = mended.run("apply", "--yes")
+    assert "1 changed" in caught_up.stdout
+
+
+def test_hand_made_drift_is_seen_and_put_right(mended: World) -> None:
+    key = mended.on("cp1", "wg", "show", "wg0", "public-key").strip()
+    mended.shell(
+        "w1",
+        f"wg set wg0 peer {key} allowed-ips 10.99.0.200/32 persistent-keepalive 7;"
+        " ip address add 10.99.0.77/16 dev wg0; ip link set wg0 mtu 1300; chmod 644 /etc/wireguard/wg0.conf;"
+        " ip route del unreachable 10.99.0.0/16; echo '# by hand' >>/etc/wireguard/wg0.conf;"
+        " wg set wg0 fwmark 51",
+    )
+
+    targets = {change["target"] for change in mended.json("plan", expect=2)["changes"]}
+
+    assert targets == {
+        "file /etc/wireguard/wg0.conf",
+        "peer cp1",
+        "address 10.99.0.77/16",
+        "mtu of wg0",
+        "fwmark of wg0",
+        "route unreachable 10.99.0.0/16",
+    }
+    mended.run("apply", "--yes")
+    assert mended.json("plan")["changes"] == []
+    assert mended.json("verify")["verdict"] == "holds"
+
+
+def test_a_machine_that_lost_its_key_gets_a_new_one_and_everybody_learns_it(mended: World) -> None:
+    old = mended.on("w1", "wg", "show", "wg0", "public-key").strip()
+    mended.shell("w1", "wg-quick down wg0; rm /etc/wireguard/wg0.key /etc/wireguard/wg0.conf")
+
+    mended.run("apply", "--yes")
+
+    new = mended.on("w1", "wg", "show", "wg0", "public-key").strip()
+    peers = mended.on("cp1", "wg", "show", "wg0", "peers")
+    assert new != old
+    assert new in peers
+    assert old not in peers
+    assert mended.json("verify")["verdict"] == "holds"
+
+
+def test_a_change_of_port_and_range_arrives(mended: World) -> None:
+    mended.edit("ipv4: 10.99.0.0/16", "ipv4: 10.77.0.0/24, port: 51999")
+    mended.run("apply", "--yes")
+    assert mended.on("cp1", "wg", "show", "wg0", "listen-port").strip() == "51999"
+    assert mended.json("verify")["verdict"] == "holds"
+    assert mended.json("plan")["changes"] == []
+
+
+def test_the_operator_is_killed_at_any_moment_and_the_next_apply_converges(mended: World) -> None:
+    whole = mended.fleet_file.read_text()
+    for milliseconds in (150, 350, 450, 550, 650, 750, 900):
+        mended.without("db1") if "db1:" in mended.fleet_file.read_text() else mended.fleet_file.write_text(whole)
+        operator = mended.popen("apply", "--yes")
+        try:
+            operator.wait(milliseconds / 1000)
+        except Exception:
+            operator.kill()
+        operator.communicate(timeout=30)
+        assert mended.run("plan", expect=None).returncode in {0, 2}
+    mended.fleet_file.write_text(whole)
+    mended.run("apply", "--yes")
+    assert mended.json("plan")["changes"] == []
+    assert mended.json("verify")["verdict"] == "holds"
