@@ -149,6 +149,27 @@ async def test_a_daemon_that_holds_the_output_open_holds_up_nobody(
     os.kill(daemon, signal.SIGKILL)
 
 
+async def test_output_that_comes_slowly_after_the_end_is_waited_for(
+    machine: Sshd, transport: TransportMaker
+) -> None:
+    connection = await transport({"n": machine}).connect(N)
+    script = "(for n in 1 2 3 4 5 6; do sleep 0.3; echo $n; done) &\necho 0"
+    assert (await connection.run(script, timeout=30)).stdout == "0\n1\n2\n3\n4\n5\n6\n"
+
+
+async def test_a_script_whose_time_was_up_before_it_began_never_begins(
+    start: ServerMaker, transport: TransportMaker, tmp_path: Path
+) -> None:
+    server = start()
+    (server.home / ".bashrc").write_text(f"sleep 0.8; : > {tmp_path}/slept\n")
+    connection = await transport({"n": server}).connect(N)
+    with pytest.raises(TransportError, match="did not finish"):
+        await connection.run(f": > {tmp_path}/ran", timeout=0.4)
+    await until((tmp_path / "slept").exists)
+    await asyncio.sleep(0.3)
+    assert not (tmp_path / "ran").exists()
+
+
 async def test_a_closed_connection_runs_nothing(machine: Sshd, transport: TransportMaker) -> None:
     connection = await transport({"n": machine}).connect(N)
     await connection.close()
@@ -251,7 +272,7 @@ async def test_a_network_that_goes_silent_is_noticed(
     network = await asyncio.start_server(relay, "127.0.0.1", 0)
     one = transport({"n": SshTarget("127.0.0.1", network.sockets[0].getsockname()[1])})
     connection = await one.connect(N)
-    running = asyncio.create_task(connection.run("sleep 60", timeout=50))
+    running = asyncio.create_task(connection.run("sleep 5", timeout=50))  # nobody can end it
     await asyncio.sleep(0.1)
     flows.clear()
     with pytest.raises(TransportError, match="not responding to keepalive") as caught:

@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # wireloom's hands on a node: POSIX sh, sent with every step, running as root, never installed.
 #
 # The caller has set $interface and appends one call of a function below. Everything that is

@@ -132,6 +132,12 @@ def find_lab(fleet: Fleet) -> "Lab":
             where=str(fleet.path),
             hint="build its machines on this computer: wireloom lab up",
         )
+    if lab.fleet_path != fleet.path.resolve():
+        raise UserError.one(
+            f"the lab of `{fleet.name}` that is up was built from {lab.fleet_path}",
+            where=str(fleet.path),
+            hint=f"take that one down (wireloom lab down {fleet.name}), or name this fleet otherwise",
+        )
     return lab
 
 

@@ -168,7 +168,7 @@ def _refuse_foreign(desired: NodeDesired, state: NodeState) -> Iterator[tuple[st
         )
     elif state.link is not None and not _is_our_link(desired, state, state.link):
         yield (
-            f"there is an interface {interface} that wireloom did not make",
+            f"an interface {interface} is up that wireloom did not make",
             f"take it away there (ip link delete {interface}) or name another one under `underlay:`",
         )
     if state.key_kind is KeyKind.BROKEN and "wg" in state.system.tools:

@@ -42,7 +42,6 @@ class Login:
     node: NodeName | None = None
     sudo: bool = False
     jump: str | None = None
-    proxied: bool = False
     identities: tuple[str, ...] = ()
     identities_only: bool = False
     explicit: bool = False
@@ -115,7 +114,6 @@ async def read_login(
         node=node,
         sudo=target.sudo,
         jump=said.get("ProxyJump"),
-        proxied=bool(said.get("ProxyCommand")),
         identities=_absolute(named) or (_default_identities() if personal else ()),
         identities_only=bool(target.identity) or bool(said.get("IdentitiesOnly")),
         explicit=bool(target.identity),

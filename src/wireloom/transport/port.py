@@ -80,6 +80,6 @@ class Dialer(Protocol):
     def open_socket(self, node: NodeName) -> tuple[socket.socket, tuple[str, int]]:
         """A new TCP socket, not yet connected and non-blocking, and the address and port to connect it to.
 
-        Raises OSError when there is no way to the node; the socket belongs to the caller.
+        Raises OSError or TransportError when there is no way to the node; the socket is the caller's.
         """
         ...

@@ -15,7 +15,7 @@ MAX_OUTPUT = 16 * 1024 * 1024
 
 CLOSE_SECONDS = 2.0
 LINGER_SECONDS = 0.5
-"""How long outputs may stay open, twice, after the script itself has ended."""
+"""How long an output must be silent, after the script itself has ended, before we ask whether more comes."""
 
 _CHUNK = 64 * 1024
 
@@ -36,7 +36,7 @@ class SshConnection:
     async def run(self, script: str, *, timeout: float) -> Completed:
         """Run ``script`` as root; see the port. Out of time or cancelled, its process group is ended."""
         nonce = f"wireloom-{secrets.token_hex(8)}"
-        talk = _Talk()
+        talk = _Talk(self.ssh)
         try:
             async with asyncio.timeout(timeout):
                 raw = await self._hold(talk, frame_script(script, nonce))
@@ -81,7 +81,7 @@ class SshConnection:
             return
         with contextlib.suppress(TimeoutError, asyncssh.Error, OSError):
             async with asyncio.timeout(CLOSE_SECONDS):
-                await self._hold(_Talk(), frame_script(end_script(pid), f"{nonce}-end"))
+                await self._hold(_Talk(self.ssh), frame_script(end_script(pid), f"{nonce}-end"))
 
     def _explain(self, error: BaseException, timeout: float) -> TransportError | None:
         """What an interrupted run means; None for what is not ours to explain."""
@@ -117,6 +117,7 @@ class SshConnection:
 class _Talk:
     """One channel while it lasts, and what it said so far."""
 
+    ssh: asyncssh.SSHClientConnection
     process: "asyncssh.SSHClientProcess[bytes] | None" = None
     stdout: bytearray = field(default_factory=bytearray)
     stderr: bytearray = field(default_factory=bytearray)
@@ -148,23 +149,40 @@ class _Talk:
     async def _listen(
         self, process: "asyncssh.SSHClientProcess[bytes]", tasks: "tuple[asyncio.Task[None], ...]"
     ) -> None:
-        """Wait for the end of both outputs, or a little longer than the script's own end.
+        """Wait for the end of both outputs, or until a script that is over has nothing more to say.
 
-        A daemon that the script left behind may hold its outputs open for ever.
+        A daemon that it left behind may hold its outputs open for ever.
         """
-        silent = 0
         while pending := [task for task in tasks if not task.done()]:
             done, _ = await asyncio.wait(pending, timeout=LINGER_SECONDS, return_when=asyncio.FIRST_EXCEPTION)
             for task in done:
                 task.result()
-            gone = process.exit_status is not None or process.exit_signal is not None
-            silent = silent + 1 if gone and not done else 0
-            if silent > 1:
+            if not done and self._is_over(process) and not await self._hears_more():
                 process.channel.abort()
                 return
         for task in tasks:
             task.result()
         await process.wait_closed()
+
+    @staticmethod
+    def _is_over(process: "asyncssh.SSHClientProcess[bytes]") -> bool:
+        """Whether the machine told how the command ended."""
+        return process.exit_status is not None or process.exit_signal is not None
+
+    async def _hears_more(self) -> bool:
+        """Whether output still comes in, after an answer to a question put to the server now.
+
+        An answer comes after all that was sent before it, so a slow network can't be taken for silence
+        and cut an output short.
+        """
+        before = len(self.stdout) + len(self.stderr)
+        with contextlib.suppress(asyncssh.ChannelOpenError):  # a refusal is an answer too
+            question = await self.ssh.create_process(
+                PLAIN, encoding=None, request_pty=False, stdin=asyncssh.DEVNULL
+            )
+            question.close()
+        await asyncio.sleep(LINGER_SECONDS)
+        return len(self.stdout) + len(self.stderr) > before
 
 
 async def hang_up(ssh: asyncssh.SSHClientConnection) -> None:

@@ -1,0 +1,143 @@
+"""The text of the steps: what is put into it stays data, and commands keep their order."""
+
+import subprocess
+from ipaddress import ip_address
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.apply.pair import OTHER_KEY, A, B, desired
+from wireloom.apply.script import (
+    PEERS_PER_COMMAND,
+    Neighbour,
+    commit_script,
+    confirm_script,
+    gather_peers,
+    stage_script,
+    undo_script,
+)
+from wireloom.plan.plan import Action, Change, Command, NodePlan
+from wireloom.render.desired import ConfigFile
+
+ANY_TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=60)
+LINES = st.lists(ANY_TEXT, max_size=5).map(lambda lines: "".join(f"{line}\n" for line in lines))
+
+PRINT_ARGUMENTS = 'printf "<%s>" "$@"'
+"""Instead of doing something, a function shows its arguments."""
+
+QUIET = "date() { :; }; unless_confirmed() { :; }; unstage() { :; }"
+
+
+def sh(script: str) -> str:
+    done = subprocess.run(["dash", "-s"], input=script.encode(), capture_output=True, check=True, timeout=20)
+    assert done.stderr == b""
+    return done.stdout.decode()
+
+
+def calls_of(script: str) -> str:
+    """The calls at the end of a script, after wireloom's functions."""
+    return script.rpartition("\n}\n")[2]
+
+
+def peer(number: int, *more: str) -> Command:
+    return ("wg", "set", "wg0", "peer", f"key{number}", *more)
+
+
+PORT: Command = ("wg", "set", "wg0", "listen-port", "1")
+ADDRESS: Command = ("ip", "address", "del", "10.99.0.7/16", "dev", "wg0")
+
+GATHERED: dict[str, tuple[list[Command], list[Command]]] = {
+    "nothing": ([], []),
+    "one": ([peer(1, "remove")], [peer(1, "remove")]),
+    "neighbours": (
+        [("wg", "set", "wg0", "peer", "key1", "allowed-ips", "x", "peer", "key2", "remove")],
+        [peer(1, "allowed-ips", "x"), peer(2, "remove")],
+    ),
+    "others keep their place": (
+        [PORT, ("wg", "set", "wg0", "peer", "key1", "peer", "key2"), ADDRESS, peer(3), PORT],
+        [PORT, peer(1), peer(2), ADDRESS, peer(3), PORT],
+    ),
+    "another interface": (
+        [peer(1), ("wg", "set", "wg1", "peer", "key2")],
+        [peer(1), ("wg", "set", "wg1", "peer", "key2")],
+    ),
+}
+
+
+@pytest.mark.parametrize(("expected", "commands"), GATHERED.values(), ids=GATHERED)
+def test_neighbouring_peers_share_a_process(expected: list[Command], commands: list[Command]) -> None:
+    assert expected == list(gather_peers(commands))
+
+
+def test_a_process_takes_no_more_peers_than_fit() -> None:
+    gathered = list(gather_peers(peer(number) for number in range(2 * PEERS_PER_COMMAND + 1)))
+    assert [command.count("peer") for command in gathered] == [PEERS_PER_COMMAND, PEERS_PER_COMMAND, 1]
+
+
+@given(st.lists(st.sampled_from([PORT, ADDRESS, *map(peer, range(4))])))
+def test_gathering_keeps_every_word_in_order(commands: list[Command]) -> None:
+    def flat(some: list[Command]) -> list[str]:
+        return [word for command in some for word in command if word not in {"wg", "set", "wg0"}]
+
+    assert flat(commands) == flat(list(gather_peers(commands)))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(ANY_TEXT, min_size=1, max_size=4))
+def test_no_word_of_a_command_gets_out_of_its_quotes(words: list[str]) -> None:
+    change = Change(Action.UPDATE, "", "", do=(tuple(words),), undo=(tuple(words),))
+    for script, name in (
+        (commit_script("wg0", NodePlan(A, (change,))), "run"),
+        (undo_script("wg0", NodePlan(A, (change,)), ConfigFile("", "", "")), "undo"),
+    ):
+        shown = sh(f"{QUIET}\n{name}() {{ {PRINT_ARGUMENTS}; }}\n{calls_of(script)}")
+        assert "".join(f"<{word}>" for word in words) == shown.removeprefix("since=\n")
+
+
+@settings(max_examples=40, deadline=None)
+@given(ANY_TEXT, ANY_TEXT)
+def test_no_name_in_the_note_gets_out_of_its_quotes(fleet: str, network: str) -> None:
+    config = ConfigFile("", "", "")
+    script = confirm_script("wg0", config, fleet=fleet, generation=3, network=network)
+    shown = sh(f"confirm() {{ {PRINT_ARGUMENTS}; }}\n{calls_of(script)}")
+    assert f"<{fleet}><3><{network}><{config.digest}>" == shown
+
+
+@settings(max_examples=40, deadline=None)
+@given(LINES, LINES)
+def test_the_text_of_a_file_arrives_as_it_is(head: str, body: str) -> None:
+    config = ConfigFile("/etc/wireguard/wg0.conf", head, body)
+    script = stage_script(desired(A), NodePlan(A, config=config), OTHER_KEY)
+    functions = script.partition("\nconfig_head() {")[1] + script.partition("\nconfig_head() {")[2]
+    stage = 'stage() { config_head; printf "|"; config_body; printf "|"; printf "<%s>" "$@"; }'
+    assert f"{head}|{body}|<{config.digest}><{OTHER_KEY}>" == sh(f"{stage}\n{functions}")
+
+
+def test_an_interface_name_is_quoted_too() -> None:
+    assert "interface='$(reboot)'\n" in commit_script("$(reboot)", NodePlan(A))
+
+
+def test_a_node_without_a_file_is_given_one_without_peers_first() -> None:
+    want = desired(A, b=OTHER_KEY)
+    lines = stage_script(want, NodePlan(A, first_config=want.bare_config), OTHER_KEY).splitlines()
+    assert [
+        f"stage {want.config.digest} {OTHER_KEY}",
+        f"bare {want.bare_config.digest} {OTHER_KEY}",
+    ] == lines[-2:]
+
+
+@pytest.mark.parametrize(
+    ("expected", "neighbour"),
+    [
+        ("10.99.0.2,", Neighbour(ip_address("10.99.0.2"), None)),
+        (f"fd42::2,{OTHER_KEY}", Neighbour(ip_address("fd42::2"), OTHER_KEY)),
+    ],
+)
+def test_a_neighbour_is_told_as_address_and_key(expected: str, neighbour: Neighbour) -> None:
+    assert expected == str(neighbour)
+
+
+def test_nobody_is_changed_but_the_node_itself() -> None:
+    """The two nodes of the tests have other texts: a mistake here would hide others."""
+    assert desired(A).config != desired(B).config
