@@ -53,6 +53,11 @@ def test_missing_tools_are_named_with_their_packages(world: World) -> None:
     assert "apt-get install wireguard-tools" in refused.stderr
 
 
+def test_nobody_is_asked_where_nobody_is(world: World) -> None:
+    refused = world.run("apply", expect=1)
+    assert "--yes" in refused.stderr
+
+
 def test_a_changed_host_key_stops_everything(applied: World) -> None:
     applied.shell(
         "w1",
@@ -76,11 +81,6 @@ def test_a_machine_of_another_fleet_is_not_taken(applied: World) -> None:
     applied.shell("cp1", "sed -i s/fleet=.*/fleet=other/ /var/lib/wireloom/wg0.state")
     refused = applied.run("plan", expect=1)
     assert "in the fleet `other`" in refused.stderr
-
-
-def test_nobody_is_asked_where_nobody_is(world: World) -> None:
-    refused = world.run("apply", expect=1)
-    assert "--yes" in refused.stderr
 
 
 def test_a_lab_fleet_is_dialled_in_its_lab_alone(tmp_path: object) -> None:

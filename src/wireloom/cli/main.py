@@ -1,5 +1,6 @@
 """The command line: ``wireloom [-f fleet.yaml] VERB``. Every way out of the program is here."""
 
+import gc
 import importlib
 import sys
 from collections.abc import Sequence
@@ -70,6 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run(arguments: list[str]) -> int:
     """Run the command line; the exit code."""
     settings = Settings()
+    # Nothing here makes garbage in cycles worth looking for: a fleet of 400 nodes loads a third faster.
+    gc.set_threshold(200_000, 50, 50)
     try:
         code = command.main(arguments, prog_name="wireloom", standalone_mode=False, obj=settings)
     except (click.exceptions.Abort, KeyboardInterrupt):

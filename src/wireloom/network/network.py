@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from wireloom.values import Endpoint, Interface, NodeName, Prefix, PublicKey, SiteName
+from wireloom.values import Address, Endpoint, Interface, NodeName, Prefix, PublicKey, SiteName
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,8 @@ class Member:
 class Peer:
     """One member as a certain node has it in its configuration.
 
-    ``endpoint`` is None where this node can't dial the peer and waits to be dialled.
+    ``endpoint`` is None where this node can't dial the peer and waits to be dialled. ``sources`` are the
+    addresses that packets of a dialled peer may come from: those of the same network, public or private.
     ``keepalive`` is in seconds, 0 for none.
     """
 
@@ -31,6 +32,19 @@ class Peer:
     endpoint: Endpoint | None
     allowed_ips: tuple[Prefix, ...]
     keepalive: int = 0
+    sources: tuple[Address, ...] = ()
+
+    def may_be_at(self, endpoint: Endpoint | None) -> bool:
+        """Whether the peer may be found there: where it is dialled, or where else it answers from.
+
+        WireGuard sends to where the last authentic packet came from (roaming), and a machine
+        with several addresses chooses one. A peer that is not dialled may be anywhere.
+        """
+        if self.endpoint is None or endpoint == self.endpoint:
+            return True
+        return (
+            endpoint is not None and endpoint.port == self.endpoint.port and endpoint.address in self.sources
+        )
 
 
 @dataclass(frozen=True, slots=True)

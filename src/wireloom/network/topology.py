@@ -80,6 +80,11 @@ def _view(
                 endpoint=Endpoint(address, fleet.underlay.port) if address else None,
                 allowed_ips=hosts[target.name],
                 keepalive=KEEPALIVE if through_nat else 0,
+                sources=()
+                if address is None
+                else target.private
+                if address in target.private
+                else target.public,
             )
         )
     return peers

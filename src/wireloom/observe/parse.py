@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from ipaddress import ip_interface, ip_network
 from typing import Any, TypeVar
 
@@ -95,10 +96,12 @@ def parse_stamp(text: str) -> Stamp | None:
 
 
 def parse_link(text: str, sections: Mapping[str, str]) -> LinkSeen | None:
-    """``ip -j -d address show dev``, with the answers of the ``wg`` and ``peers`` probes."""
+    """``ip -j -d address show dev``, with the answers of the ``wg``, ``peers`` and ``preshared`` probes."""
     if not text.strip():
         return None
     (link,) = [one for one in json.loads(text) if one]
+    preshared = set(sections.get("preshared", "").split())
+    peers = map(parse_peer, sections.get("peers", "").splitlines())
     key, port, fwmark = [*sections.get("wg", "").split(), "(none)", "0", "off"][:3]
     return LinkSeen(
         kind=str(link.get("linkinfo", {}).get("info_kind", "")),
@@ -112,7 +115,7 @@ def parse_link(text: str, sections: Mapping[str, str]) -> LinkSeen | None:
         public_key=None if key == "(none)" else PublicKey(key),
         port=int(port),
         fwmark=0 if fwmark == "off" else int(fwmark, 16),
-        peers={peer.public_key: peer for peer in map(parse_peer, sections.get("peers", "").splitlines())},
+        peers={peer.public_key: replace(peer, preshared=str(peer.public_key) in preshared) for peer in peers},
     )
 
 

@@ -36,16 +36,19 @@ PROBES = (
     Probe("tools", f"for tool in {' '.join(TOOLS)}; do command -v $tool >/dev/null && echo $tool; done"),
     Probe("module", "test -d /sys/module/wireguard || modprobe -n wireguard && echo yes"),
     Probe("key", 'test -e "$key" && { stat -Lc %a "$key"; wg pubkey <"$key"; }'),
+    # The line of the key is cut out. Another that holds one (commented out, or a preshared key) is not
+    # wireloom's: it is told, without the key, so that the file is seen to differ.
     Probe(
         "config",
         'test -e "$conf" && { stat -Lc %a "$conf"; grep -c "^PrivateKey = ." "$conf"; head -n 1 "$conf" |'
-        f' grep -q "^{MARK}" && {{ echo ours; grep -viE "^[[:space:]]*(PrivateKey|PresharedKey)[[:space:]]*="'
-        ' "$conf"; } }',
+        f' grep -q "^{MARK}" && {{ echo ours; sed -E "/^[[:space:]]*PrivateKey[[:space:]]*=/Id;'
+        ' s/((Private|Preshared)Key[[:space:]]*=).*/\\1 (hidden)/I" "$conf"; } }',
     ),
     Probe("stamp", f"cat {STATE_DIRECTORY}/$if.state"),
     Probe("link", 'ip -j -d address show dev "$if"'),
     Probe("wg", 'wg show "$if" public-key && wg show "$if" listen-port && wg show "$if" fwmark'),
     Probe("peers", 'wg show "$if" dump | tail -n +2 | cut -f 1,3-'),
+    Probe("preshared", 'wg show "$if" preshared-keys | grep -v "(none)$" | cut -f 1'),
     Probe("routes4", "ip -j -4 route show"),
     Probe("routes6", "ip -j -6 route show"),
     Probe(

@@ -30,7 +30,7 @@ class ConfigKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ConfigSeen:
-    """The wg-quick file. ``keyless`` is its text without key lines, empty unless it is ours."""
+    """The wg-quick file. ``keyless`` is its text without the key line, empty unless it is ours."""
 
     kind: ConfigKind
     keyless: str = ""
@@ -40,7 +40,10 @@ class ConfigSeen:
 
 @dataclass(frozen=True, slots=True)
 class PeerSeen:
-    """A peer of the running interface. ``handshake``: seconds since 1970, 0 for never; bytes since start."""
+    """A peer of the running interface. ``handshake``: seconds since 1970, 0 for never; bytes since start.
+
+    ``preshared``: it has a preshared key, which nobody looks at.
+    """
 
     public_key: PublicKey
     endpoint: Endpoint | None
@@ -49,6 +52,7 @@ class PeerSeen:
     received: int
     sent: int
     keepalive: int
+    preshared: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,9 +29,11 @@ def make_plan(fleet: Fleet, lock: Lock, network: Network, seen: Seen) -> Plan:
     reached = {name: state for name, state in seen.items() if isinstance(state, NodeState)}
     wanted = {name: _expected_peers(render_node(network, name), reached) for name in reached}
     refusals = [one for name, state in reached.items() for one in refuse_node(wanted[name], state, standing)]
+    refused = {one.where for one in refusals}
     plans = [
         plan_node(wanted[name], state, standing, over_underlay=_over_underlay(fleet, name))
         for name, state in reached.items()
+        if name not in refused
     ]
     return Plan(
         fleet=fleet.name,

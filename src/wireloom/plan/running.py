@@ -19,9 +19,9 @@ def plan_running(
 ) -> Iterator[Change]:
     """The changes that bring a running interface to what is wanted.
 
-    ``filed`` are the peers as the node's present file has them: an endpoint that differs from the
-    running one but not from the file has roamed, and roaming is not undone. ``names`` tell whose a
-    key was.
+    ``filed`` are the peers as the node's present file has them: with the endpoint that is planned
+    there already, a peer that is found at another of its addresses has roamed, and roaming is not undone.
+    ``names`` tell whose a key was.
     """
     yield from _plan_port(desired, link)
     yield from _plan_mtu(desired, link)
@@ -179,12 +179,8 @@ def _plan_peer(interface: str, peer: Peer, seen: PeerSeen, filed: PeerSeen | Non
     was: list[str] = []
     do: list[str] = []
     undo: list[str] = []
-    planned_before = filed.endpoint if filed else None
-    if (
-        peer.endpoint
-        and peer.endpoint != seen.endpoint
-        and (seen.endpoint is None or peer.endpoint != planned_before)
-    ):
+    is_new = filed is None or filed.endpoint != peer.endpoint
+    if peer.endpoint and peer.endpoint != seen.endpoint and (is_new or not peer.may_be_at(seen.endpoint)):
         was.append(f"endpoint {seen.endpoint or 'none'} → {peer.endpoint}")
         do += ["endpoint", str(peer.endpoint)]
         undo += ["endpoint", str(seen.endpoint)] if seen.endpoint else []
@@ -192,6 +188,9 @@ def _plan_peer(interface: str, peer: Peer, seen: PeerSeen, filed: PeerSeen | Non
         was.append(f"keepalive {seen.keepalive} → {peer.keepalive}")
         do += ["persistent-keepalive", str(peer.keepalive)]
         undo += ["persistent-keepalive", str(seen.keepalive)]
+    if seen.preshared:  # and can't be brought back: a key is not looked at
+        was.append("preshared key → none")
+        do += ["preshared-key", "/dev/null"]
     if frozenset(peer.allowed_ips) != seen.allowed_ips:
         was.append(
             f"allowed IPs {_join(seen.allowed_ips) or 'none'} → {', '.join(map(str, peer.allowed_ips))}"

@@ -25,6 +25,7 @@ SIGNS = {
     Action.RESTART: (">", "yellow"),
     Action.ENABLE: (">", "cyan"),
 }
+MOST_DIAGNOSTICS = 100
 VERDICT_COLOURS = {Verdict.HOLDS: "green", Verdict.FALSIFIED: "red", Verdict.UNKNOWN: "yellow"}
 ENDING_COLOURS = {
     Ending.CHANGED: "green",
@@ -90,9 +91,10 @@ class Progress:
 
 
 def show_diagnostics(diagnostics: Iterable[Diagnostic]) -> None:
-    """Mistakes and warnings: where, what, and below it what to do."""
+    """Mistakes and warnings: where, what, and below it what to do; the first hundred of them."""
     console = _err()
-    for one in diagnostics:
+    shown = list(diagnostics)
+    for one in shown[:MOST_DIAGNOSTICS]:
         colour = "red" if one.severity is Severity.ERROR else "yellow"
         text = Text.assemble(
             (f"{one.where}: ", "bold") if one.where else "", (f"{one.severity}: ", colour), one.what
@@ -100,6 +102,8 @@ def show_diagnostics(diagnostics: Iterable[Diagnostic]) -> None:
         console.print(text)
         if one.hint:
             console.print(Text(f"    {one.hint}", "dim"))
+    if len(shown) > MOST_DIAGNOSTICS:
+        console.print(Text(f"… and {len(shown) - MOST_DIAGNOSTICS} more."))
 
 
 def show_plan(plan: Plan, *, every_peer: bool) -> None:

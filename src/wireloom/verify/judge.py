@@ -98,8 +98,8 @@ def _look_at_handshake(peer: Peer, peers: Mapping[PublicKey, PeerSeen], now: int
     age = max(0, now - seen.handshake)
     if age > REJECT_AFTER:
         return Verdict.FALSIFIED, f"the last handshake is {age} s old: the session is dead"
-    if peer.endpoint is not None and seen.endpoint != peer.endpoint:
-        return Verdict.FALSIFIED, f"goes to {seen.endpoint}, planned was {peer.endpoint}"
+    if not peer.may_be_at(seen.endpoint):
+        return Verdict.FALSIFIED, f"goes to {seen.endpoint}, planned was {peer.endpoint}: apply mends it"
     return Verdict.HOLDS, f"{age} s ago with {seen.endpoint}"
 
 

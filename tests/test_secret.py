@@ -1,0 +1,83 @@
+"""A private key is used, and never seen."""
+
+import errno
+import os
+import shutil
+import subprocess
+import traceback
+from pathlib import Path
+
+import pytest
+
+from wireloom.secret import PrivateKey
+
+TEXT = "KB9FAlU+ODwKZetBQSdsXAEqtewMI5Xxea77B85hFmQ="
+PUBLIC = "N9s3unphe9iF17wpvOCCTUpkhmfNF0Sh6sOpJSlD+zY="
+"""A pair that `wg genkey` and `wg pubkey` made."""
+
+
+def test_the_public_key_is_what_wg_says() -> None:
+    assert str(PrivateKey(TEXT).public_key) == PUBLIC
+
+
+@pytest.mark.skipif(not shutil.which("wg"), reason="wireguard-tools are not installed")
+def test_wg_takes_a_new_key_for_what_it_is() -> None:
+    key = PrivateKey.make()
+    said = subprocess.run(["wg", "pubkey"], input=key.reveal(), capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == str(key.public_key)
+
+
+SHOWN = {
+    "str": str,
+    "repr": repr,
+    "format": "{}".format,
+    "f-string": lambda key: f"{key!s:>5} {key!r}",
+    "percent": lambda key: "%s" % key,  # noqa: UP031
+    "in a tuple": lambda key: repr((key, [key])),
+    "ascii": ascii,
+}
+
+
+@pytest.mark.parametrize("show", SHOWN.values(), ids=SHOWN)
+def test_it_is_masked(show: object) -> None:
+    shown = show(PrivateKey(TEXT))  # type: ignore[operator]
+    assert "PrivateKey(…)" in shown or r"PrivateKey(\u2026)" in shown
+    assert TEXT[:8] not in shown
+
+
+NO_KEYS = {"empty": "", "short": TEXT[4:], "zero": "A" * 43 + "=", "one character off": "!" + TEXT[1:], "é": "é" * 44}
+
+
+@pytest.mark.parametrize("text", NO_KEYS.values(), ids=NO_KEYS)
+def test_a_refused_key_is_not_repeated(text: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        PrivateKey(text)
+    assert text[-20:] not in "".join(traceback.format_exception(caught.value)).split("PrivateKey(text)")[-1] or not text
+    assert caught.value.__context__ is None
+
+
+def test_a_written_key_is_read_again(tmp_path: Path) -> None:
+    PrivateKey(TEXT).write(tmp_path / "a.key")
+    assert TEXT == PrivateKey.read(tmp_path / "a.key").reveal()
+
+
+def test_a_written_key_is_nobody_elses(tmp_path: Path) -> None:
+    PrivateKey(TEXT).write(tmp_path / "a.key")
+    assert 0o600 == (tmp_path / "a.key").stat().st_mode & 0o777
+
+
+def test_a_key_is_never_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "a.key").write_text("old")
+    with pytest.raises(FileExistsError):
+        PrivateKey(TEXT).write(tmp_path / "a.key")
+    assert "old" == (tmp_path / "a.key").read_text()
+
+
+def test_a_full_disk_leaves_no_half_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        PrivateKey(TEXT).write(tmp_path / "a.key")
+    assert [] == list(tmp_path.iterdir())
