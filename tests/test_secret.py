@@ -4,7 +4,6 @@ import errno
 import os
 import shutil
 import subprocess
-import traceback
 from pathlib import Path
 
 import pytest
@@ -45,32 +44,32 @@ def test_it_is_masked(show: object) -> None:
     assert TEXT[:8] not in shown
 
 
-NO_KEYS = {"empty": "", "short": TEXT[4:], "zero": "A" * 43 + "=", "one character off": "!" + TEXT[1:], "é": "é" * 44}
+NO_KEYS = {"short": TEXT[4:], "zero": "A" * 43 + "=", "one character off": "!" + TEXT[1:], "é": "é" * 44}
 
 
 @pytest.mark.parametrize("text", NO_KEYS.values(), ids=NO_KEYS)
 def test_a_refused_key_is_not_repeated(text: str) -> None:
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(ValueError, match="not a WireGuard private key") as caught:
         PrivateKey(text)
-    assert text[-20:] not in "".join(traceback.format_exception(caught.value)).split("PrivateKey(text)")[-1] or not text
+    assert text[:20] not in str(caught.value)
     assert caught.value.__context__ is None
 
 
 def test_a_written_key_is_read_again(tmp_path: Path) -> None:
     PrivateKey(TEXT).write(tmp_path / "a.key")
-    assert TEXT == PrivateKey.read(tmp_path / "a.key").reveal()
+    assert PrivateKey.read(tmp_path / "a.key").reveal() == TEXT
 
 
 def test_a_written_key_is_nobody_elses(tmp_path: Path) -> None:
     PrivateKey(TEXT).write(tmp_path / "a.key")
-    assert 0o600 == (tmp_path / "a.key").stat().st_mode & 0o777
+    assert (tmp_path / "a.key").stat().st_mode & 0o777 == 0o600
 
 
 def test_a_key_is_never_overwritten(tmp_path: Path) -> None:
     (tmp_path / "a.key").write_text("old")
     with pytest.raises(FileExistsError):
         PrivateKey(TEXT).write(tmp_path / "a.key")
-    assert "old" == (tmp_path / "a.key").read_text()
+    assert (tmp_path / "a.key").read_text() == "old"
 
 
 def test_a_full_disk_leaves_no_half_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,4 +79,4 @@ def test_a_full_disk_leaves_no_half_key(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
         PrivateKey(TEXT).write(tmp_path / "a.key")
-    assert [] == list(tmp_path.iterdir())
+    assert list(tmp_path.iterdir()) == []

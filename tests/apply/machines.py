@@ -5,31 +5,45 @@ import hashlib
 from base64 import b64encode
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from ipaddress import ip_address
 
 from tests.report.graph_fleets import fleet, node, site
 from wireloom.apply.engine import apply
 from wireloom.apply.outcome import Outcome
+from wireloom.errors import UserError
 from wireloom.intent.fleet import Fleet
 from wireloom.lock.allot import allot
 from wireloom.lock.lock import Lock
 from wireloom.network.topology import weave
-from wireloom.observe.state import ConfigKind, ConfigSeen, KeyKind, NodeState, SystemSeen, Unreachable
+from wireloom.observe.state import (
+    ConfigKind,
+    ConfigSeen,
+    KeyKind,
+    NodeState,
+    RouteSeen,
+    Stamp,
+    SystemSeen,
+    Unreachable,
+)
+from wireloom.plan.filed import read_filed
 from wireloom.plan.fleet import Seen, keys_seen, make_plan
 from wireloom.plan.node import REQUIRED_TOOLS
 from wireloom.plan.plan import Plan
+from wireloom.render.desired import FENCE_METRIC, NodeDesired, network_digest, render_node
 from wireloom.transport.crew import Crew
 from wireloom.transport.fake import FakeConnection, FakeTransport
 from wireloom.transport.port import Completed, TransportError
-from wireloom.values import NodeName, PublicKey
+from wireloom.values import NodeName, PublicKey, SshTarget
 
 FLEET = fleet(
     "shop",
     [site("x"), site("office", nat=True)],
     [
-        node("cp1", "x", public="192.0.2.1"),
-        node("w1", "x", public="192.0.2.2"),
-        node("nas1", "office", nat=True),
+        replace(one, ssh=SshTarget(one.name))
+        for one in (
+            node("cp1", "x", public="192.0.2.1"),
+            node("w1", "x", public="192.0.2.2"),
+            node("nas1", "office", nat=True),
+        )
     ],
 )
 CP1, W1, NAS1 = map(NodeName, ("cp1", "w1", "nas1"))
@@ -78,6 +92,7 @@ class Machine:
     staged: bool = False
     changed: bool = False
     confirmed: bool = False
+    looks_like: NodeState | None = None
 
     def __call__(self, script: str) -> Completed:
         step = step_of(script)
@@ -111,10 +126,31 @@ class Machine:
 
     def state(self) -> NodeState:
         """What a look at it shows."""
+        if self.looks_like is not None:
+            return self.looks_like
         tools = frozenset({*REQUIRED_TOOLS, "wireguard-go"})
         system = SystemSeen("Debian", "6.1", "x86_64", False, 1.7e9, tools, True)
         absent = ConfigSeen(ConfigKind.ABSENT)
         return NodeState(self.name, system, KeyKind.ABSENT, None, 0, absent, None, None, frozenset(), False)
+
+
+def _as_wanted(want: NodeDesired, lock: Lock) -> NodeState:
+    """What a look at a node shows that has all that it should have."""
+    key = key_of(want.name)
+    link = replace(read_filed(want.config.keyless, key), kind="wireguard")
+    fences = (RouteSeen("unreachable", prefix, "", FENCE_METRIC) for prefix in want.fenced)
+    connected = (RouteSeen("unicast", one.network, want.interface, 0) for one in want.addresses)
+    return replace(
+        Machine(want.name).state(),
+        key_kind=KeyKind.GOOD,
+        public_key=key,
+        key_mode=0o600,
+        config=ConfigSeen(ConfigKind.OURS, want.config.keyless, 0o600, has_key=True),
+        stamp=Stamp("shop", lock.generation, lock.network, want.config.digest),
+        link=link,
+        routes=frozenset([*fences, *connected]),
+        enabled=True,
+    )
 
 
 @dataclass
@@ -127,9 +163,21 @@ class Scene:
     away: tuple[NodeName, ...] = ()
     saved: list[tuple[Lock, list[Step]]] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
+    disk_full: bool = False
 
     def __post_init__(self) -> None:
         self.transport = FakeTransport(dict(self.machines))
+
+    @classmethod
+    def settled(cls) -> "Scene":
+        """A fleet to which generation 4 was applied, and on which nothing has changed since."""
+        keyed = allot(FLEET, Lock("shop")).with_keys({name: key_of(name) for name in NAMES})
+        network = weave(FLEET, keyed)
+        lock = replace(keyed, generation=4, network=network_digest(network))
+        machines = {
+            name: Machine(name, looks_like=_as_wanted(render_node(network, name), lock)) for name in NAMES
+        }
+        return cls(machines, lock=lock)
 
     @property
     def steps(self) -> list[Step]:
@@ -144,6 +192,11 @@ class Scene:
         seen = self.seen() if seen is None else seen
         return make_plan(self.fleet, self.lock, weave(self.fleet, self.lock.with_keys(keys_seen(seen))), seen)
 
+    def save(self, lock: Lock) -> None:
+        if self.disk_full:
+            raise UserError.one("can't be written: No space left on device", where="fleet.lock")
+        self.saved.append((lock, self.steps))
+
     async def apply(self, plan: Plan | None = None) -> Outcome:
         async with Crew(self.transport) as crew:
             return await apply(
@@ -152,13 +205,13 @@ class Scene:
                 self.seen(),
                 plan or self.plan(),
                 crew,
-                save=lambda lock: self.saved.append((lock, self.steps)),
+                save=self.save,
                 progress=self.said.append,
             )
 
 
 class StuckTransport(FakeTransport):
-    """Like a FakeTransport, but one step is done and then never answers. ``reached`` is set when it is done."""
+    """Like a FakeTransport, but one step is done and never answers. ``reached``: it is done."""
 
     def __init__(self, scene: Scene, step: Step) -> None:
         super().__init__(scene.machines)
@@ -183,6 +236,3 @@ class _StuckConnection(FakeConnection):
             self.reached.set()
             await asyncio.Event().wait()
         return done
-
-
-FIRST_ADDRESS = ip_address("10.99.0.1")

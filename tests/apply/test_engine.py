@@ -101,11 +101,16 @@ async def test_each_machine_is_proven_with_its_neighbours_and_their_new_keys() -
 
 
 async def test_a_machine_with_nothing_to_do_is_not_touched() -> None:
-    one = Scene()
-    plan = one.plan()
-    idle = replace(plan, nodes=())
-    outcome = await one.apply(idle) if not idle.nodes else None
-    assert outcome is None or one.steps == []
+    one = Scene.settled()
+    without_note = replace(one.machines[W1].state(), stamp=None)
+    one.machines[W1].looks_like = without_note
+    outcome = await one.apply()
+    assert endings(outcome) == {"cp1": "unchanged", "w1": "changed", "nas1": "unchanged"}
+    assert {name for name, _ in one.transport.scripts} == {W1}
+
+
+async def test_a_settled_fleet_needs_nothing() -> None:
+    assert Scene.settled().plan().empty
 
 
 # When it does not
@@ -235,12 +240,7 @@ async def test_a_plan_of_another_world_is_refused() -> None:
 
 
 async def test_a_lock_that_can_not_be_written_stops_it_before_anything_is_staged() -> None:
-    one = Scene()
-
-    def full(_: object) -> None:
-        raise UserError.one("can't be written: No space left on device", where="fleet.lock")
-
-    one.saved = type("Full", (list,), {"append": full})()
+    one = Scene(disk_full=True)
     with pytest.raises(UserError, match="No space left"):
         await one.apply()
     assert set(one.steps) == {Step.MAKE_KEY}

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - a row of a table stays a row
 """Who is given which address, and that it stays so."""
 
 from dataclasses import replace
@@ -73,12 +74,12 @@ def test_a_full_range_is_an_error_that_names_the_node() -> None:
 @pytest.mark.parametrize("after", ["10.99.0.0/16", "10.99.0.0/29"])
 def test_a_range_that_still_holds_the_addresses_renumbers_nobody(after: str) -> None:
     lock = allot(named("a", "b", ipv4=after), history("a b"))
-    assert {"a": "1", "b": "2"} == given4(lock)
+    assert given4(lock) == {"a": "1", "b": "2"}
 
 
 def test_another_range_gives_new_addresses() -> None:
     lock = allot(named("a", "b", ipv4="10.98.0.0/24"), history("a b"))
-    assert ["10.98.0.1", "10.98.0.2"] == [str(node.ipv4) for node in lock.members.values()]
+    assert [str(node.ipv4) for node in lock.members.values()] == ["10.98.0.1", "10.98.0.2"]
 
 
 EDGES = {"broadcast": ("10.99.0.7", "10.99.0.0/29"), "network": ("10.99.0.8", "10.99.0.8/29")}
@@ -100,15 +101,20 @@ def test_a_released_address_that_is_unusable_now_is_never_given() -> None:
 
 def test_both_families_are_given_side_by_side() -> None:
     lock = allot(named("a", "b", ipv6="fd42::/64"), Lock("shop"))
-    assert [("10.99.0.1", "fd42::1"), ("10.99.0.2", "fd42::2")] == [
-        tuple(map(str, node.addresses)) for node in lock.members.values()
+    assert [tuple(map(str, node.addresses)) for node in lock.members.values()] == [
+        ("10.99.0.1", "fd42::1"),
+        ("10.99.0.2", "fd42::2"),
     ]
 
 
 def test_a_family_that_is_added_leaves_the_other_alone() -> None:
     lock = allot(named("z", "a", "b", ipv4="10.99.0.0/24", ipv6="fd42::/64"), history("a b"))
-    assert {"z": "3", "a": "1", "b": "2"} == given4(lock)
-    assert {"z": "fd42::1", "a": "fd42::2", "b": "fd42::3"} == {n: str(k.ipv6) for n, k in lock.members.items()}
+    assert given4(lock) == {"z": "3", "a": "1", "b": "2"}
+    assert {n: str(k.ipv6) for n, k in lock.members.items()} == {
+        "z": "fd42::1",
+        "a": "fd42::2",
+        "b": "fd42::3",
+    }
 
 
 def test_a_family_that_is_dropped_is_dropped_from_the_lock() -> None:
@@ -117,7 +123,7 @@ def test_a_family_that_is_dropped_is_dropped_from_the_lock() -> None:
 
 
 def test_a_node_that_left_is_marked_with_the_generation_it_was_last_in() -> None:
-    assert 2 == history("a b", "a b", "a").nodes[NodeName("b")].released
+    assert history("a b", "a b", "a").nodes[NodeName("b")].released == 2
 
 
 def test_keys_and_host_keys_are_kept_through_leaving_and_return() -> None:

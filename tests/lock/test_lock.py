@@ -19,7 +19,7 @@ def test_keys_of_strangers_are_passed_over() -> None:
 
 def test_a_host_key_is_pinned_once() -> None:
     lock = lock_of(named("cp1")).with_host_keys({CP1: "ssh-ed25519 A"})
-    assert "ssh-ed25519 A" == lock.with_host_keys({CP1: "ssh-ed25519 B"}).nodes[CP1].ssh_host_key
+    assert lock.with_host_keys({CP1: "ssh-ed25519 B"}).nodes[CP1].ssh_host_key == "ssh-ed25519 A"
 
 
 def test_a_lock_is_not_changed_in_place() -> None:
@@ -29,4 +29,4 @@ def test_a_lock_is_not_changed_in_place() -> None:
 
 
 def test_released_nodes_are_no_members() -> None:
-    assert ["cp1"] == list(allot(named("cp1"), lock_of(named("cp1", "w1"))).members)
+    assert list(allot(named("cp1"), lock_of(named("cp1", "w1"))).members) == ["cp1"]

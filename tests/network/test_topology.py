@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - a row of a table stays a row
 """Who talks to whom, at which address, and with which MTU."""
 
 from collections.abc import Mapping
@@ -74,7 +75,7 @@ def test_the_port_that_is_dialled_is_the_underlays() -> None:
     fleet = replace(fleet, underlay=replace(fleet.underlay, port=4500))
     peer = peer_of(weave(fleet, lock_of(fleet)), "a", "b")
     assert peer is not None
-    assert "203.0.113.2:4500" == str(peer.endpoint)
+    assert str(peer.endpoint) == "203.0.113.2:4500"
 
 
 KEEPALIVES = {
@@ -108,7 +109,7 @@ def test_allowed_ips_are_host_routes_of_both_families() -> None:
 def test_a_nodes_own_addresses_carry_the_prefix_of_the_range() -> None:
     fleet = named("a", "b", ipv6="fd42::/64")
     member = weave(fleet, lock_of(fleet)).members[NodeName("a")]
-    assert ["10.99.0.1/16", "fd42::1/64"] == list(map(str, member.interfaces))
+    assert list(map(str, member.interfaces)) == ["10.99.0.1/16", "fd42::1/64"]
 
 
 def test_a_node_without_a_key_is_a_peer_without_one() -> None:
@@ -120,7 +121,7 @@ def test_a_node_without_a_key_is_a_peer_without_one() -> None:
 
 def test_peers_are_in_the_order_of_the_file() -> None:
     fleet = named("c", "a", "b")
-    assert ["c", "b"] == [peer.name for peer in weave(fleet, lock_of(fleet)).peers(NodeName("a"))]
+    assert [peer.name for peer in weave(fleet, lock_of(fleet)).peers(NodeName("a"))] == ["c", "b"]
 
 
 FENCES = {
@@ -157,7 +158,7 @@ def test_mtu(nodes: list[Node], mtu: int | None, expected: int) -> None:
 def test_nodes_that_see_the_others_alike_share_one_view() -> None:
     fleet = named(*(f"n{number}" for number in range(50)))
     views = weave(fleet, lock_of(fleet)).views.values()
-    assert 1 == len({id(view) for view in views})
+    assert len({id(view) for view in views}) == 1
 
 
 def test_the_same_input_gives_the_same_network() -> None:
@@ -237,7 +238,7 @@ def test_who_waits_behind_nat_is_waited_for_with_keepalives(fleet: Fleet) -> Non
             back = peer_of(network, name=peer.name, other=name)
             if peer.endpoint is None:
                 assert back is not None
-                assert KEEPALIVE == back.keepalive
+                assert back.keepalive == KEEPALIVE
                 assert fleet.nodes[peer.name].nat
 
 

@@ -1,14 +1,13 @@
 """``fleet.lock`` on disk: JSON in a stable order, one node per line, written atomically."""
 
 import json
-import os
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Set
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Any, TypeVar
 
+from wireloom.disk import put_file
 from wireloom.errors import Diagnostic, UserError
 from wireloom.intent.finding import show
 from wireloom.lock.lock import Lock, LockedNode
@@ -201,38 +200,10 @@ def _node_to(node: LockedNode) -> dict[str, object]:
 
 def write_lock(path: Path, lock: Lock) -> bool:
     """Write the lock whole or not at all; False (and nothing touched) where it stands so already."""
-    text = print_lock(lock)
     try:
-        if path.exists() and path.read_text(encoding="utf-8", errors="replace") == text:
-            return False
         path.parent.mkdir(parents=True, exist_ok=True)
-        _replace(path, text)
+        mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
+        # Durable: after a power cut machines may be at the new generation already.
+        return put_file(path, print_lock(lock).encode(), mode=mode, durable=True)
     except OSError as error:
         raise UserError.one(f"can't be written: {error.strerror}", where=str(path)) from None
-    return True
-
-
-def _replace(path: Path, text: str) -> None:
-    mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(mode)
-        temporary.replace(path)
-        _sync_directory(path.parent)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def _sync_directory(path: Path) -> None:
-    """The new name, too, must outlive a power cut: machines may be newer than the lock by then."""
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -1,11 +1,10 @@
 """Plain wg-quick files in a directory: for who deploys them another way."""
 
-import os
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from wireloom.disk import put_file
 from wireloom.errors import UserError
 from wireloom.network.network import Member, Network
 from wireloom.render.wg_quick import render_files
@@ -78,7 +77,7 @@ def export(network: Network, directory: Path, keys: Mapping[NodeName, PrivateKey
         for name, head, body in render_files(network):
             path = directory / f"{name}.conf"
             key_line = _key_line(network.members[name], keys.get(name))
-            _write(path, "".join([head, key_line, *body]).encode(), mode=0o600 if name in keys else 0o644)
+            put_file(path, "".join([head, key_line, *body]).encode(), mode=0o600 if name in keys else 0o644)
             written.append(path)
     except OSError as error:
         raise UserError.one(f"can't be written: {error.strerror}", where=str(error.filename)) from None
@@ -98,17 +97,3 @@ def _key_line(member: Member, key: PrivateKey | None) -> str:
         f"# The private key is missing, {whose}. On the machine, make this file's mode 0600,\n"
         "# then put it in place of these two lines: PrivateKey = …\n"
     )
-
-
-def _write(path: Path, content: bytes, *, mode: int) -> None:
-    """Whole or not at all, never readable by others while it is written; as it is if it stands so already."""
-    with suppress(OSError):
-        if path.stat().st_mode & 0o777 == mode and path.read_bytes() == content:
-            return
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.unlink(missing_ok=True)
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-    temporary.chmod(mode)
-    temporary.replace(path)

@@ -1,14 +1,15 @@
 """What the nodes said → claims with verdicts. Pure."""
 
+import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from wireloom.network.network import Peer
 from wireloom.observe.parse import parse_peer
 from wireloom.observe.state import PeerSeen
 from wireloom.values import NodeName, PublicKey
-from wireloom.verify.claim import Claim, Verdict
+from wireloom.verify.claim import Claim, Verdict, conclude
 from wireloom.verify.probe import ICMP_HEADER, IP_HEADER, OVERHEAD, PingSeen, full_payload, parse_ping
 
 REJECT_AFTER = 180
@@ -22,6 +23,7 @@ class Report:
     pings: dict[tuple[str, int], list[str]] = field(default_factory=lambda: defaultdict(list))
     peers: dict[PublicKey, PeerSeen] = field(default_factory=dict)
     now: int = 0
+    garbled: bool = False
 
 
 def read_report(text: str) -> Report:
@@ -42,7 +44,7 @@ def read_report(text: str) -> Report:
                 place, _, said = rest.partition(" ")
                 report.pings[kind, int(place)].append(said)
         except ValueError:
-            continue
+            report.garbled = True
     return report
 
 
@@ -65,37 +67,47 @@ def unknown(source: NodeName, peers: Sequence[Peer], why: str) -> Iterator[Claim
 
 def _judge_answers(source: NodeName, peer: Peer, said: Sequence[str]) -> Claim:
     """Each address family must answer."""
-    details, verdict = [], Verdict.HOLDS
     if len(said) < len(peer.allowed_ips):
         return Claim("answers", source, peer.name, Verdict.UNKNOWN, "the pings were not run")
-    for text in said:
-        try:
-            seen = parse_ping(text)
-        except ValueError as error:
-            return Claim("answers", source, peer.name, Verdict.FALSIFIED, f"ping: {error}")
-        times = f", {seen.milliseconds:.1f} ms" if seen.milliseconds is not None else ""
-        details.append(f"{seen.received} of {seen.sent} answered{times}")
-        if not seen.received:
-            verdict = Verdict.FALSIFIED
-    return Claim("answers", source, peer.name, verdict, "; ".join(details))
+    looks = [_look_at_ping(text) for text in said]
+    verdict = conclude(verdict for verdict, _ in looks)
+    return Claim("answers", source, peer.name, verdict, "; ".join(detail for _, detail in looks))
+
+
+_NO_WAY = re.compile(r"unreachable|no route to host", re.IGNORECASE)
+"""What ping says instead of a summary when the kernel has no route: that is an answer, too."""
+
+
+def _look_at_ping(text: str) -> tuple[Verdict, str]:
+    try:
+        seen = parse_ping(text)
+    except ValueError as error:
+        return Verdict.FALSIFIED if _NO_WAY.search(text) else Verdict.UNKNOWN, str(error)
+    if not seen.sent:
+        return Verdict.UNKNOWN, "no ping was sent"
+    times = f", {seen.milliseconds:.1f} ms" if seen.milliseconds is not None else ""
+    verdict = Verdict.HOLDS if seen.received else Verdict.FALSIFIED
+    return verdict, f"{seen.received} of {seen.sent} answered{times}"
 
 
 def _judge_handshake(source: NodeName, peer: Peer, report: Report) -> Claim:
-    verdict, detail = _look_at_handshake(peer, report.peers, report.now)
+    verdict, detail = _look_at_handshake(peer, report)
     return Claim("handshake", source, peer.name, verdict, detail)
 
 
-def _look_at_handshake(peer: Peer, peers: Mapping[PublicKey, PeerSeen], now: int) -> tuple[Verdict, str]:
-    if not now:
+def _look_at_handshake(peer: Peer, report: Report) -> tuple[Verdict, str]:
+    if not report.now:
         return Verdict.UNKNOWN, "the answer was cut short"
     if peer.public_key is None:
         return Verdict.UNKNOWN, "the lock has no key for it yet: apply first"
-    seen = peers.get(peer.public_key)
+    seen = report.peers.get(peer.public_key)
+    if seen is None and report.garbled:
+        return Verdict.UNKNOWN, "a part of the answer makes no sense"
     if seen is None:
         return Verdict.FALSIFIED, f"no peer with the key {peer.public_key} on the interface"
     if not seen.handshake:
         return Verdict.FALSIFIED, "no handshake ever"
-    age = max(0, now - seen.handshake)
+    age = max(0, report.now - seen.handshake)
     if age > REJECT_AFTER:
         return Verdict.FALSIFIED, f"the last handshake is {age} s old: the session is dead"
     if not peer.may_be_at(seen.endpoint):

@@ -36,7 +36,7 @@ def probe_script(interface: str, mtu: int, peers: Sequence[Peer]) -> str:
     ``peers``; only addresses and numbers go into the script.
     """
     lines = [
-        "probe() { said=$(ping -n -q -i 0.3 -W 2 $3 2>&1 | tr '\\n' ' '); echo \"$1 $2 $said\"; }",
+        "probe() { said=$(ping -n -i 0.3 -W 2 $3 2>&1 | tr '\\n' ' '); echo \"$1 $2 $said\"; }",
     ]
     tests = [line for place, peer in enumerate(peers) for line in _tests(place, peer, mtu)]
     for start in range(0, len(tests), PARALLEL):
@@ -66,7 +66,8 @@ def full_payload(address: Address, mtu: int) -> int:
 
 _COUNTS = re.compile(r"(\d+) packets transmitted, (\d+) (?:packets )?received")
 _TIMES = re.compile(r"= ([\d.]+)/([\d.]+)/")
-_TOO_LONG = re.compile(r"(?:message too long|Frag needed|Packet too big)[^=]*(?:mtu ?= ?(\d+))?")
+_TOO_LONG = re.compile(r"message too long|frag needed|packet too big", re.IGNORECASE)
+_MTU = re.compile(r"mtu ?[=:] ?(\d+)")
 
 
 def parse_ping(text: str) -> PingSeen:
@@ -78,5 +79,5 @@ def parse_ping(text: str) -> PingSeen:
         sent=int(counts[1]) if counts else 0,
         received=int(counts[2]) if counts else 0,
         milliseconds=float(times[2]) if times else None,
-        too_long=int(too_long[1] or 0) if too_long else None,
+        too_long=min(map(int, _MTU.findall(text)), default=0) if too_long else None,
     )

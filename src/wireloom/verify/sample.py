@@ -15,8 +15,8 @@ Pairs = dict[NodeName, list[NodeName]]
 def choose_pairs(network: Network) -> Pairs:
     """For each node the peers that it tests.
 
-    Above 50 nodes: every node tests a few and is tested by a few, and every two sites that have
-    peers in each other are tested in both directions.
+    Above 50 nodes: every node that has peers tests a few and is tested by a few, and every two sites
+    that have peers in each other are tested in both directions.
     """
     peers = {name: [peer.name for peer in network.peers(name)] for name in network.members}
     if len(peers) <= ALL_PAIRS_UP_TO:
@@ -27,8 +27,23 @@ def choose_pairs(network: Network) -> Pairs:
         known = set(peers[name])
         ring = (names[(place + stride) % len(names)] for stride in STRIDES)
         chosen[name] = [other for other in ring if other in known]
+    _cover_nodes(peers, chosen)
     _cover_sites(network, peers, chosen)
     return chosen
+
+
+def _cover_nodes(peers: Pairs, chosen: Pairs) -> None:
+    """Add a pair for each node that the ring has missed, because its neighbours there are no peers of it.
+
+    Taken from all over the list, so that nobody gets all of them.
+    """
+    for place, (name, others) in enumerate(peers.items()):
+        if others and not chosen[name]:
+            chosen[name].append(others[place % len(others)])
+    tested = {other for others in chosen.values() for other in others}
+    for place, (name, others) in enumerate(peers.items()):
+        if others and name not in tested:
+            chosen[others[place % len(others)]].append(name)
 
 
 def _cover_sites(network: Network, peers: Pairs, chosen: Pairs) -> None:

@@ -1,0 +1,357 @@
+# ruff: noqa: E501 - a row of a table stays a row
+"""What the probes print, read: recordings of machines, nothing at all, and garbage.
+
+``recordings/`` holds whole answers: ``userspace`` and ``bare`` were taken from machines made of network
+namespaces (wireguard-go, no systemd), ``kernel`` is put together from what Ubuntu 24.04 prints.
+"""
+
+import json
+from dataclasses import replace
+from ipaddress import ip_interface, ip_network
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from wireloom.observe.parse import (
+    parse_config,
+    parse_key,
+    parse_link,
+    parse_peer,
+    parse_routes,
+    parse_stamp,
+    parse_state,
+    parse_system,
+)
+from wireloom.observe.probes import PROBES, split_sections
+from wireloom.observe.state import (
+    ConfigKind,
+    ConfigSeen,
+    KeyKind,
+    LinkSeen,
+    NodeState,
+    PeerSeen,
+    RouteSeen,
+    Stamp,
+    SystemSeen,
+)
+from wireloom.plan.filed import read_filed
+from wireloom.plan.node import REQUIRED_TOOLS
+from wireloom.values import Endpoint, NodeName, PublicKey
+
+RECORDINGS = Path(__file__).parent / "recordings"
+NAME = NodeName("a")
+OWN = PublicKey("N9s3unphe9iF17wpvOCCTUpkhmfNF0Sh6sOpJSlD+zY=")
+ONE = PublicKey("vczH6YJzRo7zAvOJMtW3w5TSG21zUFpNCs4u2G9Sjl0=")
+TWO = PublicKey("t/cKFb6GL66rlzOWW3678168bOjYAqW6C/PkyMKJLFA=")
+
+
+def recorded(name: str) -> dict[str, str]:
+    return split_sections((RECORDINGS / f"{name}.txt").read_text(), "NONCE")
+
+
+def state(name: str) -> NodeState:
+    return parse_state(NAME, recorded(name))
+
+
+# ---- whole answers
+
+
+@pytest.mark.parametrize("name", ["userspace", "bare", "kernel"])
+def test_nothing_in_a_recording_is_garbled(name: str) -> None:
+    assert state(name).garbled == ()
+
+
+@pytest.mark.parametrize("name", ["userspace", "bare", "kernel"])
+def test_a_recording_answers_every_probe(name: str) -> None:
+    assert [*(probe.name for probe in PROBES), "end"] == list(recorded(name))
+
+
+def test_a_machine_with_a_userspace_interface() -> None:
+    seen = state("userspace")
+    assert (
+        LinkSeen(
+            kind="tun",
+            up=True,
+            mtu=1440,
+            addresses=frozenset({ip_interface("10.99.0.1/16"), ip_interface("fd42:99::1/64")}),
+            public_key=OWN,
+            port=51820,
+            fwmark=0,
+            peers={
+                ONE: PeerSeen(
+                    ONE,
+                    Endpoint.parse("192.0.2.2:51820"),
+                    frozenset({ip_network("10.99.0.2/32"), ip_network("fd42:99::2/128")}),
+                    handshake=0,
+                    received=0,
+                    sent=0,
+                    keepalive=0,
+                    preshared=True,
+                ),
+                TWO: PeerSeen(TWO, None, frozenset({ip_network("10.99.0.3/32")}), 0, 0, 0, 0),
+            },
+        )
+        == seen.link
+    )
+    assert (seen.key_kind, seen.public_key, seen.key_mode) == (KeyKind.GOOD, OWN, 0o644)
+    assert Stamp("shop", 3, "feed", "beef") == seen.stamp
+    assert (seen.config.kind, seen.config.mode, seen.config.has_key) == (ConfigKind.OURS, 0o600, True)
+    assert seen.enabled
+    assert not seen.system.systemd
+
+
+def test_the_running_interface_is_what_its_file_says() -> None:
+    """Endpoints, addresses, port, MTU and peers: but for the peer that was added by hand afterwards."""
+    seen = state("userspace")
+    assert seen.link is not None
+    as_filed = replace(seen.link, kind="", peers={ONE: replace(seen.link.peers[ONE], preshared=False)})
+    assert as_filed == read_filed(seen.config.keyless, OWN)
+
+
+def test_the_file_without_its_key_is_told_to_the_byte() -> None:
+    keyless = state("userspace").config.keyless
+    assert keyless.startswith("# Written by wireloom for a,")
+    assert keyless.endswith("Endpoint = 192.0.2.2:51820\nPresharedKey = (hidden)\n")
+    assert "\nPrivateKey" not in keyless
+
+
+def test_routes_of_both_families() -> None:
+    assert {
+        RouteSeen("unicast", ip_network("10.99.0.0/16"), "wg0", 0),
+        RouteSeen("unreachable", ip_network("10.99.0.0/16"), "", 4000000),
+        RouteSeen("unicast", ip_network("fd42:99::/64"), "wg0", 256),
+        RouteSeen("unreachable", ip_network("fd42:99::/64"), "lo", 4000000),
+        RouteSeen("unicast", ip_network("fe80::/64"), "wg0", 256),
+    } == state("userspace").routes
+
+
+def test_a_bare_machine() -> None:
+    seen = state("bare")
+    assert (
+        NodeState(
+            NAME,
+            seen.system,
+            key_kind=KeyKind.ABSENT,
+            public_key=None,
+            key_mode=0,
+            config=ConfigSeen(ConfigKind.ABSENT),
+            stamp=None,
+            link=None,
+            routes=frozenset(),
+            enabled=False,
+        )
+        == seen
+    )
+
+
+def test_the_system_of_a_bare_machine() -> None:
+    tools = frozenset((*REQUIRED_TOOLS, "wireguard-go", "nft", "tcpdump", "apt-get"))
+    seen = replace(state("bare").system, kernel="", clock=0)
+    assert SystemSeen("Debian GNU/Linux 12 (bookworm)", "", "x86_64", False, 0, tools, False) == seen
+
+
+def test_a_machine_with_kernel_wireguard_and_somebody_elses_file() -> None:
+    seen = state("kernel")
+    assert (seen.system.systemd, seen.system.kernel_wireguard, seen.enabled) == (True, True, False)
+    assert ConfigSeen(ConfigKind.FOREIGN, "", 0o644, has_key=True) == seen.config
+    assert seen.link is not None
+    assert (
+        seen.link.kind,
+        seen.link.up,
+        seen.link.public_key,
+        seen.link.port,
+        seen.link.fwmark,
+    ) == ("wireguard", False, None, 38211, 0xCA6C)
+    one = PeerSeen(
+        ONE, Endpoint.parse("[2001:db8::2]:40001"), frozenset({ip_network("10.99.0.2/32")}), 1759999990, 1480, 2312, 25
+    )  # fmt: skip
+    two = PeerSeen(TWO, Endpoint.parse("[fe80::1%eth0]:51820"), frozenset(), 0, 0, 0, 0)
+    assert {ONE: one, TWO: two} == seen.link.peers
+
+
+def test_routes_that_are_not_plain() -> None:
+    assert {
+        RouteSeen("unicast", ip_network("10.42.1.0/24"), "flannel.1", 0),
+        RouteSeen("unicast", ip_network("192.0.2.1/32"), "eth0", 100),
+        RouteSeen("blackhole", ip_network("198.18.0.0/15"), "", 0),
+        RouteSeen("unicast", ip_network("2001:db8:7::/64"), "", 100),
+    } == state("kernel").routes
+
+
+# ---- one by one: right, empty, cut, garbage
+
+KEYS = {
+    "no file": ("", (KeyKind.ABSENT, None, 0)),
+    "an empty or broken key": ("600\n", (KeyKind.BROKEN, None, 0o600)),
+    "good": (f"600\n{OWN}\n", (KeyKind.GOOD, OWN, 0o600)),
+    "readable by all": (f"644\n{OWN}\n", (KeyKind.GOOD, OWN, 0o644)),
+    "setuid and all": (f"4755\n{OWN}\n", (KeyKind.GOOD, OWN, 0o4755)),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), KEYS.values(), ids=KEYS)
+def test_keys(text: str, expected: object) -> None:
+    assert expected == parse_key(text)
+
+
+CONFIGS = {
+    "no file": ("", ConfigSeen(ConfigKind.ABSENT)),
+    "foreign": ("644\n2\n", ConfigSeen(ConfigKind.FOREIGN, "", 0o644, True)),
+    "foreign without a key": ("600\n0\n", ConfigSeen(ConfigKind.FOREIGN, "", 0o600, False)),
+    "ours": ("600\n1\nours\n# x\n[Interface]\n", ConfigSeen(ConfigKind.OURS, "# x\n[Interface]\n", 0o600, True)),
+    "ours, key lost": ("600\n0\nours\n# x\n", ConfigSeen(ConfigKind.OURS, "# x\n", 0o600, False)),
+    "ours, two keys": ("600\n2\nours\n# x\n", ConfigSeen(ConfigKind.OURS, "# x\n", 0o600, False)),
+    "ours, ends in empty lines": ("600\n1\nours\n# x\n\n\n", ConfigSeen(ConfigKind.OURS, "# x\n\n\n", 0o600, True)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "expected"), CONFIGS.values(), ids=CONFIGS)
+def test_configs(text: str, expected: ConfigSeen) -> None:
+    assert expected == parse_config(text)
+
+
+def test_no_stamp() -> None:
+    assert parse_stamp("\n") is None
+
+
+def test_no_link() -> None:
+    assert parse_link("", {}) is None
+
+
+def test_no_routes() -> None:
+    assert frozenset() == parse_routes("")
+
+
+def test_a_link_that_wg_can_say_nothing_about() -> None:
+    text = json.dumps([{"flags": [], "mtu": 1500, "linkinfo": {"info_kind": "dummy"}, "addr_info": []}])
+    assert LinkSeen("dummy", False, 1500, frozenset(), None, 0, 0, {}) == parse_link(text, {})
+
+
+PEER_LINE = f"{ONE}\t192.0.2.2:51820\t10.99.0.2/32\t0\t0\t0\toff"
+GARBAGE = {
+    "os": ["", "Debian\n6.1\nx86_64\n", "Debian\n6.1\nx86_64\nnoon\n"],
+    "key": ["rw-------\n", f"600\n{OWN}x\n", "600\nwg: Key is not the correct length or format\n"],
+    "config": ["600\n", "600\nmany\n", "sh: stat: not found\n1\nours\n"],
+    "stamp": ["fleet=shop\n", "fleet=shop\ngeneration=x\nnetwork=a\ndigest=b\n", "shop 3\n", "\x00\x00"],
+    "link": ["[", "[]", "[{},{}]", "{}", "1", '[{"mtu":1}]', '[{"flags":[],"mtu":1e999}]', '[{"flags":[],"mtu":"a lot"}]', '[{"flags":[],"mtu":1,"linkinfo":null}]', '[{"flags":[],"mtu":1,"addr_info":[{"local":"x","prefixlen":1}]}]'],
+    "routes4": ["[", "{}x", "1", '"dst"', "[1]", '[{"dst":"10.0.0.1/8"}]', '[{"dst":null}]', '[{"dst":"10.0.0.0/8","metric":[]}]'],
+    "routes6": ["[{}]", "null"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("probe", "text"), [(probe, text) for probe, texts in GARBAGE.items() for text in texts]
+)
+def test_garbage_is_named_and_nothing_else_is_lost(probe: str, text: str) -> None:
+    good = state("userspace")
+    seen = parse_state(NAME, {**recorded("userspace"), probe: text})
+    assert (probe,) == seen.garbled
+    fields = {"os": "system", "key": "public_key", "routes4": "routes", "routes6": "routes"}
+    kept = {"system", "public_key", "config", "stamp", "link", "routes"} - {fields.get(probe, probe)}
+    assert {field: getattr(good, field) for field in kept} == {field: getattr(seen, field) for field in kept}
+
+
+PEERS = ["", PEER_LINE[:-4], PEER_LINE + "\tx", PEER_LINE.replace("10.99.0.2/32", "10.99.0.2/16"), PEER_LINE.replace(":51820", ":what"), PEER_LINE.replace("off", "often"), "wg: " + PEER_LINE]  # fmt: skip
+
+
+@pytest.mark.parametrize("line", PEERS)
+def test_what_is_no_line_of_a_peer(line: str) -> None:
+    with pytest.raises(ValueError):
+        parse_peer(line)
+
+
+@pytest.mark.parametrize("line", PEERS)
+def test_a_garbled_peer_garbles_the_link(line: str) -> None:
+    sections = recorded("userspace") | {"peers": f"{PEER_LINE}\n{line}\n"}
+    assert parse_state(NAME, sections).garbled == ("link",)
+
+
+ENABLED = {
+    "enabled": True,
+    "enabled-runtime": False,
+    "disabled": False,
+    "masked": False,
+    "static": False,
+    "": False,
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), ENABLED.items())
+def test_enabled_is_what_outlives_a_reboot(text: str, expected: bool) -> None:
+    assert expected == parse_state(NAME, recorded("bare") | {"enabled": f"{text}\n"}).enabled
+
+
+def test_no_sections_at_all_is_a_state_that_says_so() -> None:
+    assert parse_state(NAME, {}).garbled == ("os",)
+
+
+def test_a_broken_system_line_does_not_hide_the_rest() -> None:
+    with pytest.raises(ValueError):
+        parse_system("", {})
+
+
+# ---- the answers, parted
+
+CUTS = range(0, len((RECORDINGS / "userspace.txt").read_text()) - len("NONCE end\n"), 97)
+
+
+@pytest.mark.parametrize("end", CUTS)
+def test_an_answer_that_was_cut_short_is_refused(end: int) -> None:
+    with pytest.raises(ValueError, match="cut short"):
+        split_sections((RECORDINGS / "userspace.txt").read_text()[:end], "NONCE")
+
+
+def test_what_a_login_shell_says_first_is_passed_over() -> None:
+    text = (RECORDINGS / "bare.txt").read_text()
+    assert recorded("bare") == split_sections(f"Welcome to a\nNONCES\n{text}", "NONCE")
+
+
+# ---- fuzz
+
+fast = settings(max_examples=150, deadline=None)
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(["10.0.0.0/8", "default", "fd42::1"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["dst", "type", "dev", "metric", "flags", "mtu", "linkinfo", "info_kind", "addr_info", "local", "prefixlen"]
+            ),
+            inner,
+        )
+    ),
+    max_leaves=8,
+)  # fmt: skip
+pieces = st.one_of(
+    st.text(max_size=30),
+    json_values.map(json.dumps),
+    st.lists(json_values, max_size=2).map(json.dumps),
+    st.lists(st.sampled_from([str(ONE), "600", "1", "ours", "off", "(none)", "\t", "\n", "=", "fleet=", "x"])).map("".join),
+    st.lists(st.sampled_from([PEER_LINE, "\n", "\t", "0", "x"])).map("".join),
+)  # fmt: skip
+
+
+@given(st.dictionaries(st.sampled_from([probe.name for probe in PROBES]), pieces))
+@fast
+def test_no_answer_is_too_strange(answers: dict[str, str]) -> None:
+    seen = parse_state(NAME, {**recorded("userspace"), **answers})
+    assert set(seen.garbled) <= {"os", "key", "config", "stamp", "link", "routes4", "routes6"}
+
+
+@given(st.integers(0, 4000), st.integers(0, 40), st.text(max_size=8))
+@fast
+def test_a_recording_with_something_wrong(start: int, length: int, new: str) -> None:
+    text = (RECORDINGS / "userspace.txt").read_text()
+    try:
+        sections = split_sections(text[:start] + new + text[start + length :], "NONCE")
+    except ValueError:
+        return
+    parse_state(NAME, sections)
+
+
+@given(st.text() | st.sampled_from([*PEERS, "Address = 1", "[Peer]\nPublicKey = x"]))
+@fast
+def test_no_file_is_too_strange_to_be_read_back(text: str) -> None:
+    assert read_filed(text, None).public_key is None

@@ -1,0 +1,155 @@
+"""The probes run for real: every shell gives the same answer, and no key is in it."""
+
+import os
+import shutil
+from collections.abc import Iterator
+
+import pytest
+
+from tests.apply.sandbox import Sandbox, sandbox
+from wireloom.observe.parse import parse_state
+from wireloom.observe.probes import PROBES, probe_script, split_sections
+from wireloom.observe.state import ConfigKind, KeyKind, NodeState
+from wireloom.values import NodeName, PublicKey
+
+PRIVATE = "KB9FAlU+ODwKZetBQSdsXAEqtewMI5Xxea77B85hFmQ="
+PUBLIC = PublicKey("N9s3unphe9iF17wpvOCCTUpkhmfNF0Sh6sOpJSlD+zY=")
+PRESHARED = "Z/84SswZZKbl6PsceYB+bu9kvnwKVE5iQXkqmGdtO6k="
+OLD = "oLDqtewMI5Xxea77B85hFmQKB9FAlU+ODwKZetBQSds="
+PEER = PublicKey("vczH6YJzRo7zAvOJMtW3w5TSG21zUFpNCs4u2G9Sjl0=")
+SECRETS = [secret.rstrip("=") for secret in (PRIVATE, PRESHARED, OLD)]
+
+SHELLS = {
+    name: command
+    for name, command in {
+        "dash": ("dash", "-s"),
+        "bash": ("bash", "--posix", "-s"),
+        "busybox": ("busybox", "sh", "-s"),
+    }.items()
+    if shutil.which(command[0])
+}
+lab = [pytest.mark.lab, pytest.mark.skipif(os.geteuid() != 0, reason="namespaces need root")]
+
+KEYLESS = f"""\
+# Written by wireloom for a, a node of the fleet shop: change fleet.yaml, not this file.
+[Interface]
+Address = 10.99.0.1/16
+ListenPort = 51820
+
+[Peer]
+PublicKey = {PEER}
+AllowedIPs = 10.99.0.2/32
+"""
+
+MACHINE = f"""\
+umask 077
+echo {PRIVATE} >/etc/wireguard/wg0.key
+echo {PRESHARED} >/etc/wireguard/preshared
+cat >/etc/wireguard/wg0.conf <<'X'
+{KEYLESS.replace("ListenPort = 51820", f"PrivateKey = {PRIVATE}{chr(10)}ListenPort = 51820")}X
+mkdir -p /var/lib/wireloom/boot
+: >/var/lib/wireloom/boot/wg0
+printf 'fleet=shop\\ngeneration=3\\nnetwork=feed\\ndigest=beef\\n' >/var/lib/wireloom/wg0.state
+wg-quick up wg0 && wg set wg0 peer {PEER} preshared-key /etc/wireguard/preshared
+"""
+
+
+@pytest.fixture
+def machine() -> Iterator[Sandbox]:
+    with sandbox() as made:
+        yield made
+
+
+def answer(machine: Sandbox, *, shell: tuple[str, ...] = ("dash", "-s")) -> str:
+    done = machine.sh(probe_script("wg0", "NONCE"), shell=shell)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def look(machine: Sandbox, *, shell: tuple[str, ...] = ("dash", "-s")) -> NodeState:
+    seen = parse_state(NodeName("a"), split_sections(answer(machine, shell=shell), "NONCE"))
+    assert seen.garbled == ()
+    return seen
+
+
+class TestOnAMachine:
+    pytestmark = lab
+
+    @pytest.mark.parametrize("shell", SHELLS.values(), ids=SHELLS)
+    def test_a_running_node(self, shell: tuple[str, ...], machine: Sandbox) -> None:
+        machine.ask(MACHINE)
+        seen = look(machine, shell=shell)
+        assert seen.link is not None
+        assert seen.link.public_key == seen.public_key == PUBLIC
+        assert seen.link.peers[PEER].preshared
+        assert (seen.config.kind, seen.config.keyless, seen.config.mode) == (ConfigKind.OURS, KEYLESS, 0o600)
+        assert seen.stamp is not None
+        assert seen.enabled
+
+    @pytest.mark.parametrize("shell", SHELLS.values(), ids=SHELLS)
+    def test_no_key_is_in_the_answer(self, shell: tuple[str, ...], machine: Sandbox) -> None:
+        machine.ask(MACHINE)
+        machine.ask(
+            f"printf 'PresharedKey = {PRESHARED}\\n#PrivateKey={OLD}\\n  privatekey\\t= {OLD}\\n'"
+            " >>/etc/wireguard/wg0.conf"
+        )
+        told = answer(machine, shell=shell)
+        assert not [secret for secret in SECRETS if secret in told]
+
+    def test_a_key_that_somebody_added_to_our_file_makes_it_differ(self, machine: Sandbox) -> None:
+        machine.ask(MACHINE + f"echo 'PresharedKey = {PRESHARED}' >>/etc/wireguard/wg0.conf\n")
+        assert look(machine).config.keyless == f"{KEYLESS}PresharedKey = (hidden)\n"
+
+    def test_nothing_of_a_foreign_file_is_told(self, machine: Sandbox) -> None:
+        machine.ask(f"printf '[Interface]\\nPrivateKey = {OLD}\\n# mine\\n' >/etc/wireguard/wg0.conf")
+        seen = look(machine).config
+        assert (seen.kind, seen.keyless, seen.mode, seen.has_key) == (ConfigKind.FOREIGN, "", 0o644, True)
+
+    def test_a_bare_machine(self, machine: Sandbox) -> None:
+        seen = look(machine)
+        assert (seen.config.kind, seen.key_kind, seen.link, seen.stamp) == (
+            ConfigKind.ABSENT,
+            KeyKind.ABSENT,
+            None,
+            None,
+        )
+
+    def test_a_key_that_all_can_read(self, machine: Sandbox) -> None:
+        machine.ask(f"echo {PRIVATE} >/etc/wireguard/wg0.key")
+        seen = look(machine)
+        assert (seen.key_kind, seen.public_key, seen.key_mode) == (KeyKind.GOOD, PUBLIC, 0o644)
+
+    def test_the_mode_of_a_key_behind_a_link_is_the_keys(self, machine: Sandbox) -> None:
+        machine.ask(f"umask 077; echo {PRIVATE} >/run/real.key; ln -s /run/real.key /etc/wireguard/wg0.key")
+        assert look(machine).key_mode == 0o600
+
+    @pytest.mark.parametrize("content", ["", "x", PRIVATE[:-2]], ids=["empty", "garbage", "cut"])
+    def test_a_broken_key(self, content: str, machine: Sandbox) -> None:
+        machine.ask(f"printf '{content}' >/etc/wireguard/wg0.key")
+        assert look(machine).key_kind is KeyKind.BROKEN
+
+    def test_a_machine_without_os_release(self, machine: Sandbox) -> None:
+        machine.ask("mount -t tmpfs etc /etc")
+        assert look(machine).system.distribution == "unknown"
+
+    def test_tools_are_found_beyond_a_short_path(self, machine: Sandbox) -> None:
+        done = machine.sh("PATH=/usr/bin:/bin\n" + probe_script("wg0", "NONCE"))
+        assert "ip" in split_sections(done.stdout, "NONCE")["tools"].split()
+
+    def test_looking_changes_nothing(self, machine: Sandbox) -> None:
+        machine.ask(MACHINE)
+        census = (
+            "cd / && find etc/wireguard var/lib run -newer /etc/wireguard/census; ip -o address; wg show wg0"
+        )
+        machine.ask("sleep 0.02; : >/etc/wireguard/census; sleep 0.02")
+        before = machine.ask(census)
+        answer(machine)
+        assert machine.ask(census) == before
+
+
+def test_every_probe_has_its_own_name() -> None:
+    assert len({probe.name for probe in PROBES}) == len(PROBES)
+
+
+def test_the_names_of_files_are_quoted() -> None:
+    assert "key='/etc/wireguard/a b.key'" in probe_script("a b", "NONCE")

@@ -1,0 +1,85 @@
+"""Fleets whose machines exist in memory: look, plan and apply without a wire."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from tests.network.fleets import key, make_fleet, node
+from tests.plan.machine import Machine
+from wireloom.intent.fleet import Fleet
+from wireloom.lock.allot import allot
+from wireloom.lock.lock import Lock
+from wireloom.network.network import Network
+from wireloom.network.topology import weave
+from wireloom.observe.state import NodeState, Unreachable
+from wireloom.plan.fleet import keys_seen, make_plan
+from wireloom.plan.plan import Change, Plan
+from wireloom.render.desired import network_digest
+from wireloom.values import NodeName
+
+
+def three(**options: object) -> Fleet:
+    """Two machines with public addresses, and one behind NAT; dual stack unless told otherwise."""
+    nodes = (
+        node("a", "x", "192.0.2.1"),
+        node("b", "y", "192.0.2.2"),
+        node("n", "office", "", "192.168.0.7", nat=True),
+    )
+    return make_fleet(*nodes, **{"ipv6": "fd42:99::/64", **options})  # type: ignore[arg-type]
+
+
+@dataclass
+class World:
+    """A fleet file, its lock and its machines. Keys are numbered as they are made."""
+
+    fleet: Fleet = field(default_factory=three)
+    lock: Lock = field(default_factory=lambda: Lock("shop"))
+    machines: dict[NodeName, Machine] = field(default_factory=dict)
+    away: Mapping[NodeName, Unreachable] = field(default_factory=dict)
+    keys: int = 0
+
+    def __post_init__(self) -> None:
+        self.change(self.fleet)
+
+    def change(self, fleet: Fleet) -> None:
+        """Another fleet file: new machines are bought, addresses given out."""
+        self.fleet = fleet
+        self.lock = allot(fleet, self.lock)
+        for name in fleet.nodes:
+            self.machines.setdefault(name, Machine(name))
+
+    def seen(self) -> dict[NodeName, NodeState | Unreachable]:
+        return {name: self.away.get(name) or self.machines[name].seen() for name in self.fleet.nodes}
+
+    def weave(self) -> Network:
+        return weave(self.fleet, self.lock.with_keys(keys_seen(self.seen())))
+
+    def plan(self, seen: Mapping[NodeName, NodeState | Unreachable] | None = None) -> Plan:
+        return make_plan(self.fleet, self.lock, self.weave(), seen or self.seen())
+
+    def apply(self) -> Plan:
+        """What ``wireloom apply`` does when all goes well; gives the plan that was carried out."""
+        for one in self.plan().nodes:
+            if one.make_key:
+                self.keys += 1
+                self.machines[one.name].make_key(key(self.keys))
+        plan = self.plan()
+        assert plan.refusals == ()
+        keyed = self.lock.with_keys(keys_seen(self.seen()))
+        digest = network_digest(weave(self.fleet, keyed))
+        if not plan.empty:
+            self.lock = replace(keyed, generation=plan.generation, network=digest)
+        for one in plan.nodes:
+            self.machines[one.name].carry_out(one, generation=plan.generation, network=digest)
+        return plan
+
+
+def settled(fleet: Fleet | None = None) -> World:
+    """A world in which everything has been applied."""
+    world = World(fleet or three())
+    world.apply()
+    return world
+
+
+def outline(changes: Iterable[Change]) -> list[tuple[str, str, str]]:
+    """Action, target and risk of each change."""
+    return [(str(one.action), one.target, str(one.risk)) for one in changes]
