@@ -12,6 +12,7 @@ def test_a_peer_comes_and_goes_and_nobody_else_loses_a_packet(mended: World) -> 
     whole = mended.fleet_file.read_text()
     mended.without("db1")
     mended.run("apply", "--yes")
+    interface = mended.on("w1", "cat", "/sys/class/net/wg0/ifindex")
     pings = [ping_all_the_while(mended, "w1", "10.99.0.1"), ping_all_the_while(mended, "build1", "10.99.0.3")]
 
     mended.fleet_file.write_text(whole)
@@ -20,6 +21,7 @@ def test_a_peer_comes_and_goes_and_nobody_else_loses_a_packet(mended: World) -> 
     mended.run("apply", "--yes")
 
     assert [lost_packets(ping.communicate(timeout=60)[0]) for ping in pings] == [0, 0]
+    assert mended.on("w1", "cat", "/sys/class/net/wg0/ifindex") == interface
 
 
 def test_a_removed_node_renumbers_nobody_and_gets_its_address_back(mended: World) -> None:

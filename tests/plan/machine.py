@@ -8,6 +8,7 @@ its prefix; an address brings its connected route. ``test_kernel.py`` holds them
 import re
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_interface, ip_network
+from itertools import pairwise
 
 from wireloom.observe.state import (
     ConfigKind,
@@ -181,7 +182,7 @@ class Machine:
     def _ip_route(self, verb: str, words: list[str]) -> None:
         kind = "unreachable" if words[0] == "unreachable" else "unicast"
         to: Prefix = ip_network(words[1] if kind == "unreachable" else words[0])
-        options = dict(zip(words[:-1], words[1:], strict=True))
+        options = dict(pairwise(words))
         device = options.get("dev", "lo" if to.version == 6 else "")
         route = RouteSeen(kind, to, device, int(options.get("metric", 0)))
         if verb == "replace":

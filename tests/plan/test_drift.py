@@ -4,7 +4,7 @@
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
-from ipaddress import ip_interface, ip_network
+from ipaddress import ip_network
 
 import pytest
 
@@ -107,6 +107,11 @@ def add_stranger(machine: Machine) -> None:
     )
 
 
+def swap_peers(machine: Machine) -> None:
+    machine.run(("wg", "set", "wg0", "peer", str(KEY_B), "allowed-ips", "10.99.0.3/32"))
+    machine.run(("wg", "set", "wg0", "peer", str(KEY_N), "allowed-ips", "10.99.0.2/32"))
+
+
 def lose_endpoint(machine: Machine) -> None:
     alter_peer(machine, KEY_B, endpoint=None)
 
@@ -150,11 +155,13 @@ DRIFTS: dict[str, tuple[Callable[[Machine], None], list[tuple[str, str, str]], l
         [("update", "peer b", "brief"), ("delete", "peer unknown", "none")],
         [(*SET, "peer", str(KEY_B), "allowed-ips", "10.99.0.2/32,fd42:99::2/128"), (*SET, "peer", str(STRANGER), "remove")],
     ),
+    "an endpoint that is not the peer's": (run(*SET, "peer", str(KEY_B), "endpoint", "198.51.100.5:51820"), [("update", "peer b", "brief")], [(*SET, "peer", str(KEY_B), "endpoint", "192.0.2.2:51820")]),
+    "a port that is not the peer's": (run(*SET, "peer", str(KEY_B), "endpoint", "192.0.2.2:40000"), [("update", "peer b", "brief")], [(*SET, "peer", str(KEY_B), "endpoint", "192.0.2.2:51820")]),
     "another keepalive": (run(*SET, "peer", str(KEY_B), "persistent-keepalive", "5"), [("update", "peer b", "brief")], [(*SET, "peer", str(KEY_B), "persistent-keepalive", "0")]),
     "allowed IPs too many": (run(*SET, "peer", str(KEY_B), "allowed-ips", "10.99.0.2/32,fd42:99::2/128,10.0.0.0/8"), [("update", "peer b", "brief")], [(*SET, "peer", str(KEY_B), "allowed-ips", "10.99.0.2/32,fd42:99::2/128")]),
     "no allowed IPs": (run(*SET, "peer", str(KEY_B), "allowed-ips", ""), [("update", "peer b", "brief")], [(*SET, "peer", str(KEY_B), "allowed-ips", "10.99.0.2/32,fd42:99::2/128")]),
     "two peers have each other's addresses": (
-        lambda machine: [run(*SET, "peer", str(KEY_B), "allowed-ips", "10.99.0.3/32")(machine), run(*SET, "peer", str(KEY_N), "allowed-ips", "10.99.0.2/32")(machine)] and None,
+        swap_peers,
         [("update", "peer b", "brief"), ("update", "peer n", "brief")],
         [(*SET, "peer", str(KEY_B), "allowed-ips", "10.99.0.2/32,fd42:99::2/128"), (*SET, "peer", str(KEY_N), "allowed-ips", "10.99.0.3/32,fd42:99::3/128")],
     ),
@@ -218,15 +225,11 @@ def test_applied_it_needs_nothing_more(drift: Callable[[Machine], None], world: 
     assert world.machines[A].seen() == replace(before, stamp=world.machines[A].stamp)
 
 
-@pytest.mark.parametrize(
-    "drift", [drift for name, (drift, *_) in DRIFTS.items() if name not in CANT_BE_UNDONE]
-)
-def test_undone_it_is_as_before(drift: Callable[[Machine], None], world: World) -> None:
+@pytest.mark.parametrize("name", [name for name in DRIFTS if name not in CANT_BE_UNDONE])
+def test_undone_it_is_as_before(name: str, world: World) -> None:
     machine = world.machines[A]
-    drift(machine)
+    DRIFTS[name][0](machine)
     plan, before = plan_of_a(world), machine.seen()
-    if machine.link is None:
-        return
     for command in (*plan.commands, *plan.inverse):
         machine.run(command)
     assert machine.seen() == before
@@ -248,8 +251,7 @@ def test_planning_changes_nothing_it_looked_at(drift: Callable[[Machine], None],
 
 
 ROAMED = {
-    "another port": "192.0.2.2:40000",
-    "another address": "192.0.2.77:51820",
+    "another of its addresses": "192.0.2.77:51820",
     "the other family": "[2001:db8::2]:51820",
 }
 
@@ -281,16 +283,12 @@ def test_ones_own_routes_and_others_are_left_alone(world: World) -> None:
     assert plan_of_a(world).changes == ()
 
 
-def test_ones_link_local_addresses_are_not_looked_at(world: World) -> None:
-    assert ip_interface("fe80::1/64") not in plan_of_a(world).commands
-
-
 def test_a_userspace_interface_is_as_good(world: World) -> None:
     link(world.machines[A]).kind = "tun"
     assert world.plan().refusals == ()
 
 
-def test_the_whole_is_named_in_order_old_key_of_a_member(world: World) -> None:
+def test_a_key_that_the_lock_knows_is_told_by_its_node(world: World) -> None:
     """A key that the lock knows is told by its node's name."""
     seen = PeerSeen(KEY_N, None, frozenset(), 0, 0, 0, 0)
     link(world.machines[NodeName("n")]).peers[KEY_N] = seen

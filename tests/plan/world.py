@@ -21,7 +21,7 @@ def three(**options: object) -> Fleet:
     """Two machines with public addresses, and one behind NAT; dual stack unless told otherwise."""
     nodes = (
         node("a", "x", "192.0.2.1"),
-        node("b", "y", "192.0.2.2"),
+        node("b", "y", "192.0.2.2 192.0.2.77 2001:db8::2"),
         node("n", "office", "", "192.168.0.7", nat=True),
     )
     return make_fleet(*nodes, **{"ipv6": "fd42:99::/64", **options})  # type: ignore[arg-type]

@@ -196,6 +196,10 @@ class _Job:
             if trouble:
                 hint = "its running state may be new: `wireloom plan` tells, once it answers"
                 self._troubles[name] = replace(self._troubles.get(name, trouble), hint=hint)
+            elif name in self._troubles:
+                failed = self._troubles[name]
+                hint = "; ".join(filter(None, [failed.hint, "taken back: it is as it was"]))
+                self._troubles[name] = replace(failed, hint=hint)
 
     def _undo_script(self, name: NodeName) -> str:
         """For a node whose commit was begun, however far it came: all of it is undone."""

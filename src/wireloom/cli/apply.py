@@ -9,12 +9,12 @@ from wireloom.apply.outcome import Ending, NodeOutcome, Outcome
 from wireloom.cli.settings import Settings, Verb, settings_of
 from wireloom.cli.survey import Survey, seen_lock, survey
 from wireloom.cli.world import World, ask, hidden_directory, open_world, run_async
-from wireloom.errors import UserError
+from wireloom.errors import Diagnostic, Severity, UserError
 from wireloom.lock.file import write_lock
 from wireloom.plan.saved import require_same
 from wireloom.report.documents import outcome_document, print_document
 from wireloom.report.journal import write_journal
-from wireloom.report.terminal import Progress, show_outcome, show_plan
+from wireloom.report.terminal import Progress, show_diagnostics, show_outcome, show_plan
 
 
 @click.command("apply", cls=Verb)
@@ -56,8 +56,18 @@ async def _apply(world: World, *, saved: Path | None, yes: bool) -> Outcome:
                 save=lambda lock: write_lock(known.lock_path, lock),
                 progress=progress,
             )
-    write_journal(hidden_directory(world.fleet), outcome)
+    _note(world, outcome)
     return outcome
+
+
+def _note(world: World, outcome: Outcome) -> None:
+    """Put it in the journal; that this fails must not hide what became of the machines."""
+    directory = hidden_directory(world.fleet)
+    try:
+        write_journal(directory, outcome)
+    except OSError as error:
+        what = f"this apply is not in the journal: {error.strerror}"
+        show_diagnostics([Diagnostic(what, where=str(directory), severity=Severity.WARNING)])
 
 
 def _approve(found: Survey, *, saved: Path | None, yes: bool) -> None:

@@ -73,7 +73,10 @@ def exec_command(settings: Settings, machine: str, words: tuple[str, ...]) -> in
 
     Besides nodes there are @internet, @operator and a router @SITE for each site.
     """
-    return enter(_chosen_lab(settings), machine, list(words[words[0] == "--" :]))
+    argv = list(words[words[0] == "--" :])
+    if not argv:
+        raise click.UsageError("which command? As in: wireloom lab exec cp1 -- wg show")
+    return enter(_chosen_lab(settings), machine, argv)
 
 
 def _chosen_lab(settings: Settings) -> Lab:

@@ -1,7 +1,9 @@
 """The command line: ``wireloom [-f fleet.yaml] VERB``. Every way out of the program is here."""
 
 import gc
+import difflib
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -9,7 +11,7 @@ import click
 
 from wireloom import __version__
 from wireloom.cli.settings import Settings, VerbGroup
-from wireloom.errors import UserError
+from wireloom.errors import Diagnostic, UserError
 
 OK, WRONG, PENDING, BUG = 0, 1, 2, 70
 
@@ -34,6 +36,18 @@ class LazyGroup(VerbGroup):
         """In the order in which one needs them."""
         return list(VERBS)
 
+    def resolve_command(
+        self, context: click.Context, arguments: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The verb that the first word names; where there is none, what was perhaps meant."""
+        try:
+            return super().resolve_command(context, arguments)
+        except click.UsageError as error:
+            close = difflib.get_close_matches(arguments[0], VERBS, n=1)
+            if close:
+                error.message += f" Did you mean '{close[0]}'?"
+            raise
+
     def get_command(self, context: click.Context, name: str) -> click.Command | None:  # noqa: ARG002
         """The verb of that name, from its module."""
         if name not in VERBS:
@@ -52,7 +66,7 @@ class LazyGroup(VerbGroup):
 )
 @click.version_option(__version__, prog_name="wireloom")
 def command() -> None:
-    r"""Encrypt a Kubernetes cluster's network with WireGuard: one file, plan, apply, prove.
+    """Encrypt a Kubernetes cluster's network with WireGuard: one file, plan, apply, prove.
 
     \b
     Exit codes: 0 fine (plan: nothing to change; verify: every claim holds)
@@ -75,22 +89,32 @@ def run(arguments: list[str]) -> int:
     gc.set_threshold(200_000, 50, 50)
     try:
         code = command.main(arguments, prog_name="wireloom", standalone_mode=False, obj=settings)
+        sys.stdout.flush()
     except (click.exceptions.Abort, KeyboardInterrupt):
         print("\nwireloom: interrupted", file=sys.stderr)
         return 130
     except click.ClickException as error:
-        error.show()
+        _show_usage_error(error, settings)
         return WRONG
     except UserError as error:
         _show_user_error(error, settings)
         return WRONG
     except BrokenPipeError:
-        sys.stderr.close()
+        # Who read has had enough. The interpreter flushes at exit, and must not meet the closed pipe again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return WRONG
     except Exception:
         _show_bug()
         return BUG
     return code if isinstance(code, int) else OK
+
+
+def _show_usage_error(error: click.ClickException, settings: Settings) -> None:
+    if settings.json:
+        from wireloom.report.documents import errors_document, print_document
+
+        print_document(errors_document([Diagnostic(error.format_message())]))
+    error.show()
 
 
 def _show_user_error(error: UserError, settings: Settings) -> None:

@@ -72,8 +72,10 @@ def _expected_peers(desired: NodeDesired, reached: Mapping[NodeName, NodeState])
 
 def _over_underlay(fleet: Fleet, name: NodeName) -> bool:
     target = fleet.nodes[name].ssh
+    if target is None:
+        return False
     try:
-        address = ip_address(target.host) if target else None
+        address = ip_address(target.host)
     except ValueError:
         return False
     return any(address in prefix for prefix in fleet.underlay.ranges)

@@ -29,7 +29,10 @@ def gather_keys(
     ``known`` are the public keys of the lock: a node that has one there keeps its private key where it
     is. Gives the private keys that are here, and the names of those that were made. Raises UserError.
     """
-    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise UserError.one(f"can't be made: {error.strerror}", where=str(directory)) from None
     keys: dict[NodeName, PrivateKey] = {}
     made: list[NodeName] = []
     for name, public_key in known.items():
@@ -46,7 +49,9 @@ def gather_keys(
 def _read_key(path: Path, public_key: PublicKey | None) -> PrivateKey:
     try:
         key = PrivateKey.read(path)
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise UserError.one(f"can't be read: {error.strerror}", where=str(path)) from None
+    except ValueError as error:
         raise UserError.one(
             str(error), where=str(path), hint="restore it, or remove it for a new one"
         ) from None
@@ -80,7 +85,8 @@ def export(network: Network, directory: Path, keys: Mapping[NodeName, PrivateKey
             put_file(path, "".join([head, key_line, *body]).encode(), mode=0o600 if name in keys else 0o644)
             written.append(path)
     except OSError as error:
-        raise UserError.one(f"can't be written: {error.strerror}", where=str(error.filename)) from None
+        where = str(error.filename or directory)
+        raise UserError.one(f"can't be written: {error.strerror}", where=where) from None
     members = network.members.values()
     return Exported(
         files=tuple(written),

@@ -2,6 +2,7 @@
 
 import getpass
 import json
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,13 +10,21 @@ from wireloom.apply.outcome import Outcome
 
 
 def write_journal(directory: Path, outcome: Outcome) -> None:
-    """Append how an apply ended to ``journal.jsonl``."""
+    """Append how an apply ended to ``journal.jsonl``. Raises OSError."""
     directory.mkdir(parents=True, exist_ok=True)
     entry = {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "user": getpass.getuser(),
+        "user": _user(),
         "generation": outcome.generation,
         "nodes": {one.name: str(one.ending) for one in outcome.nodes},
     }
     with (directory / "journal.jsonl").open("a", encoding="utf-8") as file:
         file.write(json.dumps(entry) + "\n")
+
+
+def _user() -> str:
+    """Who runs this; the number of an account without a name."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return str(os.getuid())

@@ -6,6 +6,7 @@ from itertools import groupby
 from typing import Self
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.status import Status
 from rich.table import Table
 from rich.text import Text
@@ -241,10 +242,10 @@ def status_table(standings: Iterable[NodeStanding]) -> Table:
 
 def show_status(standings: Iterable[NodeStanding]) -> None:
     """The table of ``status`` on stdout; as wide as it needs to be where that is no terminal."""
-    console = Console(file=sys.stdout, highlight=False)
+    console, table = Console(file=sys.stdout, highlight=False), status_table(standings)
     if not console.is_terminal:
-        console = Console(file=sys.stdout, highlight=False, width=200)
-    console.print(status_table(standings))
+        console.width = Measurement.get(console, console.options.update(max_width=10_000), table).maximum
+    console.print(table)
 
 
 def _bytes(number: int) -> str:

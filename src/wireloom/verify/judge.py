@@ -39,13 +39,21 @@ def read_report(text: str) -> Report:
                 peer = parse_peer(rest)
                 report.peers[peer.public_key] = peer
             elif kind == "now":
-                report.now = int(rest)
+                report.now = _read_time(rest)
             elif kind in {"ping", "full", "small"}:
                 place, _, said = rest.partition(" ")
                 report.pings[kind, int(place)].append(said)
         except ValueError:
             report.garbled = True
     return report
+
+
+def _read_time(text: str) -> int:
+    """``N seconds``, with the word as the mark that the number is whole: half of one would make all fresh."""
+    number, unit = text.split(" ")
+    if unit != "seconds":
+        raise ValueError("cut short")
+    return int(number)
 
 
 def judge(source: NodeName, peers: Sequence[Peer], report: Report, mtu: int) -> Iterator[Claim]:
@@ -111,8 +119,12 @@ def _look_at_handshake(peer: Peer, report: Report) -> tuple[Verdict, str]:
     if age > REJECT_AFTER:
         return Verdict.FALSIFIED, f"the last handshake is {age} s old: the session is dead"
     if not peer.may_be_at(seen.endpoint):
-        return Verdict.FALSIFIED, f"goes to {seen.endpoint}, planned was {peer.endpoint}: apply mends it"
+        return Verdict.FALSIFIED, f"goes {_where(seen)}, planned was {peer.endpoint}: apply mends it"
     return Verdict.HOLDS, f"{age} s ago with {seen.endpoint}"
+
+
+def _where(seen: PeerSeen) -> str:
+    return f"to {seen.endpoint}" if seen.endpoint else "nowhere"
 
 
 def _judge_mtu(source: NodeName, peer: Peer, full: Sequence[str], small: Sequence[str], mtu: int) -> Claim:

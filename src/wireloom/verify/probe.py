@@ -32,8 +32,8 @@ def probe_script(interface: str, mtu: int, peers: Sequence[Peer]) -> str:
 
     It prints ``ping N TEXT`` for each underlay address of the peers, ``full N TEXT`` and ``small N TEXT``
     for their endpoints, dialled with packets as large as the tunnel's own and with small ones, then
-    ``peer LINE`` with ``wg show dump`` without preshared keys, and ``now SECONDS``. N is the peer's place in
-    ``peers``; only addresses and numbers go into the script.
+    ``peer LINE`` with ``wg show dump`` without preshared keys, and ``now SECONDS seconds``. N is the peer's
+    place in ``peers``; only addresses and numbers go into the script.
     """
     lines = [
         "probe() { said=$(ping -n -i 0.3 -W 2 $3 2>&1 | tr '\\n' ' '); echo \"$1 $2 $said\"; }",
@@ -42,7 +42,7 @@ def probe_script(interface: str, mtu: int, peers: Sequence[Peer]) -> str:
     for start in range(0, len(tests), PARALLEL):
         lines += [f"{test} &" for test in tests[start : start + PARALLEL]] + ["wait"]
     lines.append(f"wg show {interface} dump | tail -n +2 | cut -f 1,3- | sed 's/^/peer /'")
-    lines.append("date +'now %s'")
+    lines.append("date +'now %s seconds'")
     return "\n".join([*lines, ""])
 
 
