@@ -16,7 +16,9 @@ def put_file(path: Path, content: bytes, *, mode: int, durable: bool = False) ->
         return False
     directory, name = os.path.split(target)
     temporary = os.path.join(directory, f".{name}.{os.getpid()}.new")  # noqa: PTH118  # 400 of these count
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with suppress(OSError):
+        os.unlink(temporary)  # noqa: PTH108  # a leftover may be readable by others
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         try:
             _write_all(handle, content)

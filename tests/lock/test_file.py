@@ -256,37 +256,33 @@ def test_a_directory_that_cant_be_made_is_a_mistake_of_the_user(tmp_path: Path) 
         write_lock(tmp_path / "file" / "shop.lock", Lock("shop"))
 
 
-@pytest.mark.parametrize("step", ["fsync", "chmod", "replace"])
-def test_a_disk_that_fills_up_leaves_the_old_lock_and_nothing_else(
-    step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+STEPS = ["open", "write", "fchmod", "fsync", "replace"]
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize(
+    "error",
+    [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()],
+    ids=["full", "interrupted"],
+)
+def test_a_write_that_fails_leaves_the_old_lock_and_nothing_else(
+    step: str, error: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "shop.lock"
     write_lock(path, parse(WHOLE))
 
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
+    def fail(*_: object) -> None:
+        raise error
 
-    monkeypatch.setattr(os if step == "fsync" else Path, step, full)
-    with pytest.raises(UserError, match=r"shop\.lock: can't be written: No space left on device"):
-        write_lock(path, Lock("shop", 9))
+    expected: type[BaseException] = UserError if isinstance(error, OSError) else KeyboardInterrupt
+    with monkeypatch.context() as patched:
+        patched.setattr(os, step, fail)
+        with pytest.raises(expected) as caught:
+            write_lock(path, Lock("shop", 9))
     assert [path] == list(tmp_path.iterdir())
     assert path.read_text() == WHOLE
-
-
-def test_an_interrupted_write_leaves_the_old_lock_and_nothing_else(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "shop.lock"
-    write_lock(path, parse(WHOLE))
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(os, "fsync", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        write_lock(path, Lock("shop", 9))
-    assert [path] == list(tmp_path.iterdir())
-    assert path.read_text() == WHOLE
+    if isinstance(error, OSError):
+        assert str(caught.value) == f"{path}: can't be written: No space left on device"
 
 
 # ---- fuzz

@@ -77,6 +77,11 @@ def forget_stamp(machine: Machine) -> None:
     machine.stamp = None
 
 
+def misname_file(machine: Machine) -> None:
+    assert machine.stamp is not None
+    machine.stamp = replace(machine.stamp, digest="beef")
+
+
 def run_keyless(machine: Machine) -> None:
     link(machine).key = None
 
@@ -130,6 +135,11 @@ def lose_route(machine: Machine) -> None:
     machine.routes.discard(RouteSeen("unicast", ip_network("10.99.0.0/16"), "wg0", 0))
 
 
+def renumber_and_lose_route(machine: Machine) -> None:
+    renumber(machine)
+    lose_route(machine)
+
+
 def lose_fence(machine: Machine) -> None:
     machine.routes.discard(RouteSeen("unreachable", ip_network("fd42:99::/64"), "lo", 4000000))
 
@@ -166,6 +176,11 @@ DRIFTS: dict[str, tuple[Callable[[Machine], None], list[tuple[str, str, str]], l
         [(*SET, "peer", str(KEY_B), "allowed-ips", "10.99.0.2/32,fd42:99::2/128"), (*SET, "peer", str(KEY_N), "allowed-ips", "10.99.0.3/32,fd42:99::3/128")],
     ),
     "a route was taken away": (lose_route, [("create", "route 10.99.0.0/16 dev wg0", "none")], [("ip", "-4", "route", "replace", "10.99.0.0/16", "dev", "wg0", "proto", "kernel", "scope", "link", "src", "10.99.0.1")]),
+    "another address in the same range, and no route": (
+        renumber_and_lose_route,
+        [("create", "address 10.99.0.1/16", "none"), ("delete", "address 10.99.7.7/16", "disruptive"), ("create", "route 10.99.0.0/16 dev wg0", "none")],
+        [(*ADDRESS, "replace", "10.99.0.1/16", "dev", "wg0"), (*ADDRESS, "del", "10.99.7.7/16", "dev", "wg0"), (*ADDRESS, "replace", "10.99.0.1/16", "dev", "wg0"), ("ip", "-4", "route", "replace", "10.99.0.0/16", "dev", "wg0", "proto", "kernel", "scope", "link", "src", "10.99.0.1")],
+    ),
     "a fence was taken away": (lose_fence, [("create", "route unreachable fd42:99::/64", "none")], [("ip", "-6", "route", "replace", "unreachable", "fd42:99::/64", "metric", "4000000")]),
     # what can't be undone, since what was there before is unknown, or is not missed
     "no endpoint": (lose_endpoint, [("update", "peer b", "brief")], [(*SET, "peer", str(KEY_B), "endpoint", "192.0.2.2:51820")]),
@@ -181,10 +196,13 @@ DRIFTS: dict[str, tuple[Callable[[Machine], None], list[tuple[str, str, str]], l
     "not enabled": (disable, [("enable", "unit wg-quick@wg0", "none")], []),
     "no interface": (stop, [("start", "interface wg0", "none")], []),
     "neither interface nor unit": (reboot_disabled, [("enable", "unit wg-quick@wg0", "none"), ("start", "interface wg0", "none")], []),
+    "a note of another file": (misname_file, [("update", "state", "none")], []),
     "no note": (forget_stamp, [("update", "state", "none")], []),
 }  # fmt: skip
 
 CANT_BE_UNDONE = {"no endpoint", "a preshared key", "no key", "another key", "a key that others can read"}
+UNDONE_WITH_ITS_ROUTE = {"another address in the same range, and no route"}
+"""An address that is put back brings the route along that was missing before."""
 
 
 @pytest.fixture
@@ -225,7 +243,7 @@ def test_applied_it_needs_nothing_more(drift: Callable[[Machine], None], world: 
     assert world.machines[A].seen() == replace(before, stamp=world.machines[A].stamp)
 
 
-@pytest.mark.parametrize("name", [name for name in DRIFTS if name not in CANT_BE_UNDONE])
+@pytest.mark.parametrize("name", sorted(set(DRIFTS) - CANT_BE_UNDONE - UNDONE_WITH_ITS_ROUTE))
 def test_undone_it_is_as_before(name: str, world: World) -> None:
     machine = world.machines[A]
     DRIFTS[name][0](machine)

@@ -1,34 +1,24 @@
 # ruff: noqa: E501 - a row of a table stays a row
 """A whole fleet through its life: every change is planned once, carried out, and then there is nothing to do."""
 
-from collections.abc import Callable
 from dataclasses import replace
-from ipaddress import ip_network
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from tests.network.fleets import key, make_fleet, node
-from tests.network.test_topology import fleets
 from tests.plan.machine import Machine
-from tests.plan.world import World, outline, settled, three
+from tests.plan.world import World, away, outline, settled, three
 from wireloom.errors import Severity
 from wireloom.intent.fleet import Fleet
-from wireloom.observe.state import ConfigKind, ConfigSeen, KeyKind, PeerSeen, RouteSeen, Stamp, Unreachable
 from wireloom.plan.plan import Plan, Risk
-from wireloom.values import Endpoint, NodeName, SshTarget
+from wireloom.values import NodeName, SshTarget
 
-A, B, N, C = NodeName("a"), NodeName("b"), NodeName("n"), NodeName("c")
+A, B, N = NodeName("a"), NodeName("b"), NodeName("n")
 
 
 def lines(plan: Plan, name: NodeName) -> list[str]:
     """The changes of one node, an action and a target a line."""
     return [f"{one.action} {one.target}" for node_name, one in plan.changes() if node_name == name]
-
-
-def whats(plan: Plan) -> list[str]:
-    return [f"{one.where}: {one.what}" if one.where else one.what for one in plan.refusals]
 
 
 # ---- the first apply
@@ -202,10 +192,6 @@ def test_a_key_is_replaced_by_a_new_peer_before_the_old_one_goes() -> None:
 # ---- machines that are away
 
 
-def away(name: NodeName, *, refused: bool = False) -> dict[NodeName, Unreachable]:
-    return {name: Unreachable(name, "no route to host", "look at it", refused=refused)}
-
-
 def test_a_machine_that_is_away_keeps_its_place_among_the_peers() -> None:
     world = settled()
     world.away = away(B)
@@ -270,128 +256,6 @@ def test_a_node_without_ssh_is_told_of() -> None:
     assert (A, "no `ssh`: not applied from here", Severity.WARNING) in notes
 
 
-# ---- refusals
-
-
-def foreign_file(world: World) -> None:
-    world.machines[A].config = ConfigSeen(ConfigKind.FOREIGN, mode=0o600, has_key=True)
-
-
-def foreign_link(world: World) -> None:
-    world.machines[A].config = ConfigSeen(ConfigKind.ABSENT)
-    world.machines[A].stamp = None
-
-
-def link_of_another_key(world: World) -> None:
-    link = world.machines[A].link
-    assert link is not None
-    world.machines[A].config = ConfigSeen(ConfigKind.ABSENT)
-    link.key = key(66)
-
-
-def no_wireguard_link(world: World) -> None:
-    link = world.machines[A].link
-    assert link is not None
-    link.kind = "bridge"
-
-
-def other_fleet(world: World) -> None:
-    world.machines[A].stamp = Stamp("store", 1, "feed", "beef")
-
-
-def newer(world: World) -> None:
-    world.machines[A].stamp = Stamp("shop", 7, "feed", "beef")
-
-
-def another_one(world: World) -> None:
-    world.machines[A].stamp = Stamp("shop", 1, "feed", "beef")
-
-
-def cloned(world: World) -> None:
-    world.machines[A].key = world.machines[B].key
-
-
-def cloned_from_one_that_is_away(world: World) -> None:
-    cloned(world)
-    world.away = away(B)
-
-
-def closed_door(world: World) -> None:
-    world.away = away(B, refused=True)
-
-
-REFUSED: dict[str, tuple[Callable[[World], None], str]] = {
-    "a file that is not ours": (foreign_file, "a: /etc/wireguard/wg0.conf is not wireloom's and is never overwritten"),
-    "an interface that is not ours": (foreign_link, "a: an interface wg0 is up that wireloom did not make"),
-    "an interface with another key": (link_of_another_key, "a: an interface wg0 is up that wireloom did not make"),
-    "an interface that is no WireGuard": (no_wireguard_link, "a: an interface wg0 is up that wireloom did not make"),
-    "a machine of another fleet": (other_fleet, "a: this machine is in the fleet `store`, not in `shop`"),
-    "a machine that is newer": (newer, "a: it is at generation 7, the lock knows 1"),
-    "another apply of the same number": (another_one, "a: its generation 1 is another one than the lock's"),
-    "a cloned machine": (cloned, "`a` and `b` have the same private key: cloned machines?"),
-    "a clone of a machine that is away": (cloned_from_one_that_is_away, "`a` and `b` have the same private key: cloned machines?"),
-    "a closed door": (closed_door, "b: no route to host"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(("happen", "expected"), REFUSED.values(), ids=REFUSED)
-def test_refused(happen: Callable[[World], None], expected: str) -> None:
-    world = settled()
-    happen(world)
-    plan = world.plan()
-    assert whats(plan) == [expected]
-    assert all(one.hint for one in plan.refusals)
-
-
-SEEN = {
-    "a broken key": ({"key_kind": KeyKind.BROKEN, "public_key": None}, ["a: /etc/wireguard/wg0.key holds no WireGuard key"]),
-    "a garbled answer": ({"garbled": ("link", "os")}, ["a: the answer to link, os makes no sense"]),
-    "no tools": ({"tools": frozenset(["wg", "wg-quick", "ping"])}, ["a: ip, sha256sum not found"]),
-    "no wg, and so no word on the key": (
-        {"tools": frozenset(["ip", "ping", "sha256sum"]), "key_kind": KeyKind.BROKEN, "public_key": None},
-        ["a: wg, wg-quick not found"],
-    ),
-    "no WireGuard": ({"kernel_wireguard": False, "link": None}, ["a: no WireGuard: kernel 6.1.0 has none, and wireguard-go is not installed"]),
-    "a running interface is proof of WireGuard": ({"kernel_wireguard": False}, []),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(("values", "expected"), SEEN.values(), ids=SEEN)
-def test_refused_as_it_was_seen(values: dict[str, object], expected: list[str]) -> None:
-    world = settled()
-    state = world.machines[A].seen()
-    of_system = {name: value for name, value in values.items() if hasattr(state.system, name)}
-    rest = {name: value for name, value in values.items() if name not in of_system}
-    state = replace(state, system=replace(state.system, **of_system), **rest)  # type: ignore[arg-type]
-    assert whats(world.plan({**world.seen(), A: state})) == expected
-
-
-def test_missing_tools_are_told_by_their_packages() -> None:
-    world = settled()
-    state = world.machines[A].seen()
-    state = replace(state, system=replace(state.system, tools=frozenset(["wg", "wg-quick", "ping"])))
-    [one] = world.plan({**world.seen(), A: state}).refusals
-    assert one.hint == "install there: apt-get install coreutils iproute2"
-
-
-def test_an_older_generation_is_no_reason_to_refuse() -> None:
-    world = settled()
-    world.lock = replace(world.lock, generation=9, network="else")
-    assert world.plan().refusals == ()
-
-
-def test_a_machine_that_is_refused_is_not_planned() -> None:
-    world = settled()
-    foreign_file(world)
-    assert A not in [one.name for one in world.plan().nodes]
-
-
-def test_our_running_interface_whose_file_is_gone_is_ours() -> None:
-    world = settled()
-    world.machines[A].config = ConfigSeen(ConfigKind.ABSENT)
-    assert world.plan().refusals == ()
-
-
 # ---- the operator's own way in
 
 WAYS = {
@@ -409,84 +273,3 @@ def test_a_disruptive_change_of_the_way_in_is_a_lockout(host: str, expected: Ris
     world.change(replace(world.fleet, nodes=nodes))
     world.machines[A].run(("wg", "set", "wg0", "listen-port", "4500"))
     assert [one.risk for name, one in world.plan().changes() if name == A] == [expected]
-
-
-# ---- properties
-
-few = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-
-
-@given(st.lists(fleets(), min_size=2, max_size=3))
-@few
-def test_from_any_fleet_to_any_other(steps: list[Fleet]) -> None:
-    world = World(steps[0])
-    for fleet in steps:
-        world.change(fleet)
-        world.apply()
-        assert list(world.plan().changes()) == []
-
-
-HOSTS = [f"10.99.0.{number}/32" for number in range(2, 6)] + ["fd42:99::2/128", "fd42:99::3/128", "0.0.0.0/1"]
-ADDRESSES = [
-    *("10.99.0.1/16", "10.99.0.1/24", "10.99.0.7/16", "10.99.0.8/16", "10.7.0.1/24", "10.7.0.2/24"),
-    *("fd42:99::1/64", "fd42:99::7/64", "fd42:99::1/48"),
-]
-
-
-@st.composite
-def shaken(draw: st.DrawFn) -> World:
-    """A settled world, and whatever somebody may have done to machine `a` by hand."""
-    world = settled(three(pods=["10.42.0.0/16"]))
-    machine = world.machines[A]
-    link = machine.link
-    assert link is not None
-    machine.run(("wg", "set", "wg0", "listen-port", str(draw(st.sampled_from([51820, 4500])))))
-    machine.run(("wg", "set", "wg0", "fwmark", str(draw(st.sampled_from([0, 7])))))
-    for verb, address in draw(st.lists(st.tuples(st.booleans(), st.sampled_from(ADDRESSES)), max_size=6)):
-        if verb:
-            machine.run(("ip", "address", "replace", address, "dev", "wg0"))
-        elif address in map(str, link.addresses):
-            machine.run(("ip", "address", "del", address, "dev", "wg0"))
-    keys = draw(st.lists(st.sampled_from([key(2), key(3), key(50), key(51)]), unique=True))
-    owners = draw(st.lists(st.sampled_from([*keys, None]), min_size=len(HOSTS), max_size=len(HOSTS)))
-    link.peers = {
-        one: PeerSeen(
-            one,
-            draw(st.sampled_from([Endpoint.parse("192.0.2.2:51820"), Endpoint.parse("192.0.2.9:9")])),
-            frozenset(ip_network(host) for host, owner in zip(HOSTS, owners, strict=True) if owner == one),
-            0,
-            0,
-            0,
-            draw(st.sampled_from([0, 25])),
-        )
-        for one in keys
-    }
-    for route in sorted(machine.routes, key=repr):
-        if draw(st.booleans()):
-            machine.routes.discard(route)
-    if draw(st.booleans()):
-        machine.run(("ip", "link", "set", "dev", "wg0", "down"))
-    return world
-
-
-@given(shaken())
-@few
-def test_whatever_was_done_by_hand_is_mended_in_one_apply(world: World) -> None:
-    world.apply()
-    assert list(world.plan().changes()) == []
-
-
-@given(shaken())
-@few
-def test_whatever_was_done_by_hand_is_there_again_when_undone(world: World) -> None:
-    machine = world.machines[A]
-    plan, before = world.plan().nodes[0], machine.seen()
-    for command in (*plan.commands, *plan.inverse):
-        machine.run(command)
-    assert without_connected(machine) == without_connected(machine, before.routes)
-    assert replace(machine.seen(), routes=frozenset()) == replace(before, routes=frozenset())
-
-
-def without_connected(machine: Machine, routes: frozenset[RouteSeen] | None = None) -> set[RouteSeen]:
-    """Routes but for the connected ones: putting an address back brings its route back, missed or not."""
-    return {one for one in (machine.routes if routes is None else routes) if one.device != "wg0"}

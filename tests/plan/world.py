@@ -83,3 +83,8 @@ def settled(fleet: Fleet | None = None) -> World:
 def outline(changes: Iterable[Change]) -> list[tuple[str, str, str]]:
     """Action, target and risk of each change."""
     return [(str(one.action), one.target, str(one.risk)) for one in changes]
+
+
+def away(name: NodeName, *, refused: bool = False) -> dict[NodeName, Unreachable]:
+    """One machine that did not answer; ``refused``: it did, but let nobody in."""
+    return {name: Unreachable(name, "no route to host", "look at it", refused=refused)}

@@ -106,7 +106,9 @@ start() {
         said=$(systemctl restart "wg-quick@$interface" 2>&1) ||
             die "wg-quick@$interface did not start: $said"
     else
-        said=$(wg-quick up "$interface" 2>&1 </dev/null) || die "wg-quick up $interface failed: $said"
+        # In a session of its own: wireguard-go stays in the process group that starts it, and whoever
+        # ends this script's group must not end the network.
+        said=$(setsid wg-quick up "$interface" 2>&1 </dev/null) || die "wg-quick up $interface failed: $said"
     fi
 }
 

@@ -1,7 +1,7 @@
 """The command line: ``wireloom [-f fleet.yaml] VERB``. Every way out of the program is here."""
 
-import gc
 import difflib
+import gc
 import importlib
 import os
 import sys
@@ -44,9 +44,9 @@ class LazyGroup(VerbGroup):
             return super().resolve_command(context, arguments)
         except click.UsageError as error:
             close = difflib.get_close_matches(arguments[0], VERBS, n=1)
-            if close:
-                error.message += f" Did you mean '{close[0]}'?"
-            raise
+            if not close:
+                raise
+            raise click.UsageError(f"{error.message} Did you mean '{close[0]}'?", error.ctx) from None
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:  # noqa: ARG002
         """The verb of that name, from its module."""
@@ -74,7 +74,7 @@ def command() -> None:
                   or a claim falsified (verify)
                 1 a mistake of yours or of the world, a verdict of unknown included
                70 a bug in wireloom
-    """
+    """  # noqa: D301  # the backspace is meant: click leaves the paragraph after it as it is
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

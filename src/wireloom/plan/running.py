@@ -222,14 +222,13 @@ def plan_fences(desired: NodeDesired, routes: frozenset[RouteSeen]) -> Iterator[
 def plan_connected(desired: NodeDesired, link: LinkSeen, routes: frozenset[RouteSeen]) -> Iterator[Change]:
     """The connected route of an address, which somebody may have taken away by hand.
 
-    An address that is new, or a link that comes up, brings it along.
+    The first address of a subnet, or a link that comes up, brings it along.
     """
+    there = {address.network for address in link.addresses} if link.up else set()
     for address in desired.addresses:
         prefix = address.network
-        if (
-            link.up
-            and address in link.addresses
-            and not any(one.to == prefix and one.device == desired.interface for one in routes)
+        if prefix in there and not any(
+            one.to == prefix and one.device == desired.interface for one in routes
         ):
             source = ("scope", "link", "src", str(address.ip)) if prefix.version == 4 else ("metric", "256")
             route = (str(prefix), "dev", desired.interface, "proto", "kernel", *source)

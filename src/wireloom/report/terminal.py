@@ -243,9 +243,14 @@ def status_table(standings: Iterable[NodeStanding]) -> Table:
 def show_status(standings: Iterable[NodeStanding]) -> None:
     """The table of ``status`` on stdout; as wide as it needs to be where that is no terminal."""
     console, table = Console(file=sys.stdout, highlight=False), status_table(standings)
-    if not console.is_terminal:
-        console.width = Measurement.get(console, console.options.update(max_width=10_000), table).maximum
-    console.print(table)
+    if console.is_terminal:
+        console.print(table)
+        return
+    console.width = Measurement.get(console, console.options.update(max_width=10_000), table).maximum
+    with console.capture() as padded:
+        console.print(table)
+    for line in padded.get().splitlines():
+        print_data(line.rstrip())
 
 
 def _bytes(number: int) -> str:

@@ -1,0 +1,314 @@
+"""The verbs that need no machine, and what the others say without one."""
+
+import json
+import stat
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from tests.cli.command import FLEET, wireloom
+from wireloom.apply.outcome import Ending, NodeOutcome, Outcome
+from wireloom.cli import apply as apply_verb
+from wireloom.cli import world
+from wireloom.cli.main import run
+from wireloom.errors import UserError
+from wireloom.values import NodeName
+
+Printed = pytest.CaptureFixture[str]
+
+
+# init, check, schema
+
+
+def test_init_writes_a_file_that_is_right_and_a_schema_that_fits_it(here: Path, capsys: Printed) -> None:
+    assert run(["init"]) == 0
+    assert capsys.readouterr().out == ""
+    assert {path.name for path in here.iterdir()} == {"fleet.yaml", "fleet.schema.json"}
+    jsonschema.Draft202012Validator.check_schema(json.loads((here / "fleet.schema.json").read_text()))
+    assert run(["check"]) == 0
+
+
+def test_init_overwrites_nothing(here: Path, capsys: Printed) -> None:
+    run(["init"])
+    (here / "fleet.yaml").write_text("mine")
+    (here / "fleet.schema.json").write_text("mine too")
+    assert run(["init"]) == 1
+    assert (here / "fleet.yaml").read_text() == "mine"
+    assert "fleet.yaml: error: already there: it is not overwritten" in capsys.readouterr().err
+    assert run(["-f", "second.yaml", "init"]) == 0
+    assert (here / "fleet.schema.json").read_text() == "mine too"
+
+
+def test_init_where_nothing_can_be_written_is_no_traceback(here: Path, capsys: Printed) -> None:
+    assert run(["-f", "no/such/place.yaml", "init"]) == 1
+    assert "no/such/place.yaml: error: can't be written: No such file or directory" in capsys.readouterr().err
+
+
+def test_check_tells_every_mistake_at_once_with_its_place(fleet: Path, capsys: Printed) -> None:
+    text = FLEET.replace("public: [203.0.113.11]", "pubilc: [203.0.113.11]").replace("site: ams", "site: asm")
+    fleet.write_text(text)
+    assert run(["--json", "check"]) == 1
+    printed = capsys.readouterr()
+    errors = json.loads(printed.out)["errors"]
+    assert {error["where"].split(":")[1] for error in errors} == {"6", "7"}
+    assert all(error["what"] in printed.err for error in errors)
+
+
+def test_check_touches_nothing(fleet: Path) -> None:
+    assert run(["check"]) == 0
+    assert list(fleet.parent.iterdir()) == [fleet]
+
+
+def test_check_quietly_says_nothing(fleet: Path, capsys: Printed) -> None:
+    assert run(["check", "-q"]) == 0
+    assert capsys.readouterr() == ("", "")
+
+
+def test_schema_is_json(capsys: Printed) -> None:
+    assert run(["schema"]) == 0
+    jsonschema.Draft202012Validator.check_schema(json.loads(capsys.readouterr().out))
+
+
+# graph
+
+
+@pytest.mark.parametrize(
+    ("begin", "words"),
+    [
+        ("<svg", ["graph"]),
+        ("graph", ["graph", "--format", "dot"]),
+        ("{", ["graph", "--json"]),
+    ],
+    ids=["svg", "dot", "json"],
+)
+def test_graph_goes_to_stdout(begin: str, words: list[str], fleet: Path, capsys: Printed) -> None:
+    assert run(words) == 0
+    assert begin in capsys.readouterr().out[:200]
+
+
+@pytest.mark.parametrize(
+    ("begin", "name"), [("<svg", "net.svg"), ("graph", "net.dot"), ("<svg", "net.picture")]
+)
+def test_graph_goes_to_a_file_in_the_form_of_its_name(
+    begin: str, name: str, fleet: Path, capsys: Printed
+) -> None:
+    assert run(["graph", "-o", f"new/{name}"]) == 0
+    assert begin in Path("new", name).read_text()[:200]
+    assert capsys.readouterr().out == ""
+
+
+def test_graph_where_nothing_can_be_written_is_no_traceback(fleet: Path, capsys: Printed) -> None:
+    assert run(["graph", "-o", "fleet.yaml/net.svg"]) == 1
+    assert "can't be written" in capsys.readouterr().err
+
+
+# export
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_export_with_keys_makes_them_and_complete_files(fleet: Path, capsys: Printed) -> None:
+    assert run(["export", "-o", "out", "--keys", "keys"]) == 0
+    assert capsys.readouterr() == ("", "Wrote 3 files to out.\n")
+    assert {path.name: mode(path) for path in Path("keys").iterdir()} == dict.fromkeys(
+        ("cp1.key", "w1.key", "db1.key"), 0o600
+    )
+    for path in Path("out").iterdir():
+        assert mode(path) == 0o600
+        assert "PrivateKey = " in path.read_text()
+
+
+def test_export_puts_public_keys_in_the_lock_and_never_private_ones(fleet: Path) -> None:
+    run(["export", "-o", "out", "--keys", "keys"])
+    lock = Path("fleet.lock").read_text()
+    assert lock.count("public_key") == 3
+    assert not any(path.read_text().strip() in lock for path in Path("keys").iterdir())
+
+
+def test_export_without_keys_makes_none_and_says_which_are_missing(fleet: Path, capsys: Printed) -> None:
+    assert run(["export", "-o", "out"]) == 0
+    assert "no key of theirs is known: cp1, w1, db1. --keys DIR makes one." in capsys.readouterr().err
+    assert {path.name for path in fleet.parent.iterdir()} == {"fleet.yaml", "fleet.lock", "out"}
+    for path in Path("out").iterdir():
+        assert mode(path) == 0o644
+        assert "\nPrivateKey = " not in path.read_text()
+
+
+def test_export_again_touches_nothing(fleet: Path) -> None:
+    run(["export", "-o", "out", "--keys", "keys"])
+    before = {path: path.stat().st_mtime_ns for path in fleet.parent.rglob("*") if path.is_file()}
+    run(["export", "-o", "out", "--keys", "keys"])
+    assert before == {path: path.stat().st_mtime_ns for path in before}
+
+
+def test_export_as_json(fleet: Path, capsys: Printed) -> None:
+    assert run(["--json", "export", "-o", "out"]) == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "version": 1,
+        "files": ["out/cp1.conf", "out/w1.conf", "out/db1.conf"],
+        "without_private_key": ["cp1", "w1", "db1"],
+        "without_public_key": ["cp1", "w1", "db1"],
+    }
+
+
+@pytest.mark.parametrize("words", [["-o", "fleet.yaml/out"], ["-o", "out", "--keys", "fleet.yaml/keys"]])
+def test_export_where_nothing_can_be_written_is_no_traceback(
+    words: list[str], fleet: Path, capsys: Printed
+) -> None:
+    assert run(["export", *words]) == 1
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_export_refuses_a_broken_key_without_repeating_it(fleet: Path, capsys: Printed) -> None:
+    Path("keys").mkdir()
+    Path("keys/w1.key").write_text("hunter2\n")
+    assert run(["export", "-o", "out", "--keys", "keys"]) == 1
+    told = capsys.readouterr().err
+    assert "keys/w1.key: error: not a WireGuard private key" in told
+    assert "hunter2" not in told
+
+
+# Machines that are not there
+
+
+@pytest.mark.parametrize("verb", ["plan", "verify", "status"])
+def test_a_machine_that_does_not_answer_is_told_and_no_traceback(verb: str, fleet: Path) -> None:
+    done = wireloom(fleet.parent, verb)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "cp1" in done.stdout + done.stderr
+    assert not Path("fleet.lock").exists()
+
+
+def test_apply_to_a_machine_that_does_not_answer_leaves_it_pending(fleet: Path) -> None:
+    done = wireloom(fleet.parent, "apply", "--yes", "--json")
+    assert done.returncode == 2
+    document = json.loads(done.stdout)
+    assert {(node["node"], node["ending"]) for node in document["nodes"]} == {("cp1", "pending")}
+
+
+# Questions
+
+
+def test_nobody_to_ask_is_an_error_that_names_yes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", Path("/dev/null").open())  # noqa: SIM115
+    with pytest.raises(UserError) as raised:
+        world.ask("Apply this to 3 nodes?", yes=False)
+    assert str(raised.value) == "Apply this to 3 nodes? Nobody can be asked here\n    --yes says yes to it"
+
+
+def test_yes_is_not_asked_about(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("click.confirm", lambda *_, **__: pytest.fail("asked"))
+    world.ask("Apply?", yes=True)
+
+
+@pytest.mark.parametrize("answer", [True, False])
+def test_a_person_is_asked(answer: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("click.confirm", lambda *_, **__: answer)
+    if answer:
+        world.ask("Apply?", yes=False)
+        return
+    with pytest.raises(UserError, match="stopped: nothing was changed"):
+        world.ask("Apply?", yes=False)
+
+
+# apply
+
+
+ENDINGS = {
+    "changed": (0, [Ending.CHANGED]),
+    "nothing to do": (0, [Ending.UNCHANGED]),
+    "somebody away": (2, [Ending.CHANGED, Ending.PENDING]),
+    "failed": (1, [Ending.FAILED, Ending.ROLLED_BACK]),
+    "failed, and somebody away": (1, [Ending.FAILED, Ending.PENDING]),
+}
+
+
+@pytest.mark.parametrize(("expected", "endings"), ENDINGS.values(), ids=ENDINGS)
+def test_apply_exits_as_it_ended(
+    expected: int, endings: list[Ending], fleet: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outcome = Outcome(1, tuple(NodeOutcome(NodeName("n"), ending) for ending in endings))
+
+    async def ended(*_: object, **__: object) -> Outcome:
+        return outcome
+
+    monkeypatch.setattr(apply_verb, "_apply", ended)
+    assert expected == run(["apply", "--yes"])
+
+
+def test_a_journal_that_can_not_be_written_is_a_warning(fleet: Path, capsys: Printed) -> None:
+    Path(".wireloom").touch()
+    apply_verb._note(world.open_world(apply_verb.Settings()), Outcome(1, ()))
+    assert ".wireloom: warning: this apply is not in the journal: File exists" in capsys.readouterr().err
+
+
+def test_a_saved_plan_that_is_not_there_is_a_usage_error(fleet: Path, capsys: Printed) -> None:
+    assert run(["apply", "no.plan"]) == 1
+    assert "no.plan" in capsys.readouterr().err
+
+
+# Labs
+
+
+@pytest.mark.parametrize("verb", ["plan", "apply", "verify", "status"])
+def test_a_lab_that_is_not_up_is_told_with_what_to_do(verb: str, fleet: Path, capsys: Printed) -> None:
+    fleet.write_text(FLEET.replace("fleet: clitest", "fleet: cli-no-lab\nlab: {}"))
+    assert run([verb]) == 1
+    assert capsys.readouterr().err.endswith(
+        "fleet.yaml: error: the lab of `cli-no-lab` is not up\n"
+        "    build its machines on this computer: wireloom lab up\n"
+    )
+
+
+def test_a_twin_is_asked_for_with_lab(fleet: Path, capsys: Printed) -> None:
+    assert run(["status", "--lab"]) == 1
+    assert "the lab of `clitest` is not up" in capsys.readouterr().err
+
+
+def test_a_lab_that_is_not_up_can_be_taken_down(fleet: Path, capsys: Printed) -> None:
+    assert run(["lab", "down"]) == 0
+    assert capsys.readouterr().err == "Lab clitest was not up.\n"
+
+
+def test_lab_list_is_a_document(here: Path, capsys: Printed) -> None:
+    assert run(["--json", "lab", "list"]) == 0
+    assert set(json.loads(capsys.readouterr().out)) == {"version", "labs"}
+
+
+EXECUTED: dict[str, tuple[tuple[str, list[str]], list[str]]] = {
+    "after a dash": (("cp1", ["wg", "show"]), ["cp1", "--", "wg", "show"]),
+    "without one": (("cp1", ["wg", "show"]), ["cp1", "wg", "show"]),
+    "options are the command's": (("cp1", ["ip", "-j", "--json", "-f"]), ["cp1", "ip", "-j", "--json", "-f"]),
+    "options after a dash": (("cp1", ["-x", "--help"]), ["cp1", "--", "-x", "--help"]),
+    "only the first dash is ours": (("cp1", ["sh", "--", "x"]), ["cp1", "--", "sh", "--", "x"]),
+    "words stay words": (("@fsn", ["sh", "-c", "a b; c"]), ["@fsn", "--", "sh", "-c", "a b; c"]),
+}
+
+
+@pytest.mark.parametrize(("expected", "words"), EXECUTED.values(), ids=EXECUTED)
+def test_lab_exec_hands_words_on_as_they_are(
+    expected: tuple[str, list[str]], words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from wireloom.cli import lab
+
+    entered: list[tuple[str, list[str]]] = []
+
+    def enter(_: object, machine: str, argv: list[str]) -> int:
+        entered.append((machine, argv))
+        return 42
+
+    monkeypatch.setattr(lab, "_chosen_lab", lambda _: None)
+    monkeypatch.setattr(lab, "enter", enter)
+    assert run(["lab", "exec", *words]) == 42
+    assert entered == [expected]
+
+
+@pytest.mark.parametrize("words", [["cp1"], ["cp1", "--"], []], ids=" ".join)
+def test_lab_exec_without_a_command_is_a_usage_error(words: list[str], capsys: Printed) -> None:
+    assert run(["lab", "exec", *words]) == 1
+    assert "Usage: wireloom lab exec" in capsys.readouterr().err

@@ -1,0 +1,138 @@
+# ruff: noqa: E501 - a row of a table stays a row
+"""What is found on a machine that nothing may be done to, and the reason that is told."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from tests.network.fleets import key
+from tests.plan.world import World, away, settled
+from wireloom.observe.state import ConfigKind, ConfigSeen, KeyKind, Stamp
+from wireloom.plan.plan import Plan
+from wireloom.values import NodeName
+
+A, B = NodeName("a"), NodeName("b")
+
+
+def whats(plan: Plan) -> list[str]:
+    return [f"{one.where}: {one.what}" if one.where else one.what for one in plan.refusals]
+
+
+def foreign_file(world: World) -> None:
+    world.machines[A].config = ConfigSeen(ConfigKind.FOREIGN, mode=0o600, has_key=True)
+
+
+def foreign_link(world: World) -> None:
+    world.machines[A].config = ConfigSeen(ConfigKind.ABSENT)
+    world.machines[A].stamp = None
+
+
+def link_of_another_key(world: World) -> None:
+    link = world.machines[A].link
+    assert link is not None
+    world.machines[A].config = ConfigSeen(ConfigKind.ABSENT)
+    link.key = key(66)
+
+
+def no_wireguard_link(world: World) -> None:
+    link = world.machines[A].link
+    assert link is not None
+    link.kind = "bridge"
+
+
+def other_fleet(world: World) -> None:
+    world.machines[A].stamp = Stamp("store", 1, "feed", "beef")
+
+
+def newer(world: World) -> None:
+    world.machines[A].stamp = Stamp("shop", 7, "feed", "beef")
+
+
+def another_one(world: World) -> None:
+    world.machines[A].stamp = Stamp("shop", 1, "feed", "beef")
+
+
+def cloned(world: World) -> None:
+    world.machines[A].key = world.machines[B].key
+
+
+def cloned_from_one_that_is_away(world: World) -> None:
+    cloned(world)
+    world.away = away(B)
+
+
+def closed_door(world: World) -> None:
+    world.away = away(B, refused=True)
+
+
+REFUSED: dict[str, tuple[Callable[[World], None], str]] = {
+    "a file that is not ours": (foreign_file, "a: /etc/wireguard/wg0.conf is not wireloom's and is never overwritten"),
+    "an interface that is not ours": (foreign_link, "a: an interface wg0 is up that wireloom did not make"),
+    "an interface with another key": (link_of_another_key, "a: an interface wg0 is up that wireloom did not make"),
+    "an interface that is no WireGuard": (no_wireguard_link, "a: an interface wg0 is up that wireloom did not make"),
+    "a machine of another fleet": (other_fleet, "a: this machine is in the fleet `store`, not in `shop`"),
+    "a machine that is newer": (newer, "a: it is at generation 7, the lock knows 1"),
+    "another apply of the same number": (another_one, "a: its generation 1 is another one than the lock's"),
+    "a cloned machine": (cloned, "`a` and `b` have the same private key: cloned machines?"),
+    "a clone of a machine that is away": (cloned_from_one_that_is_away, "`a` and `b` have the same private key: cloned machines?"),
+    "a closed door": (closed_door, "b: no route to host"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("happen", "expected"), REFUSED.values(), ids=REFUSED)
+def test_refused(happen: Callable[[World], None], expected: str) -> None:
+    world = settled()
+    happen(world)
+    plan = world.plan()
+    assert whats(plan) == [expected]
+    assert all(one.hint for one in plan.refusals)
+
+
+SEEN = {
+    "a broken key": ({"key_kind": KeyKind.BROKEN, "public_key": None}, ["a: /etc/wireguard/wg0.key holds no WireGuard key"]),
+    "a garbled answer": ({"garbled": ("link", "os")}, ["a: the answer to link, os makes no sense"]),
+    "no tools": ({"tools": frozenset(["wg", "wg-quick", "ping"])}, ["a: ip, sha256sum not found"]),
+    "no wg, and so no word on the key": (
+        {"tools": frozenset(["ip", "ping", "sha256sum"]), "key_kind": KeyKind.BROKEN, "public_key": None},
+        ["a: wg, wg-quick not found"],
+    ),
+    "no WireGuard": ({"kernel_wireguard": False, "link": None}, ["a: no WireGuard: kernel 6.1.0 has none, and wireguard-go is not installed"]),
+    "a running interface is proof of WireGuard": ({"kernel_wireguard": False}, []),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("values", "expected"), SEEN.values(), ids=SEEN)
+def test_refused_as_it_was_seen(values: dict[str, object], expected: list[str]) -> None:
+    world = settled()
+    state = world.machines[A].seen()
+    of_system = {name: value for name, value in values.items() if hasattr(state.system, name)}
+    rest = {name: value for name, value in values.items() if name not in of_system}
+    state = replace(state, system=replace(state.system, **of_system), **rest)  # type: ignore[arg-type]
+    assert whats(world.plan({**world.seen(), A: state})) == expected
+
+
+def test_missing_tools_are_told_by_their_packages() -> None:
+    world = settled()
+    state = world.machines[A].seen()
+    state = replace(state, system=replace(state.system, tools=frozenset(["wg", "wg-quick", "ping"])))
+    [one] = world.plan({**world.seen(), A: state}).refusals
+    assert one.hint == "install there: apt-get install coreutils iproute2"
+
+
+def test_an_older_generation_is_no_reason_to_refuse() -> None:
+    world = settled()
+    world.lock = replace(world.lock, generation=9, network="else")
+    assert world.plan().refusals == ()
+
+
+def test_a_machine_that_is_refused_is_not_planned() -> None:
+    world = settled()
+    foreign_file(world)
+    assert A not in [one.name for one in world.plan().nodes]
+
+
+def test_our_running_interface_whose_file_is_gone_is_ours() -> None:
+    world = settled()
+    world.machines[A].config = ConfigSeen(ConfigKind.ABSENT)
+    assert world.plan().refusals == ()

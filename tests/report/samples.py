@@ -1,0 +1,49 @@
+"""One of each thing that is reported, with every kind of line in it."""
+
+from wireloom.apply.outcome import Ending, NodeOutcome, Outcome
+from wireloom.errors import Diagnostic, Severity
+from wireloom.observe.state import Unreachable
+from wireloom.plan.plan import Action, Change, NodePlan, Plan, Risk
+from wireloom.values import NodeName
+from wireloom.verify.claim import Claim, Evidence, Verdict
+
+CP1, W1, DB1, NAS1 = map(NodeName, ("cp1", "w1", "db1", "nas1"))
+
+PLAN = Plan(
+    fleet="shop",
+    generation=5,
+    nodes=(
+        NodePlan(
+            CP1,
+            (
+                Change(Action.UPDATE, "mtu of wg0", "1420 → 1440", Risk.BRIEF),
+                Change(Action.CREATE, "peer w1", "new"),
+            ),
+        ),
+        NodePlan(W1, (Change(Action.START, "interface wg0", "gone"),)),
+        NodePlan(DB1),
+    ),
+    unreachable=(Unreachable(NAS1, "no answer", "is it up?"),),
+    refusals=(Diagnostic("not ours", "w1", "take it away"),),
+    notes=(Diagnostic("no `ssh`", "nas1", severity=Severity.WARNING),),
+)
+
+EVIDENCE = Evidence(
+    claims=(
+        Claim("answers", CP1, W1, Verdict.HOLDS, "3 of 3"),
+        Claim("handshake", CP1, W1, Verdict.UNKNOWN, "cut short"),
+        Claim("mtu", W1, CP1, Verdict.FALSIFIED, "1300 of 1500"),
+    ),
+    pairs=2,
+    all_pairs=6,
+)
+
+OUTCOME = Outcome(
+    5,
+    (
+        NodeOutcome(CP1, Ending.ROLLED_BACK),
+        NodeOutcome(W1, Ending.FAILED, "no space", "make some"),
+        NodeOutcome(NAS1, Ending.PENDING, "no answer"),
+        NodeOutcome(DB1, Ending.UNCHANGED),
+    ),
+)

@@ -1,0 +1,161 @@
+"""The documents of ``--json``: programs stand on these names, so each is spelled out here."""
+
+import json
+from ipaddress import ip_address
+
+import pytest
+
+from tests.report.graph_fleets import net, small
+from tests.report.samples import EVIDENCE, OUTCOME, PLAN
+from wireloom.errors import Diagnostic, Severity
+from wireloom.observe.state import Unreachable
+from wireloom.plan.plan import Plan
+from wireloom.report.documents import (
+    errors_document,
+    evidence_document,
+    network_document,
+    outcome_document,
+    plan_document,
+    print_document,
+    status_document,
+)
+from wireloom.report.standing import NodeStanding
+from wireloom.values import NodeName
+
+
+def test_a_plan() -> None:
+    assert plan_document(PLAN) == {
+        "fleet": "shop",
+        "generation": 5,
+        "changes": [
+            {
+                "node": "cp1",
+                "action": "update",
+                "target": "mtu of wg0",
+                "reason": "1420 → 1440",
+                "risk": "brief",
+            },
+            {"node": "cp1", "action": "create", "target": "peer w1", "reason": "new", "risk": "none"},
+            {
+                "node": "w1",
+                "action": "start",
+                "target": "interface wg0",
+                "reason": "gone",
+                "risk": "none",
+            },
+        ],
+        "unreachable": [{"node": "nas1", "what": "no answer", "hint": "is it up?"}],
+        "refusals": [{"severity": "error", "what": "not ours", "where": "w1", "hint": "take it away"}],
+        "notes": [{"severity": "warning", "what": "no `ssh`", "where": "nas1", "hint": ""}],
+    }
+
+
+def test_a_plan_of_nothing() -> None:
+    empty = {"fleet": "shop", "generation": 1, "changes": [], "unreachable": [], "refusals": [], "notes": []}
+    assert empty == plan_document(Plan("shop", 1, ()))
+
+
+def test_evidence() -> None:
+    assert evidence_document(EVIDENCE) == {
+        "verdict": "falsified",
+        "sampled": True,
+        "pairs": {"tested": 2, "all": 6},
+        "claims": [
+            {"claim": "answers", "from": "cp1", "to": "w1", "verdict": "holds", "detail": "3 of 3"},
+            {"claim": "handshake", "from": "cp1", "to": "w1", "verdict": "unknown", "detail": "cut short"},
+            {"claim": "mtu", "from": "w1", "to": "cp1", "verdict": "falsified", "detail": "1300 of 1500"},
+        ],
+    }
+
+
+def test_an_outcome() -> None:
+    assert outcome_document(OUTCOME) == {
+        "generation": 5,
+        "failed": True,
+        "nodes": [
+            {"node": "cp1", "ending": "rolled back", "detail": "", "hint": ""},
+            {"node": "w1", "ending": "failed", "detail": "no space", "hint": "make some"},
+            {"node": "nas1", "ending": "pending", "detail": "no answer", "hint": ""},
+            {"node": "db1", "ending": "unchanged", "detail": "", "hint": ""},
+        ],
+    }
+
+
+def test_errors() -> None:
+    found = [Diagnostic("wrong", "fleet.yaml:1:2", "right it"), Diagnostic("odd", severity=Severity.WARNING)]
+    assert errors_document(found) == {
+        "errors": [
+            {"severity": "error", "what": "wrong", "where": "fleet.yaml:1:2", "hint": "right it"},
+            {"severity": "warning", "what": "odd", "where": "", "hint": ""},
+        ]
+    }
+
+
+def test_status() -> None:
+    up = NodeStanding(
+        NodeName("cp1"), "fsn", (ip_address("10.99.0.1"),), "up", 5, "kernel", 7, 4, 31, 1000, 2000, "fine"
+    )
+    assert status_document([up]) == {
+        "nodes": [
+            {
+                "node": "cp1",
+                "site": "fsn",
+                "addresses": ["10.99.0.1"],
+                "state": "up",
+                "implementation": "kernel",
+                "generation": 7,
+                "peers": {"fresh": 4, "all": 5},
+                "oldest_handshake_seconds": 31,
+                "received_bytes": 1000,
+                "sent_bytes": 2000,
+                "detail": "fine",
+            }
+        ]
+    }
+
+
+def test_a_network() -> None:
+    document = network_document(net(small()))
+    assert {key: value for key, value in document.items() if key != "nodes"} == {
+        "fleet": "shop",
+        "interface": "wg0",
+        "port": 51820,
+        "mtu": 1440,
+        "ranges": ["10.99.0.0/16"],
+    }
+    assert list(document["nodes"]) == ["cp1", "w1", "db1", "db2", "nas1", "nas2"]
+    nas1 = document["nodes"]["nas1"]
+    assert {key: value for key, value in nas1.items() if key != "peers"} == {
+        "site": "office",
+        "addresses": ["10.99.0.5/16"],
+        "public_key": None,
+        "nat": True,
+    }
+    assert nas1["peers"][0] == {
+        "node": "cp1",
+        "endpoint": "203.0.113.10:51820",
+        "allowed_ips": ["10.99.0.1/32"],
+        "keepalive": 25,
+    }
+
+
+def test_a_peer_that_is_not_dialled_has_no_endpoint() -> None:
+    peers = network_document(net(small()))["nodes"]["cp1"]["peers"]
+    assert {peer["node"]: peer["endpoint"] for peer in peers}["nas1"] is None
+
+
+def test_what_is_printed_is_one_object_with_its_version_first(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    print_document(plan_document(PLAN))
+    printed = capsys.readouterr()
+    document = json.loads(printed.out)
+    assert next(iter(document)) == "version"
+    assert document == {"version": 1, **plan_document(PLAN)}
+    assert printed.err == ""
+
+
+def test_a_refused_machine_is_not_told_as_unreachable() -> None:
+    """Such are in ``refusals``; the plan's own list holds the silent ones only."""
+    plan = Plan("shop", 1, (), unreachable=(Unreachable(NodeName("a"), "no answer"),))
+    assert [one["node"] for one in plan_document(plan)["unreachable"]] == ["a"]

@@ -1,0 +1,198 @@
+"""What a person reads. The tests' stdout is no terminal: no colour, and no line is wrapped."""
+
+import io
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from ipaddress import ip_address
+
+import pytest
+from syrupy.assertion import SnapshotAssertion
+
+from tests.report.samples import CP1, DB1, EVIDENCE, NAS1, OUTCOME, PLAN, W1
+from wireloom.errors import Diagnostic, Severity
+from wireloom.plan.plan import Action, Change, NodePlan, Plan, Risk
+from wireloom.report.standing import NodeStanding
+from wireloom.report.terminal import (
+    Progress,
+    print_data,
+    say,
+    show_diagnostics,
+    show_evidence,
+    show_outcome,
+    show_plan,
+    show_status,
+)
+from wireloom.verify.claim import Evidence, Verdict
+
+PEERS = Plan(
+    "shop",
+    2,
+    (
+        NodePlan(
+            CP1,
+            (
+                *(Change(Action.CREATE, f"peer n{n}", f"10.99.0.{n}/32, dialled") for n in range(4)),
+                Change(Action.DELETE, "peer old", "nobody's"),
+                Change(Action.UPDATE, "peer a", "keepalive 0 → 25", Risk.BRIEF),
+                Change(Action.UPDATE, "listen port of wg0", "1 → 2", Risk.DISRUPTIVE),
+                Change(Action.RESTART, "unit x", "changed", Risk.LOCKOUT),
+                Change(Action.ENABLE, "unit y", "not started at boot"),
+            ),
+        ),
+        NodePlan(W1),
+    ),
+)
+STANDINGS = (
+    NodeStanding(CP1, "fsn", (ip_address("10.99.0.1"),), "up", 3, "kernel", 7, 3, 31, 1536, 5 * 1024**3),
+    NodeStanding(
+        W1, "fsn", (ip_address("10.99.0.2"), ip_address("fd42:99::2")), "up", 3, "userspace", 6, 2, 170, 12, 0
+    ),
+    NodeStanding(DB1, "ams", (ip_address("10.99.0.3"),), "absent", 3, detail="no sense in: link, routes4"),
+    NodeStanding(
+        NAS1, "office", (ip_address("10.99.0.4"),), "unreachable", 3, detail="no answer" + 150 * "."
+    ),
+)
+
+Shown = tuple[str, str]
+Shower = Callable[[], object]
+
+SHOWN: dict[str, Shower] = {
+    "plan": lambda: show_plan(PLAN, every_peer=False),
+    "plan, peers gathered": lambda: show_plan(PEERS, every_peer=False),
+    "plan, every peer": lambda: show_plan(PEERS, every_peer=True),
+    "plan of nothing": lambda: show_plan(Plan("shop", 2, (NodePlan(CP1), NodePlan(W1))), every_peer=False),
+    "plan of nothing, one away": lambda: show_plan(replace(PLAN, nodes=(NodePlan(CP1),)), every_peer=False),
+    "outcome": lambda: show_outcome(OUTCOME),
+    "evidence": lambda: show_evidence(EVIDENCE, every_claim=False),
+    "evidence, every claim": lambda: show_evidence(EVIDENCE, every_claim=True),
+    "no evidence": lambda: show_evidence(Evidence((), 0, 0), every_claim=False),
+    "status": lambda: show_status(STANDINGS),
+    "diagnostics": lambda: show_diagnostics(
+        [
+            Diagnostic("unknown key `enpoint`", "fleet.yaml:14:9", "did you mean `endpoint`?"),
+            Diagnostic("odd", "w1", severity=Severity.WARNING),
+            Diagnostic("no place, no hint"),
+        ]
+    ),
+}
+
+
+@pytest.fixture(autouse=True)
+def plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of this computer's own terminal settings."""
+    for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "TERM", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.parametrize("show", SHOWN.values(), ids=SHOWN)
+def test_in_a_pipe(show: Shower, capsys: pytest.CaptureFixture[str], snapshot: SnapshotAssertion) -> None:
+    show()
+    printed = capsys.readouterr()
+    assert snapshot == f"{printed.out}--- stderr\n{printed.err}"
+
+
+@pytest.mark.parametrize("show", SHOWN.values(), ids=SHOWN)
+def test_a_narrow_pipe_changes_nothing(
+    show: Shower, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    show()
+    wide = capsys.readouterr()
+    monkeypatch.setenv("COLUMNS", "20")
+    show()
+    assert capsys.readouterr() == wide
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def on_a_terminal(show: Shower, monkeypatch: pytest.MonkeyPatch, **environment: str) -> str:
+    for name, value in {"TERM": "xterm-256color", **environment}.items():
+        monkeypatch.setenv(name, value)
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stdout", screen)
+    monkeypatch.setattr(sys, "stderr", screen)
+    show()
+    return screen.getvalue()
+
+
+@pytest.mark.parametrize("show", [SHOWN["plan"], SHOWN["evidence"]], ids=["plan", "evidence"])
+def test_a_terminal_has_colours(show: Shower, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "\x1b[32m" in on_a_terminal(show, monkeypatch)
+
+
+@pytest.mark.parametrize("show", SHOWN.values(), ids=SHOWN)
+def test_no_color_is_respected_on_a_terminal(show: Shower, monkeypatch: pytest.MonkeyPatch) -> None:
+    colours = [f"\x1b[{number}m" for number in range(30, 38)]
+    screen = on_a_terminal(show, monkeypatch, NO_COLOR="1")
+    assert not any(colour in screen for colour in colours)
+
+
+def test_what_looks_like_markup_is_text(capsys: pytest.CaptureFixture[str]) -> None:
+    show_diagnostics([Diagnostic("[red]x[/red] [/]", "[bold]", ":smile:")])
+    say("[bold]said[/bold]")
+    print_data("[bold]data[/bold]")
+    printed = capsys.readouterr()
+    assert printed.err == "[bold]: error: [red]x[/red] [/]\n    :smile:\n[bold]said[/bold]\n"
+    assert printed.out == "[bold]data[/bold]\n"
+
+
+def test_a_sample_is_called_one(capsys: pytest.CaptureFixture[str]) -> None:
+    show_evidence(EVIDENCE, every_claim=False)
+    assert "A sample: 2 of 6 pairs, every node among them.\n" in capsys.readouterr().out
+
+
+def test_all_pairs_are_no_sample(capsys: pytest.CaptureFixture[str]) -> None:
+    show_evidence(replace(EVIDENCE, all_pairs=2), every_claim=False)
+    assert "sample" not in capsys.readouterr().out
+
+
+def test_a_thousand_mistakes_are_not_all_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    show_diagnostics(Diagnostic(f"mistake {number}") for number in range(1000))
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[99:] == ["error: mistake 99", "… and 900 more."]
+
+
+@pytest.mark.parametrize(
+    ("expected", "number"),
+    [
+        ("0 B", 0),
+        ("1023 B", 1023),
+        ("1.0 KiB", 1024),
+        ("1.5 MiB", 1536 * 1024),
+        ("2.0 TiB", 2 * 1024**4),
+        ("4096.0 TiB", 4 * 1024**5),
+    ],
+)
+def test_amounts_are_readable(expected: str, number: int, capsys: pytest.CaptureFixture[str]) -> None:
+    show_status([replace(STANDINGS[0], received=number, sent=7)])
+    assert f" {expected} " in capsys.readouterr().out
+
+
+def told(quiet: bool, steps: Iterable[str]) -> None:
+    with Progress(quiet=quiet) as progress:
+        for step in steps:
+            progress(step)
+
+
+def test_progress_in_a_pipe_is_a_line_for_each_step(capsys: pytest.CaptureFixture[str]) -> None:
+    told(False, ["looking", "staging"])
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err) == ("", "looking …\nstaging …\n")
+
+
+def test_progress_is_silent_when_told_so(capsys: pytest.CaptureFixture[str]) -> None:
+    told(True, ["looking"])
+    assert capsys.readouterr() == ("", "")
+
+
+def test_the_verdicts_have_a_colour_each() -> None:
+    from wireloom.apply.outcome import Ending
+    from wireloom.report.terminal import CLAIM_MEANINGS, ENDING_COLOURS, SIGNS, VERDICT_COLOURS
+
+    assert set(VERDICT_COLOURS) == set(Verdict)
+    assert set(ENDING_COLOURS) == set(Ending)
+    assert set(SIGNS) == set(Action)
+    assert set(CLAIM_MEANINGS) == {"answers", "handshake", "mtu"}
