@@ -97,7 +97,9 @@ def test_a_change_of_port_and_range_arrives(mended: World) -> None:
 def test_the_operator_is_killed_at_any_moment_and_the_next_apply_converges(mended: World) -> None:
     whole = mended.fleet_file.read_text()
     for milliseconds in (150, 350, 450, 550, 650, 750, 900):
-        mended.without("db1") if "db1:" in mended.fleet_file.read_text() else mended.fleet_file.write_text(whole)
+        mended.without("db1") if "db1:" in mended.fleet_file.read_text() else mended.fleet_file.write_text(
+            whole
+        )
         operator = mended.popen("apply", "--yes")
         try:
             operator.wait(milliseconds / 1000)

@@ -39,7 +39,9 @@ def test_a_black_hole_is_told_from_a_filter(applied: World) -> None:
     table = "nft add table ip hole; nft add chain ip hole c '{ type filter hook prerouting priority 0; }'"
     applied.shell("db1", f"{table}; nft add rule ip hole c icmp type echo-request meta length gt 1450 drop")
     assert ("cp1", "db1") in claims(applied, "mtu", "falsified")
-    applied.shell("db1", "nft flush table ip hole; nft add rule ip hole c iifname eth0 icmp type echo-request drop")
+    applied.shell(
+        "db1", "nft flush table ip hole; nft add rule ip hole c iifname eth0 icmp type echo-request drop"
+    )
     assert ("cp1", "db1") in claims(applied, "mtu", "unknown", expect=1)
     applied.shell("db1", "nft delete table ip hole")
 
@@ -65,7 +67,10 @@ def test_a_wrong_way_is_found_though_the_peers_still_talk(applied: World) -> Non
 
     assert claims(applied, "handshake", "falsified") == {("cp1", "w1"), ("w1", "cp1")}
 
-    assert {change["target"] for change in applied.json("plan", expect=2)["changes"]} == {"peer cp1", "peer w1"}
+    assert {change["target"] for change in applied.json("plan", expect=2)["changes"]} == {
+        "peer cp1",
+        "peer w1",
+    }
     applied.run("apply", "--yes")
     assert applied.json("verify")["verdict"] == "holds"
 

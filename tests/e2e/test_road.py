@@ -46,7 +46,9 @@ def test_a_second_apply_touches_nothing(applied: World) -> None:
     nodes = ("cp1", "w1", "cp2", "db1", "build1")
 
     def look() -> list[str]:
-        seen = [applied.shell(node, f"stat -c '%n %Y %y %i' {FILES}; wg show wg0 peers | sort") for node in nodes]
+        seen = [
+            applied.shell(node, f"stat -c '%n %Y %y %i' {FILES}; wg show wg0 peers | sort") for node in nodes
+        ]
         return [*seen, str(applied.lock_file.stat().st_mtime_ns), applied.lock_file.read_text()]
 
     before = look()
@@ -62,7 +64,10 @@ def test_private_keys_are_on_their_machines_only(applied: World) -> None:
     for key in keys:
         assert key.encode() not in kept
         assert key not in talk.stdout + talk.stderr
-        assert applied.shell("cp2", f"grep -r '{key[:43]}' /etc/wireguard /var/lib /run /tmp /root", expect=1) == ""
+        assert (
+            applied.shell("cp2", f"grep -r '{key[:43]}' /etc/wireguard /var/lib /run /tmp /root", expect=1)
+            == ""
+        )
 
 
 @pytest.mark.parametrize("path", ["/etc/wireguard/wg0.conf", "/etc/wireguard/wg0.key"])

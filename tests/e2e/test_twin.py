@@ -39,4 +39,7 @@ def test_every_verb_runs_against_the_twin(twin: World) -> None:
 def test_without_the_flag_the_lab_is_not_dialled(twin: World) -> None:
     away = twin.json("plan", expect=1)
     assert away["changes"] == []
-    assert {one["node"] for one in away["unreachable"]} | {one["where"] for one in away["refusals"]} == {"n1", "n2"}
+    assert {one["node"] for one in away["unreachable"]} | {one["where"] for one in away["refusals"]} == {
+        "n1",
+        "n2",
+    }

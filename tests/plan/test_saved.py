@@ -10,8 +10,9 @@ import pytest
 from tests.network.fleets import key
 from tests.plan.test_drift import alter_peer
 from tests.plan.world import World, settled, three
+from wireloom.cli.saved import require_same, save_plan
 from wireloom.errors import UserError
-from wireloom.plan.saved import plan_digest, require_same, save_plan
+from wireloom.plan.digest import plan_digest
 from wireloom.values import Endpoint, NodeName
 
 A, B = NodeName("a"), NodeName("b")

@@ -6,12 +6,12 @@ import click
 
 from wireloom.apply.engine import apply
 from wireloom.apply.outcome import Ending, NodeOutcome, Outcome
+from wireloom.cli.saved import require_same
 from wireloom.cli.settings import Settings, Verb, settings_of
 from wireloom.cli.survey import Survey, seen_lock, survey
 from wireloom.cli.world import World, ask, hidden_directory, open_world, run_async
 from wireloom.errors import Diagnostic, Severity, UserError
 from wireloom.lock.file import write_lock
-from wireloom.plan.saved import require_same
 from wireloom.report.documents import outcome_document, print_document
 from wireloom.report.journal import write_journal
 from wireloom.report.terminal import Progress, show_diagnostics, show_outcome, show_plan

@@ -26,7 +26,7 @@ def command(settings: Settings, output: Path | None, yes: bool) -> int:
     world = open_world(settings)
     plan = run_async(_plan(world, yes=yes))
     if output is not None and not plan.refusals:
-        from wireloom.plan.saved import save_plan
+        from wireloom.cli.saved import save_plan
 
         save_plan(output, plan, plan_document(plan))
         if not settings.quiet:

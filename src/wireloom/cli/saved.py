@@ -1,32 +1,21 @@
-"""A plan on disk: what was shown, and a digest of all that it would do."""
+"""Plans on disk: what was shown, and a digest of all that it would do."""
 
-import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from wireloom.disk import put_file
 from wireloom.errors import UserError
+from wireloom.plan.digest import plan_digest
 from wireloom.plan.plan import Plan
-
-
-def plan_digest(plan: Plan) -> str:
-    """SHA-256, in hex, of everything that the plan would do.
-
-    What undoes it and the reasons are left out: they name endpoints as they were seen, and these roam.
-    """
-    nodes = [
-        replace(node, changes=tuple(replace(change, reason="", undo=()) for change in node.changes))
-        for node in plan.nodes
-    ]
-    return hashlib.sha256(repr((plan.fleet, plan.generation, nodes)).encode()).hexdigest()
 
 
 def save_plan(path: Path, plan: Plan, document: Mapping[str, Any]) -> None:
     """Write the plan as it is shown by ``--json``, with its digest. Raises UserError."""
+    text = json.dumps({"version": 1, "digest": plan_digest(plan), **document}, indent=2) + "\n"
     try:
-        path.write_text(json.dumps({"version": 1, "digest": plan_digest(plan), **document}, indent=2) + "\n")
+        put_file(path, text.encode(), mode=0o644)
     except OSError as error:
         raise UserError.one(f"can't be written: {error.strerror}", where=str(path)) from None
 
