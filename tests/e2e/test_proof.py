@@ -37,7 +37,8 @@ def test_a_path_with_a_smaller_mtu_is_found_with_the_number_to_set(applied: Worl
 
 def test_a_black_hole_is_told_from_a_filter(applied: World) -> None:
     table = "nft add table ip hole; nft add chain ip hole c '{ type filter hook prerouting priority 0; }'"
-    applied.shell("db1", f"{table}; nft add rule ip hole c icmp type echo-request meta length gt 1450 drop")
+    pings = "icmp type echo-request"
+    applied.shell("db1", f"{table}; nft add rule ip hole c {pings} meta length gt 1450 drop")
     assert ("cp1", "db1") in claims(applied, "mtu", "falsified")
     applied.shell(
         "db1", "nft flush table ip hole; nft add rule ip hole c iifname eth0 icmp type echo-request drop"
@@ -96,7 +97,8 @@ def test_nothing_leaves_in_clear_while_the_interface_is_away(applied: World, sta
     away = "ip link del wg0" if state == "deleted" else "ip link set wg0 down"
     back = "wg-quick up wg0" if state == "deleted" else "ip link set wg0 up"
     capture = (
-        "timeout 8 tcpdump -n -i eth0 -w /tmp/seen.pcap --immediate-mode icmp and dst net 10.99.0.0/16 2>/tmp/log &"
+        "timeout 8 tcpdump -n -i eth0 -w /tmp/seen.pcap --immediate-mode"
+        " icmp and dst net 10.99.0.0/16 2>/tmp/log &"
         " while ! grep -q 'listening on' /tmp/log; do sleep 0.1; done;"
         " ping -c 3 -i 0.2 -W 1 10.99.0.3 >/dev/null 2>&1; sleep 0.5; kill $!; wait;"
         " tcpdump -n -r /tmp/seen.pcap 2>/dev/null | wc -l"

@@ -44,11 +44,9 @@ def test_cloned_machines_are_named(world: World) -> None:
 
 
 def test_missing_tools_are_named_with_their_packages(world: World) -> None:
-    hide = "mkdir /tmp/bin && ln -s $(command -v ip sh cat date uname stat grep head tail cut tr printf ping) /tmp/bin"
-    world.shell("w1", f"{hide}; mount --bind /dev/null /usr/bin/wg-quick")
-    world.shell("w1", "mount --bind /tmp/bin /usr/local/bin")
+    world.shell("w1", "mount --bind /dev/null /usr/bin/wg-quick")
     refused = world.run("plan", expect=None)
-    world.shell("w1", "umount /usr/bin/wg-quick; umount /usr/local/bin")
+    world.shell("w1", "umount /usr/bin/wg-quick")
     assert refused.returncode == 1
     assert "apt-get install wireguard-tools" in refused.stderr
 

@@ -14,7 +14,8 @@ def running(world: World) -> list[str]:
     """Files, notes and running peers of the nodes, without what goes by itself."""
     look = (
         "sha256sum /etc/wireguard/wg0.conf /var/lib/wireloom/wg0.state; ls -A /etc/wireguard/.wireloom;"
-        " wg show wg0 allowed-ips | sort; wg show wg0 persistent-keepalive | sort; ip -br address show wg0; ip route"
+        " wg show wg0 allowed-ips | sort; wg show wg0 persistent-keepalive | sort;"
+        " ip -br address show wg0; ip route"
     )
     return [world.shell(node, look) for node in NODES]
 

@@ -3,7 +3,7 @@
 from ipaddress import ip_interface
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.report.graph_fleets import large, net
@@ -51,7 +51,13 @@ def test_above_fifty_nodes_a_few_pairs_of_each_node_are_tested() -> None:
     assert sum(map(len, pairs.values())) < 400 * 399 / 50
 
 
+def many_that_only_dial() -> Network:
+    """Forty nodes in a row that can't reach each other, and twenty that everybody reaches."""
+    return network([0] * 60, {frozenset({one, other}) for one in range(40) for other in range(one)})
+
+
 @settings(max_examples=60, deadline=None)
+@example(many_that_only_dial())
 @given(large_networks())
 def test_a_sample_leaves_nobody_out(whole: Network) -> None:
     pairs = choose_pairs(whole)

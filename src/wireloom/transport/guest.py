@@ -62,7 +62,8 @@ class Guest(asyncssh.SSHClient):
             node=login.node,
             host_key=offered,
             fingerprint=print_,
-            hint="compare on the machine: for f in /etc/ssh/ssh_host_*.pub; do ssh-keygen -lf $f; done; --yes accepts it",
+            hint="compare on the machine: for f in /etc/ssh/ssh_host_*.pub; do ssh-keygen -lf $f; done"
+            " (--yes accepts it)",
         )
 
     def _changed(self, offered: str) -> TransportError:
