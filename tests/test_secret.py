@@ -1,18 +1,22 @@
 """A private key is used, and never seen."""
 
+import copy
 import errno
 import os
+import pickle
 import shutil
 import subprocess
+from base64 import b64encode
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from wireloom.secret import PrivateKey
 
-TEXT = "KB9FAlU+ODwKZetBQSdsXAEqtewMI5Xxea77B85hFmQ="
-PUBLIC = "N9s3unphe9iF17wpvOCCTUpkhmfNF0Sh6sOpJSlD+zY="
-"""A pair that `wg genkey` and `wg pubkey` made."""
+TEXT = b64encode(bytes.fromhex("77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c2a")).decode()
+PUBLIC = b64encode(bytes.fromhex("8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a")).decode()
+"""Alice's keys in RFC 7748, section 6.1: a published pair, nobody's secret."""
 
 
 def test_the_public_key_is_what_wg_says() -> None:
@@ -63,6 +67,12 @@ def test_a_written_key_is_read_again(tmp_path: Path) -> None:
 def test_a_written_key_is_nobody_elses(tmp_path: Path) -> None:
     PrivateKey(TEXT).write(tmp_path / "a.key")
     assert (tmp_path / "a.key").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("carry", [pickle.dumps, copy.copy, copy.deepcopy])
+def test_a_key_is_not_carried_away(carry: Callable[[object], object]) -> None:
+    with pytest.raises(TypeError, match="not pickled"):
+        carry(PrivateKey(TEXT))
 
 
 def test_a_key_is_never_overwritten(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import base64
 import os
 from pathlib import Path
+from typing import NoReturn
 
 from wireloom.values import KEY_BYTES, PublicKey
 
@@ -61,6 +62,10 @@ class PrivateKey:
     def reveal(self) -> str:
         """The base64 text, for the file that it belongs in and nowhere else."""
         return base64.b64encode(self._raw).decode()
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled or copied: both would carry the key away."""
+        raise TypeError("a private key is not pickled")
 
     def __repr__(self) -> str:
         """Masked."""

@@ -1,7 +1,5 @@
 """Two machines, `a` and `b`, that dial each other, and what they should have."""
 
-from dataclasses import replace
-
 from tests.report.graph_fleets import fleet, node, site
 from wireloom.lock.allot import allot
 from wireloom.lock.lock import Lock
@@ -10,16 +8,14 @@ from wireloom.render.desired import NodeDesired, render_node
 from wireloom.values import NodeName, PublicKey
 
 A, B = NodeName("a"), NodeName("b")
-PORT = 51820
 OTHER_KEY = PublicKey("AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=")
-HEAD_COMMENT = "# Written by wireloom for a"
 
 PAIR = fleet("pair", [site("x")], [node("a", "x", public="192.0.2.1"), node("b", "x", public="192.0.2.2")])
 
 
-def lock(*, a: PublicKey | None = None, b: PublicKey | None = None, generation: int = 0) -> Lock:
+def lock(*, a: PublicKey | None = None, b: PublicKey | None = None) -> Lock:
     keys = {name: key for name, key in ((A, a), (B, b)) if key is not None}
-    return replace(allot(PAIR, Lock(PAIR.name)).with_keys(keys), generation=generation)
+    return allot(PAIR, Lock(PAIR.name)).with_keys(keys)
 
 
 def desired(name: NodeName, *, a: PublicKey | None = None, b: PublicKey | None = None) -> NodeDesired:

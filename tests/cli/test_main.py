@@ -125,14 +125,16 @@ def test_the_process_ends_with_the_exit_code(here: Path) -> None:
     assert raised.value.code == 1
 
 
-@pytest.mark.parametrize("verb", ["schema", "check", "graph"])
-def test_a_reader_that_has_had_enough_is_no_error_worth_a_word(verb: str, fleet: Path) -> None:
+@pytest.mark.parametrize("words", [["schema"], ["check"], ["graph"], ["--json", "plann"]], ids=" ".join)
+def test_a_reader_that_has_had_enough_is_no_error_worth_a_word(words: list[str], fleet: Path) -> None:
     """The pipe is closed already; what is written meets that at once, or when all is flushed at the end."""
     reading, writing = os.pipe()
     os.close(reading)
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     with os.fdopen(writing, "wb") as stdout:
-        command = [WIRELOOM, "-f", fleet, verb]
-        done = subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, check=False, timeout=60)
+        done = subprocess.run(
+            [WIRELOOM, *words], stdout=stdout, stderr=subprocess.PIPE, check=False, timeout=60, env=buffered
+        )
     assert (done.returncode, done.stderr) == (1, b"")
 
 

@@ -1,6 +1,7 @@
 """Plain wg-quick files in a directory, and the keys that go with them."""
 
 import os
+import shutil
 import stat
 import subprocess
 from dataclasses import replace
@@ -80,6 +81,7 @@ def test_no_key_is_made_for_a_machine_that_has_its_own(tmp_path: Path) -> None:
     assert not (tmp_path / "keys" / "cp1.key").exists()
 
 
+@pytest.mark.skipif(shutil.which("wg") is None, reason="needs wg")
 def test_a_key_made_by_wg_is_read(tmp_path: Path) -> None:
     text = subprocess.run(["wg", "genkey"], capture_output=True, text=True, check=True).stdout
     (tmp_path / "cp1.key").write_text(text)
@@ -144,7 +146,7 @@ def test_complete_files_have_the_key_and_are_their_owners_only(
     assert (written.without_private_key, written.without_public_key) == ((), ())
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="wg setconf needs root")
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("wg") is None, reason="needs root and wg")
 def test_complete_files_are_read_by_wg(tmp_path: Path, keys: dict[NodeName, PrivateKey]) -> None:
     """`wg` reads the whole file before it looks for the interface, whose name is too long to exist."""
     for path in export(keyed(keys), tmp_path, keys).files:

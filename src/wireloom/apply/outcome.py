@@ -28,7 +28,7 @@ class NodeOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How an apply ended. ``generation`` is the one that the fleet is at now."""
+    """How an apply ended. ``generation`` is the number that it took; one that failed is not used again."""
 
     generation: int
     nodes: tuple[NodeOutcome, ...]

@@ -8,7 +8,7 @@ from wireloom.apply.engine import apply
 from wireloom.apply.outcome import Ending, NodeOutcome, Outcome
 from wireloom.cli.saved import require_same
 from wireloom.cli.settings import Settings, Verb, settings_of
-from wireloom.cli.survey import Survey, seen_lock, survey
+from wireloom.cli.survey import Survey, seen_lock, survey, survey_again
 from wireloom.cli.world import World, ask, hidden_directory, open_world, run_async
 from wireloom.errors import Diagnostic, Severity, UserError
 from wireloom.lock.file import write_lock
@@ -42,7 +42,9 @@ async def _apply(world: World, *, saved: Path | None, yes: bool) -> Outcome:
     with Progress(quiet=world.settings.quiet) as progress:
         async with survey(world, yes=yes, progress=progress) as found:
             progress.pause()
-            _approve(found, saved=saved, yes=yes)
+            if _approve(found, saved=saved, yes=yes):
+                progress("looking again")
+                found = await survey_again(found)
             known = seen_lock(found)
             if found.plan.empty:
                 write_lock(known.lock_path, known.lock)
@@ -70,8 +72,8 @@ def _note(world: World, outcome: Outcome) -> None:
         show_diagnostics([Diagnostic(what, where=str(directory), severity=Severity.WARNING)])
 
 
-def _approve(found: Survey, *, saved: Path | None, yes: bool) -> None:
-    """Show the plan and ask for it; raise UserError unless it may be applied."""
+def _approve(found: Survey, *, saved: Path | None, yes: bool) -> bool:
+    """Show the plan and ask for it; raise UserError unless it may be applied. Whether somebody was asked."""
     plan, settings = found.plan, found.world.settings
     if plan.refusals:
         raise UserError(plan.refusals)
@@ -79,11 +81,10 @@ def _approve(found: Survey, *, saved: Path | None, yes: bool) -> None:
         show_plan(plan, every_peer=settings.verbose)
     if saved is not None:
         require_same(saved, plan)
-    if not plan.empty:
-        ask(
-            f"Apply this to {sum(1 for node in plan.nodes if node.changes)} nodes?",
-            yes=yes or saved is not None,
-        )
+    if plan.empty or yes or saved is not None:
+        return False
+    ask(f"Apply this to {sum(1 for node in plan.nodes if node.changes)} nodes?", yes=False)
+    return True
 
 
 def _nothing_to_do(found: Survey) -> Outcome:

@@ -6,10 +6,12 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from wireloom.cli.world import World, ask, nonce, open_crew, with_lock
+from wireloom.errors import UserError
 from wireloom.network.network import Network
 from wireloom.network.topology import weave
 from wireloom.observe.look import look
 from wireloom.observe.state import Stranger
+from wireloom.plan.digest import plan_digest
 from wireloom.plan.fleet import Seen, keys_seen, make_plan
 from wireloom.plan.plan import Plan
 from wireloom.report.terminal import Progress, say
@@ -35,8 +37,27 @@ class Survey:
 async def survey(world: World, *, yes: bool, progress: Progress) -> AsyncIterator[Survey]:
     """Look at every machine and plan; the connections stay open inside of the ``async with``."""
     async with visit(world, yes=yes, progress=progress) as (crew, seen):
-        network = weave(world.fleet, world.lock.with_keys(keys_seen(seen)))
-        yield Survey(world, crew, seen, network, make_plan(world.fleet, world.lock, network, seen))
+        yield _plan(world, crew, seen)
+
+
+async def survey_again(before: Survey) -> Survey:
+    """Look again over the open connections, after time has gone by. Raises UserError unless all is as it was."""
+    now = _plan(before.world, before.crew, await _look(before.world, before.crew))
+    if now.plan.refusals:
+        raise UserError(now.plan.refusals)
+    if plan_digest(now.plan) != plan_digest(before.plan):
+        hint = "nothing was changed: plan again"
+        raise UserError.one("the machines have changed while you were asked", hint=hint)
+    return now
+
+
+def _plan(world: World, crew: Crew, seen: Seen) -> Survey:
+    network = weave(world.fleet, world.lock.with_keys(keys_seen(seen)))
+    return Survey(world, crew, seen, network, make_plan(world.fleet, world.lock, network, seen))
+
+
+async def _look(world: World, crew: Crew) -> Seen:
+    return await look(crew, world.dialled, world.fleet.underlay.interface, nonce())
 
 
 @contextlib.asynccontextmanager
@@ -46,7 +67,7 @@ async def visit(world: World, *, yes: bool, progress: Progress) -> AsyncIterator
     vouched: dict[NodeName, str] = {}
     for _ in range(INTRODUCTIONS):
         async with open_crew(world, accept_new=yes, vouched=vouched) as crew:
-            seen = await look(crew, world.dialled, world.fleet.underlay.interface, nonce())
+            seen = await _look(world, crew)
             strangers = {one.shown_by: one for one in seen.values() if isinstance(one, Stranger)}
             if not strangers or not sys.stdin.isatty():
                 yield crew, seen
@@ -55,7 +76,7 @@ async def visit(world: World, *, yes: bool, progress: Progress) -> AsyncIterator
         _introduce(list(strangers.values()))
         vouched |= {name: one.host_key for name, one in strangers.items()}
     async with open_crew(world, accept_new=False, vouched=vouched) as crew:
-        yield crew, await look(crew, world.dialled, world.fleet.underlay.interface, nonce())
+        yield crew, await _look(world, crew)
 
 
 def _introduce(strangers: list[Stranger]) -> None:
