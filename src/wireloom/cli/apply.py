@@ -44,22 +44,29 @@ async def _apply(world: World, *, saved: Path | None, yes: bool) -> Outcome:
             progress.pause()
             if _approve(found, saved=saved, yes=yes):
                 progress("looking again")
-                found = await survey_again(found)
-            known = seen_lock(found)
-            if found.plan.empty:
-                write_lock(known.lock_path, known.lock)
-                return _nothing_to_do(found)
-            outcome = await apply(
-                known.fleet,
-                known.lock,
-                found.seen,
-                found.plan,
-                found.crew,
-                save=lambda lock: write_lock(known.lock_path, lock),
-                progress=progress,
-            )
-    _note(world, outcome)
+                outcome = await _carry_out(await survey_again(found), progress)
+            else:
+                outcome = await _carry_out(found, progress)
+    if not found.plan.empty:
+        _note(world, outcome)
     return outcome
+
+
+async def _carry_out(found: Survey, progress: Progress) -> Outcome:
+    """Apply the plan; where it is empty only what is new in the lock is written."""
+    known = seen_lock(found)
+    if found.plan.empty:
+        write_lock(known.lock_path, known.lock)
+        return _nothing_to_do(found)
+    return await apply(
+        known.fleet,
+        known.lock,
+        found.seen,
+        found.plan,
+        found.crew,
+        save=lambda lock: write_lock(known.lock_path, lock),
+        progress=progress,
+    )
 
 
 def _note(world: World, outcome: Outcome) -> None:

@@ -41,7 +41,7 @@ async def survey(world: World, *, yes: bool, progress: Progress) -> AsyncIterato
 
 
 async def survey_again(before: Survey) -> Survey:
-    """Look again over the open connections, after time has gone by. Raises UserError unless all is as it was."""
+    """Look again over the open connections. Raises UserError unless the plan is what it was."""
     now = _plan(before.world, before.crew, await _look(before.world, before.crew))
     if now.plan.refusals:
         raise UserError(now.plan.refusals)
