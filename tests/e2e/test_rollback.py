@@ -56,7 +56,7 @@ def test_a_full_disk_stops_everything_before_anything_is_live(mended: World) -> 
     assert running(mended) == before
 
 
-@pytest.mark.parametrize("seconds", [0.4, 0.7, 0.9, 1.1])
+@pytest.mark.parametrize("seconds", [0.4, 0.7, 0.8, 0.85, 0.9, 1.0])
 def test_an_interrupted_apply_leaves_the_old_network_or_the_new(mended: World, seconds: float) -> None:
     old = running(mended)
     mended.without("db1")
@@ -65,10 +65,10 @@ def test_an_interrupted_apply_leaves_the_old_network_or_the_new(mended: World, s
     operator.send_signal(signal.SIGINT)
     talk, _ = operator.communicate(timeout=60)
 
-    assert operator.returncode in {0, 130}, talk
     now = running(mended)
-    if operator.returncode == 130:
+    if "4 changed" in talk:  # it was through, or could not be stopped any more
+        assert all("10.99.0.4" not in one for one in now)
+    else:
+        assert operator.returncode == 130, talk
         assert "interrupted" in talk
         assert now == old
-    else:
-        assert all("10.99.0.4" not in one for one in now)

@@ -3,7 +3,8 @@
 Every step runs on all its nodes side by side, and the next begins only when it went well on all.
 """
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 
 from wireloom.apply.neighbours import choose_neighbours
@@ -63,13 +64,22 @@ async def apply(
         await job.stage()
         await job.commit()
         await job.prove()
-        await job.confirm()
+        await _finish(job.confirm())
     except StepFailed:
         await job.roll_back()
     except BaseException:
         await job.roll_back()
         raise
     return job.outcome()
+
+
+async def _finish(step: Coroutine[None, None, None]) -> None:
+    """Carry a step through although Ctrl-C comes: half confirmed is neither old nor new."""
+    task = asyncio.ensure_future(step)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await task
 
 
 class _Job:
