@@ -137,10 +137,15 @@ prove() {
     since=$2
     shift 2
     left=$*
+    own=$(wg show "$interface" public-key)
+    pause=0.4
     while test -n "$left"; do
         answered=$(
             for peer in $left; do
-                (ping -n -q -c 1 -W 1 "${peer%%,*}" >/dev/null 2>&1 && echo "$peer") &
+                (
+                    begins "$peer" || sleep "$pause"
+                    ping -n -q -c 1 -W 1 "${peer%%,*}" >/dev/null 2>&1 && echo "$peer"
+                ) &
             done
             wait
         )
@@ -150,6 +155,7 @@ prove() {
             proven "$peer" || still="$still $peer"
         done
         left=${still# }
+        pause=0
         test -z "$left" && break
         test "$(date +%s)" -ge "$deadline" && break
         sleep 0.2
@@ -157,6 +163,12 @@ prove() {
     for peer in $left; do
         printf 'unproven=%s\n' "$peer"
     done
+}
+
+# begins PEER: of two that are new to each other, the one whose key sorts first speaks first. Where both begin
+# a handshake at the same moment each drops the other's answer, and tries again after 5 s (REKEY_TIMEOUT).
+begins() {
+    test -z "${1#*,}" || test "$(printf '%s\n' "$own" "${1#*,}" | sort | head -n 1)" = "$own"
 }
 
 # proven PEER: it is among $answered, and its handshake in $fresh is new enough.
