@@ -1,0 +1,95 @@
+"""The operator's place: a home, a fleet file, and ``wireloom`` as a user runs it, on the machines' wire."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+WIRELOOM = Path(sys.executable).with_name("wireloom")
+
+
+class Operator:
+    """Somebody with a new SSH key, an empty ssh configuration and a directory with a ``fleet.yaml``."""
+
+    def __init__(self, home: Path, net: Path) -> None:
+        self.home = home
+        self._net = net
+        (home / ".ssh").mkdir(parents=True, mode=0o700)
+        key = home / ".ssh" / "id_ed25519"
+        subprocess.run(
+            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "operator", "-f", key], check=True
+        )
+        self.public_key = key.with_suffix(".pub").read_text()
+
+    @property
+    def fleet_file(self) -> Path:
+        """The fleet file, in the directory that ``wireloom`` runs in."""
+        return self.home / "fleet.yaml"
+
+    def configure_ssh(self, text: str) -> None:
+        """Write ~/.ssh/config."""
+        (self.home / ".ssh" / "config").write_text(text)
+
+    def run(self, *words: str, expect: int | None = 0) -> "subprocess.CompletedProcess[str]":
+        """``wireloom WORDS``; fails the test on another exit code than expected."""
+        done = subprocess.run(
+            self._command(*words),
+            check=False,
+            cwd=self.home,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=180,
+            env=self._environment(),
+        )
+        if expect is not None:
+            assert done.returncode == expect, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def popen(self, *words: str) -> "subprocess.Popen[str]":
+        """``wireloom WORDS``, not waited for; what it says on stderr comes out with the rest."""
+        return subprocess.Popen(
+            self._command(*words),
+            cwd=self.home,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=self._environment(),
+        )
+
+    def json(self, *words: str, expect: int | None = 0) -> Any:
+        """What ``wireloom --json WORDS`` prints."""
+        return json.loads(self.run("--json", *words, expect=expect).stdout)
+
+    def changes(self, *words: str) -> list[tuple[str, str, str]]:
+        """What ``plan WORDS`` would do: node, action and target of each change. Fails where it can't tell."""
+        done = self.run("--json", "plan", *words, expect=None)
+        assert done.returncode in (0, 2), f"plan: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        changes = json.loads(done.stdout)["changes"]
+        assert done.returncode == (2 if changes else 0)
+        return [(one["node"], one["action"], one["target"]) for one in changes]
+
+    def verdict(self) -> str:
+        """What ``verify`` finds."""
+        return str(self.json("verify", expect=None)["verdict"])
+
+    def settles(self, verdict: str) -> bool:
+        """Whether ``verify`` comes to this verdict within some tries: old sessions are tried for 15 s."""
+        return any(self.verdict() == verdict for _ in range(10))
+
+    def edit(self, old: str, new: str) -> None:
+        """Change the fleet file."""
+        text = self.fleet_file.read_text()
+        assert old in text
+        self.fleet_file.write_text(text.replace(old, new))
+
+    def _command(self, *words: str) -> list[str]:
+        # Not `ip netns exec`: that would hide /sys/fs/cgroup and wants a name in /run/netns.
+        return ["nsenter", f"--net={self._net}", "--", str(WIRELOOM), *words]
+
+    def _environment(self) -> dict[str, str]:
+        """Nothing of whoever runs the tests but the way to the programs."""
+        return {"PATH": os.environ["PATH"], "HOME": str(self.home), "LC_ALL": "C.UTF-8", "NO_COLOR": "1"}
