@@ -17,6 +17,7 @@ from wireloom.network.topology import weave
 from wireloom.observe.state import (
     ConfigKind,
     ConfigSeen,
+    GuardKind,
     KeyKind,
     NodeState,
     RouteSeen,
@@ -150,6 +151,7 @@ def _as_wanted(want: NodeDesired, lock: Lock) -> NodeState:
         link=link,
         routes=frozenset([*fences, *connected]),
         enabled=True,
+        guard=GuardKind.AS_FILED,
     )
 
 

@@ -36,6 +36,8 @@ def make_fleet(
     mtu: int | None = None,
     pods: Iterable[str] = (),
     name: str = "shop",
+    guard: bool = True,
+    trusted: Iterable[str] = (),
 ) -> Fleet:
     """A fleet of these nodes; its sites are those that they name."""
     underlay = Underlay(
@@ -44,6 +46,8 @@ def make_fleet(
         IPv4Network(ipv4) if ipv4 else None,
         IPv6Network(ipv6) if ipv6 else None,
         mtu,
+        guard,
+        tuple(trusted),
     )
     sites = {one.site: Site(one.site) for one in nodes}
     cluster = Kubernetes(pods=tuple(map(ip_network, pods))) if pods else None

@@ -6,6 +6,7 @@ its prefix; an address brings its connected route. ``test_kernel.py`` holds them
 """
 
 import re
+import shlex
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_interface, ip_network
 from itertools import pairwise
@@ -13,6 +14,7 @@ from itertools import pairwise
 from wireloom.observe.state import (
     ConfigKind,
     ConfigSeen,
+    GuardKind,
     KeyKind,
     LinkSeen,
     NodeState,
@@ -21,11 +23,13 @@ from wireloom.observe.state import (
     Stamp,
     SystemSeen,
 )
+from wireloom.plan.filed import read_guard
 from wireloom.plan.plan import Command, NodePlan
 from wireloom.render.desired import ConfigFile
+from wireloom.render.guard import REMOVE
 from wireloom.values import Endpoint, Interface, NodeName, Prefix, PublicKey
 
-TOOLS = frozenset(["wg", "wg-quick", "ip", "ping", "sha256sum"])
+TOOLS = frozenset(["wg", "wg-quick", "ip", "ping", "sha256sum", "nft"])
 DEBIAN = SystemSeen("Debian GNU/Linux 12", "6.1.0", "x86_64", True, 1.76e9, TOOLS, True)
 INTERFACE = "wg0"
 
@@ -56,6 +60,8 @@ class Machine:
     link: Link | None = None
     routes: set[RouteSeen] = field(default_factory=set)
     enabled: bool = False
+    guard: str | None = None
+    drop_in: str | None = None
 
     def seen(self) -> NodeState:
         link = self.link and LinkSeen(
@@ -79,7 +85,14 @@ class Machine:
             link=link,
             routes=frozenset(self.routes),
             enabled=self.enabled,
+            guard=self._guard_kind(),
+            drop_in=self.drop_in,
         )
+
+    def _guard_kind(self) -> GuardKind:
+        if self.guard is None:
+            return GuardKind.ABSENT
+        return GuardKind.AS_FILED if self.guard == read_guard(self.config.keyless) else GuardKind.OTHER
 
     # ---- what apply does
 
@@ -92,6 +105,9 @@ class Machine:
             return
         if plan.first_config and self.config.kind is ConfigKind.ABSENT:
             self._put(plan.first_config)
+        if plan.unit:
+            assert plan.unit.before == self.drop_in
+            self.drop_in = plan.unit.file.text
         self.enabled = self.enabled or plan.enable
         if plan.start:
             self.start()
@@ -116,7 +132,7 @@ class Machine:
             key=self.key if self.config.has_key else None,
         )
         for hook in re.findall(r"^PreUp = (.*)$", interface, re.MULTILINE):
-            self.run(tuple(hook.split()))
+            self.run(tuple(shlex.split(hook)))
         for text in peers:
             peer = dict(re.findall(r"^(\w+) = (.*)$", text, re.MULTILINE))
             words = ["peer", peer["PublicKey"], "allowed-ips", peer["AllowedIPs"].replace(" ", "")]
@@ -138,6 +154,8 @@ class Machine:
                 self._ip_link(words)
             case ("ip", "-4" | "-6", "route", verb, *words) | ("ip", "route", verb, *words):
                 self._ip_route(verb, words)
+            case ("nft", script):
+                self.guard = None if script == REMOVE else script
             case ("chmod", "600", path) if path == f"/etc/wireguard/{INTERFACE}.key":
                 self.key_mode = 0o600
             case _:

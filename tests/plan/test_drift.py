@@ -13,10 +13,16 @@ from tests.plan.machine import Link, Machine
 from tests.plan.world import World, outline, settled
 from wireloom.observe.state import ConfigKind, ConfigSeen, PeerSeen, RouteSeen
 from wireloom.plan.plan import Command, NodePlan
+from wireloom.render.desired import render_node
+from wireloom.render.guard import REMOVE
+from wireloom.render.unit import drop_in_path
 from wireloom.values import Endpoint, NodeName
 
 A = NodeName("a")
 KEY_B, KEY_N, STRANGER = key(2), key(3), key(99)
+DROP_IN = drop_in_path("wg0")
+LOAD = render_node(settled().weave(), A).guard
+GUARD = ("update", "table inet wireloom", "none")
 FILE = ("update", "file /etc/wireguard/wg0.conf", "none")
 
 
@@ -67,6 +73,14 @@ def stop(machine: Machine) -> None:
 
 def reboot_disabled(machine: Machine) -> None:
     machine.link, machine.routes, machine.enabled = None, set(), False
+
+
+def edit_drop_in(machine: Machine) -> None:
+    machine.drop_in = "[Service]\n"
+
+
+def drop_drop_in(machine: Machine) -> None:
+    machine.drop_in = None
 
 
 def disable(machine: Machine) -> None:
@@ -182,25 +196,32 @@ DRIFTS: dict[str, tuple[Callable[[Machine], None], list[tuple[str, str, str]], l
         [(*ADDRESS, "replace", "10.99.0.1/16", "dev", "wg0"), (*ADDRESS, "del", "10.99.7.7/16", "dev", "wg0"), (*ADDRESS, "replace", "10.99.0.1/16", "dev", "wg0"), ("ip", "-4", "route", "replace", "10.99.0.0/16", "dev", "wg0", "proto", "kernel", "scope", "link", "src", "10.99.0.1")],
     ),
     "a fence was taken away": (lose_fence, [("create", "route unreachable fd42:99::/64", "none")], [("ip", "-6", "route", "replace", "unreachable", "fd42:99::/64", "metric", "4000000")]),
+    "no guard": (run("nft", REMOVE), [("create", "table inet wireloom", "none")], [("nft", LOAD)]),
     # what can't be undone, since what was there before is unknown, or is not missed
     "no endpoint": (lose_endpoint, [("update", "peer b", "brief")], [(*SET, "peer", str(KEY_B), "endpoint", "192.0.2.2:51820")]),
+    "another guard": (run("nft", "table inet wireloom { }"), [GUARD], [("nft", LOAD)]),
     "a preshared key": (preshare, [("update", "peer b", "brief")], [(*SET, "peer", str(KEY_B), "preshared-key", "/dev/null")]),
     "no key": (run_keyless, [("update", "key of wg0", "disruptive")], [(*SET, "private-key", "/etc/wireguard/wg0.key")]),
     "another key": (run_with_another, [("update", "key of wg0", "disruptive")], [(*SET, "private-key", "/etc/wireguard/wg0.key")]),
     "a key that others can read": (open_key, [("update", "key /etc/wireguard/wg0.key", "none")], [("chmod", "600", "/etc/wireguard/wg0.key")]),
     # files and units: apply has steps of its own for them
-    "no file": (drop_file, [("create", "file /etc/wireguard/wg0.conf", "none")], []),
+    # without its file nobody knows what the guard should be
+    "no file": (drop_file, [("create", "file /etc/wireguard/wg0.conf", "none"), GUARD], [("nft", LOAD)]),
     "an edited file": (edit_file, [FILE], []),
     "a file without its key": (lose_file_key, [FILE], []),
     "a file that others can read": (open_file, [FILE], []),
     "not enabled": (disable, [("enable", "unit wg-quick@wg0", "none")], []),
     "no interface": (stop, [("start", "interface wg0", "none")], []),
     "neither interface nor unit": (reboot_disabled, [("enable", "unit wg-quick@wg0", "none"), ("start", "interface wg0", "none")], []),
+    "another addition to the unit": (edit_drop_in, [("update", f"file {DROP_IN}", "none")], []),
+    "no addition to the unit": (drop_drop_in, [("create", f"file {DROP_IN}", "none")], []),
     "a note of another file": (misname_file, [("update", "state", "none")], []),
     "no note": (forget_stamp, [("update", "state", "none")], []),
 }  # fmt: skip
 
 CANT_BE_UNDONE = {"no endpoint", "a preshared key", "no key", "another key", "a key that others can read"}
+UNDONE_AS_FILED = {"no file", "another guard"}
+"""A guard that is not that of its file is not brought back: the one of the file is."""
 UNDONE_WITH_ITS_ROUTE = {"another address in the same range, and no route"}
 """An address that is put back brings the route along that was missing before."""
 
@@ -243,7 +264,7 @@ def test_applied_it_needs_nothing_more(drift: Callable[[Machine], None], world: 
     assert world.machines[A].seen() == replace(before, stamp=world.machines[A].stamp)
 
 
-@pytest.mark.parametrize("name", sorted(set(DRIFTS) - CANT_BE_UNDONE - UNDONE_WITH_ITS_ROUTE))
+@pytest.mark.parametrize("name", sorted(set(DRIFTS) - CANT_BE_UNDONE - UNDONE_WITH_ITS_ROUTE - UNDONE_AS_FILED))
 def test_undone_it_is_as_before(name: str, world: World) -> None:
     machine = world.machines[A]
     DRIFTS[name][0](machine)

@@ -29,10 +29,12 @@ def test_a_new_machine_needs_all_of_it() -> None:
     assert outline(change for name, change in plan.changes() if name == A) == [
         ("create", "key /etc/wireguard/wg0.key", "none"),
         ("create", "file /etc/wireguard/wg0.conf", "none"),
+        ("create", "file /etc/systemd/system/wg-quick@wg0.service.d/wireloom.conf", "none"),
         ("enable", "unit wg-quick@wg0", "none"),
         ("start", "interface wg0", "none"),
         ("create", "peer b", "none"),
         ("create", "peer n", "none"),
+        ("create", "table inet wireloom", "none"),
     ]
 
 
@@ -84,6 +86,7 @@ CHANGES: dict[str, tuple[Fleet, NodeName, list[str]]] = {
             "update file /etc/wireguard/wg0.conf",
             "create address 10.99.0.1/12",
             "delete address 10.99.0.1/16",
+            "update table inet wireloom",
             "create route unreachable 10.96.0.0/12",
         ],
     ),
@@ -94,6 +97,7 @@ CHANGES: dict[str, tuple[Fleet, NodeName, list[str]]] = {
             "update file /etc/wireguard/wg0.conf",
             "create address fd42:99::1/48",
             "delete address fd42:99::1/64",
+            "update table inet wireloom",
             "create route unreachable fd42:99::/48",
         ],
     ),
@@ -106,6 +110,7 @@ CHANGES: dict[str, tuple[Fleet, NodeName, list[str]]] = {
             "delete address 10.99.0.1/16",
             "update peer b",
             "update peer n",
+            "update table inet wireloom",
             "create route unreachable 10.98.0.0/16",
         ],
     ),
@@ -117,12 +122,17 @@ CHANGES: dict[str, tuple[Fleet, NodeName, list[str]]] = {
             "delete address fd42:99::1/64",
             "update peer b",
             "update peer n",
+            "update table inet wireloom",
         ],
     ),
     "pods": (
         three(pods=["10.42.0.0/16"]),
         A,
-        ["update file /etc/wireguard/wg0.conf", "create route unreachable 10.42.0.0/16"],
+        [
+            "update file /etc/wireguard/wg0.conf",
+            "update table inet wireloom",
+            "create route unreachable 10.42.0.0/16",
+        ],
     ),
     "another public address": (
         make_fleet(node("a", "x", "192.0.2.200"), *list(three().nodes.values())[1:], ipv6="fd42:99::/64"),

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - a line of a file stays a line
 """The bytes of wg-quick files, and that wg reads them."""
 
 import hashlib
@@ -37,6 +38,7 @@ Address = 10.99.0.1/16
 ListenPort = 51820
 MTU = 1440
 Table = off
+PreUp = nft 'add table inet wireloom; delete table inet wireloom; table inet wireloom { chain arriving { type filter hook prerouting priority -300; iifname "wg0" accept; iifname "lo" accept; ip saddr 10.99.0.0/16 counter drop; ip daddr 10.99.0.0/16 counter drop; udp dport 8472 counter drop; }; chain leaving { type filter hook postrouting priority 0; oifname "wg0" accept; oifname "lo" accept; ip daddr 10.99.0.0/16 counter drop; udp dport 8472 counter drop; }; }'
 PreUp = ip route replace unreachable 10.99.0.0/16 metric 4000000
 
 [Peer]
@@ -48,7 +50,11 @@ Endpoint = 192.0.2.2:51820
     ),
     "IPv6": (
         make_fleet(
-            node("a", "x", "2001:db8::1"), node("b", "y", "2001:db8::2"), ipv4=None, ipv6="fd42:99::/64"
+            node("a", "x", "2001:db8::1"),
+            node("b", "y", "2001:db8::2"),
+            ipv4=None,
+            ipv6="fd42:99::/64",
+            guard=False,
         ),
         """\
 # Written by wireloom for a, a node of the fleet shop: change fleet.yaml, not this file.
@@ -76,6 +82,7 @@ Endpoint = [2001:db8::2]:51820
             ipv6="fd42:99::/64",
             mtu=1300,
             pods=["10.42.0.0/16", "fd01::/56"],
+            guard=False,
         ),
         """\
 # Written by wireloom for a, a node of the fleet shop: change fleet.yaml, not this file.
@@ -105,7 +112,7 @@ Endpoint = 192.168.0.3:51820
 """,
     ),
     "waits for who is behind NAT": (
-        make_fleet(node("a", "x", "192.0.2.1"), node("b", "n", nat=True)),
+        make_fleet(node("a", "x", "192.0.2.1"), node("b", "n", nat=True), guard=False),
         """\
 # Written by wireloom for a, a node of the fleet shop: change fleet.yaml, not this file.
 [Interface]
@@ -122,7 +129,7 @@ AllowedIPs = 10.99.0.2/32
 """,
     ),
     "alone": (
-        make_fleet(node("a", "x", "192.0.2.1")),
+        make_fleet(node("a", "x", "192.0.2.1"), guard=False),
         """\
 # Written by wireloom for a, a node of the fleet shop: change fleet.yaml, not this file.
 [Interface]
@@ -169,6 +176,8 @@ OTHERS = {
     "a name": named("a", "d"),
     "the name of the fleet": named("a", "b", name="store"),
     "pods": named("a", "b", pods=["10.42.0.0/16"]),
+    "no guard": named("a", "b", guard=False),
+    "a trusted interface": named("a", "b", trusted=["docker0"]),
 }
 
 

@@ -27,7 +27,7 @@ def network(sites: list[int], mute: set[frozenset[int]]) -> Network:
         )
         for own, name in enumerate(names)
     }
-    return Network("t", "wg0", 1, 1420, (), (), members, views)
+    return Network("t", "wg0", 1, 1420, (), (), None, members, views)
 
 
 @st.composite

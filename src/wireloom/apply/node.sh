@@ -89,6 +89,22 @@ bare() {
     mv "$staging/bare.conf" "$config"
 }
 
+# place PATH TEXT: write a file of systemd's, whole or not at all.
+place() {
+    { mkdir -p "${1%/*}" && printf %s "$2" >"$1.new" && chmod 644 "$1.new" && mv "$1.new" "$1"; } ||
+        die "$1 can't be written: is the disk full, or read-only?"
+}
+
+# displace PATH: take it away, and its directory where nothing else is in it.
+displace() {
+    rm -f "$1" && { rmdir "${1%/*}" 2>/dev/null || :; }
+}
+
+# reload_units: have systemd read its units again.
+reload_units() {
+    systemctl daemon-reload || die "systemd does not read its units again"
+}
+
 # enable: started at boot, by systemd, or by whoever runs `wg-quick up` for the names in boot/.
 enable_at_boot() {
     if test -d /run/systemd/system; then
@@ -99,17 +115,37 @@ enable_at_boot() {
 }
 
 # start: have the interface made by the unit that will make it at boot.
-# restart, not start: a unit may think itself active while the interface is gone.
 start() {
     ip link show dev "$interface" >/dev/null 2>&1 && return
     if test -d /run/systemd/system; then
-        said=$(systemctl restart "wg-quick@$interface" 2>&1) ||
+        end_unit
+        said=$(systemctl start "wg-quick@$interface" 2>&1) ||
             die "wg-quick@$interface did not start: $said"
+        ip link show dev "$interface" >/dev/null 2>&1 ||
+            die "wg-quick@$interface says that it is active, and there is no $interface"
     else
         # In a session of its own: wireguard-go stays in the process group that starts it, and whoever
         # ends this script's group must not end the network.
         said=$(setsid wg-quick up "$interface" 2>&1 </dev/null) || die "wg-quick up $interface failed: $said"
     fi
+}
+
+# end_unit: a unit may think itself active while the interface is gone, and must be stopped to be started. Where
+# k3s rides on it its stop by hand is refused: that is lifted for the moment, for there is nothing left to lose.
+end_unit() {
+    unit=wg-quick@$interface
+    systemctl --quiet is-active "$unit" || return 0
+    lifted=
+    if test "$(systemctl show --value -p RefuseManualStop "$unit")" = yes; then
+        lifted=/run/systemd/system/$unit.service.d/zz-wireloom.conf # the last one wins
+        place "$lifted" '[Unit]
+RefuseManualStop=no
+'
+        reload_units
+    fi
+    systemctl stop "$unit" 2>/dev/null || :
+    systemctl reset-failed "$unit" 2>/dev/null || :
+    test -z "$lifted" || { displace "$lifted" && reload_units; }
 }
 
 # run COMMAND...: one change of the running state.

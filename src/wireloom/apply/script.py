@@ -52,7 +52,9 @@ def commit_script(interface: str, plan: NodePlan) -> str:
     Answers ``since``, the time before all of it: an interface that starts shakes hands at once.
     """
     lines = ["echo since=$(date +%s)"]
-    lines += ["enable_at_boot"] if plan.enable else []
+    lines += [_call("place", plan.unit.file.path, plan.unit.file.text)] if plan.unit else []
+    # Enabling makes systemd read its units again, too.
+    lines += ["enable_at_boot"] if plan.enable else ["reload_units"] if plan.unit else []
     lines += ["start"] if plan.start else []
     lines += [_call("run", *command) for command in gather_peers(plan.commands)]
     return _script(interface, *lines)
@@ -66,6 +68,9 @@ def unstage_script(interface: str) -> str:
 def undo_script(interface: str, plan: NodePlan, config: ConfigFile) -> str:
     """Bring the running state back and take the staged file away; nothing where that is in place already."""
     lines = [_call("undo", *command) for command in gather_peers(plan.inverse)]
+    if plan.unit:
+        path, before = plan.unit.file.path, plan.unit.before
+        lines += [_call("displace", path) if before is None else _call("place", path, before), "reload_units"]
     return _script(interface, _call("unless_confirmed", config.digest), *lines, "unstage")
 
 

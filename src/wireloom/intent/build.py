@@ -12,6 +12,7 @@ from wireloom.intent.schema import (
     DISTRIBUTION,
     ENCRYPT,
     FLEET,
+    GUARD,
     INTERFACE,
     IPV4,
     IPV6,
@@ -31,6 +32,7 @@ from wireloom.intent.schema import (
     SITE_PRIVATE,
     SITES,
     SSH,
+    TRUSTED,
     UDP_PORT,
     UNDERLAY,
     VERSION,
@@ -72,6 +74,8 @@ def _build_underlay(values: Values) -> Underlay:
         ipv4=ipv4 if isinstance(ipv4, IPv4Network) else None,
         ipv6=ipv6 if isinstance(ipv6, IPv6Network) else None,
         mtu=None if isinstance(mtu, Auto) else mtu,
+        guard=values[GUARD],
+        trusted=tuple(one.value for one in values[TRUSTED]),
     )
 
 

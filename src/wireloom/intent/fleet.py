@@ -10,13 +10,19 @@ from wireloom.values import Address, NodeName, Prefix, SiteName, SshTarget
 
 @dataclass(frozen=True, slots=True)
 class Underlay:
-    """The encrypted network: its interface, UDP port, address ranges and MTU (None: worked out)."""
+    """The encrypted network: its interface, UDP port, address ranges and MTU (None: worked out).
+
+    ``guard``: nodes drop its packets where they come or go beside the interface, but for the interfaces
+    ``trusted`` (a ``*`` at the end stands for any ending).
+    """
 
     interface: str
     port: int
     ipv4: IPv4Network | None
     ipv6: IPv6Network | None
     mtu: int | None = None
+    guard: bool = True
+    trusted: tuple[str, ...] = ()
 
     @property
     def ranges(self) -> tuple[Prefix, ...]:

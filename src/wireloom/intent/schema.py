@@ -46,6 +46,13 @@ _INTERFACE = word(
     15,
     "letters, digits and `_=+.-`, a letter or digit first",
 )
+# nft takes a * at the end of an interface's name for any ending (nft(8), iface type).
+_DEVICE = word(
+    "an interface name",
+    r"[a-zA-Z0-9][a-zA-Z0-9_.-]*\*?",
+    16,
+    "letters, digits and `_.-`, a letter or digit first, a `*` at the end for any ending",
+)
 _MTU = either({"auto": Auto.AUTO}, number("an MTU", 576, 9000), "`auto` or a number of bytes")
 
 INTERFACE: Field[str] = Field("interface", _INTERFACE, "The name of the WireGuard interface.", default="wg0")
@@ -67,13 +74,25 @@ MTU: Field[int | Auto] = Field(
     "The interface's MTU in bytes. `auto`: 1440, 1420 if an endpoint is IPv6, less where a path is smaller.",
     default="auto",
 )
+GUARD: Field[bool] = Field(
+    "guard",
+    flag(),
+    "Whether each node's firewall drops underlay packets that come or go beside the interface.",
+    default=True,
+)
+TRUSTED: Field[tuple[Located[str], ...]] = Field(
+    "trusted",
+    ListOf(_DEVICE, "a list of interface names"),
+    "Other interfaces that the guard lets underlay packets pass by, such as docker0 or br-*.",
+    default=[],
+)
 PRESHARED_KEYS: Field[bool] = Field(
     "preshared_keys",
     NotYet(flag(), "preshared keys are"),
     "A preshared key for every pair. Not supported yet.",
     default=False,
 )
-UNDERLAY_RECORD = Record("`underlay`", INTERFACE, UDP_PORT, IPV4, IPV6, MTU, PRESHARED_KEYS)
+UNDERLAY_RECORD = Record("`underlay`", INTERFACE, UDP_PORT, IPV4, IPV6, MTU, GUARD, TRUSTED, PRESHARED_KEYS)
 
 SITE_PRIVATE: Field[tuple[Located[Prefix], ...]] = Field(
     "private",

@@ -52,8 +52,9 @@ class Network:
     """Everybody, and for each who is a peer by which endpoint.
 
     ``fenced`` are the ranges that must be unreachable rather than in clear while the interface is
-    down. Nodes that see the others alike share one row of ``views``: a row holds the peers of a whole
-    class of nodes, each node of the class among them if they are peers of each other.
+    down. ``trusted`` are the interfaces that may carry packets of these ranges, the underlay's own first;
+    None: nobody looks. Nodes that see the others alike share one row of ``views``: a row holds the peers
+    of a whole class of nodes, each node of the class among them if they are peers of each other.
     """
 
     fleet: str
@@ -62,6 +63,7 @@ class Network:
     mtu: int
     ranges: tuple[Prefix, ...]
     fenced: tuple[Prefix, ...]
+    trusted: tuple[str, ...] | None
     members: Mapping[NodeName, Member]
     views: Mapping[NodeName, tuple[Peer, ...]]
 

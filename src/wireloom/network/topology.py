@@ -19,6 +19,10 @@ OVERHEAD_IPV6 = 80
 """Outer IP header + 8 UDP + 32 WireGuard (16 header, 16 tag), from the WireGuard paper, section 5.4."""
 
 
+CLUSTER_DEVICES = {"flannel": ("cni0", "flannel.1", "flannel-v6.1")}
+"""What a network plugin makes on a node for its pods (flannel: pkg/backend/vxlan; k3s: the bridge plugin)."""
+
+
 def weave(fleet: Fleet, lock: Lock) -> Network:
     """The full mesh of a fleet whose lock holds an address for every node (see ``lock.allot``)."""
     members = {name: _member(fleet, node, lock.nodes[name]) for name, node in fleet.nodes.items()}
@@ -35,9 +39,16 @@ def weave(fleet: Fleet, lock: Lock) -> Network:
         mtu=fleet.underlay.mtu or _auto_mtu(fleet, views),
         ranges=fleet.underlay.ranges,
         fenced=fleet.underlay.ranges + (fleet.kubernetes.pods if fleet.kubernetes else ()),
+        trusted=_trusted(fleet) if fleet.underlay.guard else None,
         members=members,
         views={name: views[_class_of(node)] for name, node in fleet.nodes.items()},
     )
+
+
+def _trusted(fleet: Fleet) -> tuple[str, ...]:
+    """The interface, loopback, and what on a machine itself may send to the fleet: pods, what was named."""
+    pods = CLUSTER_DEVICES[fleet.kubernetes.cni] if fleet.kubernetes else ()
+    return tuple(dict.fromkeys((fleet.underlay.interface, "lo", *pods, *fleet.underlay.trusted)))
 
 
 def _member(fleet: Fleet, node: Node, locked: LockedNode) -> Member:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from wireloom.observe.state import (
     ConfigKind,
     ConfigSeen,
+    GuardKind,
     KeyKind,
     LinkSeen,
     NodeState,
@@ -47,6 +48,8 @@ def parse_state(name: NodeName, sections: Mapping[str, str]) -> NodeState:
         stamp=read("stamp", parse_stamp, None),
         link=read("link", lambda text: parse_link(text, sections), None),
         routes=read("routes4", parse_routes, nowhere) | read("routes6", parse_routes, nowhere),
+        guard=read("guard", parse_guard, GuardKind.OTHER),
+        drop_in=parse_drop_in(sections.get("drop-in", "")),
         enabled=sections.get("enabled", "").strip() == "enabled",  # -runtime is gone after a reboot
         garbled=tuple(garbled),
     )
@@ -85,6 +88,16 @@ def parse_config(text: str) -> ConfigSeen:
     if rest[:1] != ["ours"]:
         return ConfigSeen(ConfigKind.FOREIGN, mode=int(mode, 8), has_key=int(keys) > 0)
     return ConfigSeen(ConfigKind.OURS, rest[1], int(mode, 8), int(keys) == 1)
+
+
+def parse_guard(text: str) -> GuardKind:
+    """One line; nothing at all where there is no table."""
+    return GuardKind(text.strip() or GuardKind.ABSENT)
+
+
+def parse_drop_in(text: str) -> str | None:
+    """An empty line, then the file; nothing at all where there is none."""
+    return text[1:] if text.startswith("\n") else None
 
 
 def parse_stamp(text: str) -> Stamp | None:

@@ -8,13 +8,15 @@ import shlex
 from dataclasses import dataclass
 
 from wireloom.render.desired import config_path, key_path
-from wireloom.render.wg_quick import MARK
+from wireloom.render.guard import TABLE
+from wireloom.render.unit import drop_in_path
+from wireloom.render.wg_quick import GUARD_LINE, MARK
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where the tools are looked for, as apply does: what sshd gives to a login may lack the sbin ones."""
 
 STATE_DIRECTORY = "/var/lib/wireloom"
-TOOLS = ("wg", "wg-quick", "ip", "ping", "sha256sum", "wireguard-go", "nft", "tcpdump", "apt-get")
+TOOLS = ("wg", "wg-quick", "ip", "ping", "sha256sum", "wireguard-go", "nft", "unshare", "tcpdump", "apt-get")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,16 @@ PROBES = (
     Probe("preshared", 'wg show "$if" preshared-keys | grep -v "(none)$" | cut -f 1'),
     Probe("routes4", "ip -j -4 route show"),
     Probe("routes6", "ip -j -6 route show"),
+    # nft words a table its own way, another one in each version. So what the file would load is loaded in a
+    # namespace that lasts for the moment, and nft's words for the two are compared.
+    Probe(
+        "guard",
+        f"running=$(nft -s list table {TABLE}) && {{"
+        f' filed=$(sed -n "s/^{GUARD_LINE}\\(.*\\)\'$/\\1/p" "$conf");'
+        f' listed=$(unshare --net sh -c \'nft "$1" && nft -s list table {TABLE}\' sh "$filed");'
+        ' if test "$running" = "$listed"; then echo as filed; else echo other; fi; }',
+    ),
+    Probe("drop-in", 'test -e "$unit" && { echo; cat "$unit"; }'),
     Probe(
         "enabled",
         'if test -d /run/systemd/system; then systemctl is-enabled "wg-quick@$if"; else'
@@ -64,7 +76,7 @@ def probe_script(interface: str, nonce: str) -> str:
     lines = [
         f"PATH={PATH}",
         f"if={shlex.quote(interface)} key={shlex.quote(key_path(interface))}",
-        f"conf={shlex.quote(config_path(interface))}",
+        f"conf={shlex.quote(config_path(interface))} unit={shlex.quote(drop_in_path(interface))}",
     ]
     for probe in PROBES:
         lines += [f"echo; echo {nonce} {probe.name}", f"{{ {probe.shell}; }} 2>/dev/null"]

@@ -79,6 +79,14 @@ class RouteSeen:
     metric: int
 
 
+class GuardKind(StrEnum):
+    """The guard's table in the kernel, against what the configuration file would load."""
+
+    ABSENT = "absent"
+    AS_FILED = "as filed"
+    OTHER = "other"
+
+
 @dataclass(frozen=True, slots=True)
 class Stamp:
     """wireloom's own note on a node: the fleet, the generation, and what stands behind that number.
@@ -102,7 +110,10 @@ class KeyKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class NodeState:
-    """All that was seen of one node in one round trip. ``garbled`` names probes that made no sense."""
+    """All that was seen of one node in one round trip. ``garbled`` names probes that made no sense.
+
+    ``drop_in`` is the text of wireloom's addition to the unit; None where there is none.
+    """
 
     name: NodeName
     system: SystemSeen
@@ -114,6 +125,8 @@ class NodeState:
     link: LinkSeen | None
     routes: frozenset[RouteSeen]
     enabled: bool
+    guard: GuardKind = GuardKind.ABSENT
+    drop_in: str | None = None
     garbled: tuple[str, ...] = ()
 
 

@@ -6,6 +6,7 @@ from ipaddress import ip_interface, ip_network
 from typing import TypeVar
 
 from wireloom.observe.state import LinkSeen, PeerSeen, RouteSeen
+from wireloom.render.wg_quick import GUARD_LINE
 from wireloom.values import Endpoint, PublicKey
 
 T = TypeVar("T")
@@ -39,6 +40,12 @@ def read_fences(text: str) -> frozenset[RouteSeen]:
         (_try(ip_network, line[-3]), _try(int, line[-1])) for line in words if "unreachable" in line[:-3]
     ]
     return frozenset(RouteSeen("unreachable", to, "", metric) for to, metric in found if to and metric)
+
+
+def read_guard(text: str) -> str:
+    """The guard that ``wg-quick up`` would load, as one line for ``nft``; empty where there is none."""
+    lines = [line for line in text.splitlines() if line.startswith(GUARD_LINE) and line.endswith("'")]
+    return lines[0][len(GUARD_LINE) : -1] if len(lines) == 1 else ""
 
 
 def _options(section: str) -> Iterator[tuple[str, str]]:

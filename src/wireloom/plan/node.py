@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 
 from wireloom.errors import Diagnostic
 from wireloom.observe.state import ConfigKind, KeyKind, LinkSeen, NodeState
-from wireloom.plan.filed import read_fences, read_filed
-from wireloom.plan.plan import Action, Change, NodePlan, Risk
+from wireloom.plan.filed import read_fences, read_filed, read_guard
+from wireloom.plan.guard import GUARD, plan_guard
+from wireloom.plan.plan import Action, Change, NodePlan, Risk, UnitChange
 from wireloom.plan.running import plan_connected, plan_fences, plan_key, plan_running
 from wireloom.render.desired import NodeDesired, key_path
 from wireloom.values import PublicKey
@@ -40,15 +41,19 @@ def plan_node(desired: NodeDesired, state: NodeState, standing: Standing, *, ove
     ``over_underlay``: the operator's own SSH session runs through the interface that is changed.
     """
     makes_key = state.key_kind is KeyKind.ABSENT
+    unit = _plan_drop_in(desired, state)
     changes = [
         *_plan_key(desired, state),
         *_plan_config(desired, state),
+        *(_describe_drop_in(unit) if unit else ()),
         *_plan_unit(desired, state),
         *_plan_interface(desired, state, standing.owners),
     ]
     if over_underlay:
         changes = [
-            replace(change, risk=Risk.LOCKOUT) if change.risk is Risk.DISRUPTIVE else change
+            replace(change, risk=Risk.LOCKOUT)
+            if change.risk is Risk.DISRUPTIVE or change.target == GUARD
+            else change
             for change in changes
         ]
     if not changes and (state.stamp is None or state.stamp.digest != desired.config.digest):
@@ -60,6 +65,7 @@ def plan_node(desired: NodeDesired, state: NodeState, standing: Standing, *, ove
         first_config=desired.bare_config
         if state.config.kind is ConfigKind.ABSENT and state.link is None
         else None,
+        unit=unit,
         start=state.link is None,
         enable=not state.enabled,
         config=desired.config if changes else None,
@@ -100,6 +106,20 @@ def _describe_difference(text: str, desired: NodeDesired) -> str:
     return f"{len(new)} lines new, {len(gone)} gone{promised}"
 
 
+def _plan_drop_in(desired: NodeDesired, state: NodeState) -> UnitChange | None:
+    """Wireloom's addition to the unit, where there is systemd and it is not as it should be."""
+    if not state.system.systemd or state.drop_in == desired.drop_in.text:
+        return None
+    return UnitChange(desired.drop_in, state.drop_in)
+
+
+def _describe_drop_in(unit: UnitChange) -> Iterator[Change]:
+    action = Action.CREATE if unit.before is None else Action.UPDATE
+    keeps = "RefuseManualStop=yes" in unit.file.text
+    reason = "a reload can't lose the key" + (", no stop by hand: k3s rides on it" if keeps else "")
+    yield Change(action, f"file {unit.file.path}", reason)
+
+
 def _plan_unit(desired: NodeDesired, state: NodeState) -> Iterator[Change]:
     unit = (
         f"unit wg-quick@{desired.interface}" if state.system.systemd else f"boot entry of {desired.interface}"
@@ -125,6 +145,7 @@ def _plan_interface(
             yield Change(Action.CREATE, f"peer {peer.name}", "its key is made at apply")
     yield from plan_key(desired, running_key, state.public_key)
     yield from plan_running(desired, link, filed.peers, owners)
+    yield from plan_guard(desired, state, read_guard(text))
     yield from plan_fences(desired, state.routes if state.link else state.routes | read_fences(text))
     yield from plan_connected(desired, state.link, state.routes) if state.link else ()
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from wireloom.errors import Diagnostic
 from wireloom.observe.state import Unreachable
-from wireloom.render.desired import ConfigFile
+from wireloom.render.desired import ConfigFile, UnitFile
 from wireloom.values import NodeName
 
 Command = tuple[str, ...]
@@ -49,18 +49,27 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class UnitChange:
+    """A file of systemd's to write. ``before`` is what it holds now; None where it is not there."""
+
+    file: UnitFile
+    before: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class NodePlan:
     """All that one node needs, in the order of the apply protocol.
 
     ``make_key``: it has none yet. ``first_config``: what to put in place when it has no file at all.
-    ``start``: its unit must start the interface. ``config``: the file to stage and, once proven, to
-    put in place.
+    ``unit``: an addition to its unit. ``start``: its unit must start the interface. ``config``: the file
+    to stage and, once proven, to put in place.
     """
 
     name: NodeName
     changes: tuple[Change, ...] = ()
     make_key: bool = False
     first_config: ConfigFile | None = None
+    unit: UnitChange | None = None
     start: bool = False
     enable: bool = False
     config: ConfigFile | None = None

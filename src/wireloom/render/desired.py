@@ -4,10 +4,12 @@ import hashlib
 from dataclasses import dataclass
 
 from wireloom.network.network import Network, Peer
+from wireloom.render.guard import render_guard
+from wireloom.render.unit import drop_in_path, render_drop_in
 from wireloom.render.wg_quick import FENCE_METRIC, render_files, render_head, render_peer
 from wireloom.values import Interface, NodeName, Prefix
 
-__all__ = ["FENCE_METRIC", "ConfigFile", "NodeDesired", "render_node"]
+__all__ = ["FENCE_METRIC", "ConfigFile", "NodeDesired", "UnitFile", "render_node"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +35,20 @@ class ConfigFile:
 
 
 @dataclass(frozen=True, slots=True)
+class UnitFile:
+    """A file of systemd's, 0644, which is told to read its units again after a change of it."""
+
+    path: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class NodeDesired:
-    """All that one node should have. ``peers`` without a public key are not in the file yet."""
+    """All that one node should have. ``peers`` without a public key are not in the file yet.
+
+    ``guard``: the nftables table as one line for ``nft``; empty: there shall be none. ``drop_in`` is for
+    machines with systemd.
+    """
 
     name: NodeName
     fleet: str
@@ -46,6 +60,8 @@ class NodeDesired:
     ranges: tuple[Prefix, ...]
     fenced: tuple[Prefix, ...]
     config: ConfigFile
+    guard: str
+    drop_in: UnitFile
 
     @property
     def bare_config(self) -> ConfigFile:
@@ -69,6 +85,8 @@ def render_node(network: Network, name: NodeName) -> NodeDesired:
         ranges=network.ranges,
         fenced=network.fenced,
         config=ConfigFile(config_path(network.interface), render_head(network, name), body),
+        guard=render_guard(network),
+        drop_in=UnitFile(drop_in_path(network.interface), render_drop_in(network, name)),
     )
 
 

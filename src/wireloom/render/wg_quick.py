@@ -3,10 +3,14 @@
 from collections.abc import Iterator
 
 from wireloom.network.network import Network, Peer
+from wireloom.render.guard import render_guard
 from wireloom.values import NodeName
 
 MARK = "# Written by wireloom"
 """The first words of every file that wireloom may overwrite."""
+
+GUARD_LINE = "PreUp = nft '"
+"""How the line begins that loads the guard. A quote ends it."""
 
 FENCE_METRIC = 4000000
 """Worse than any route that a person or a daemon would add."""
@@ -26,10 +30,18 @@ def render_head(network: Network, name: NodeName) -> str:
         f"ListenPort = {network.port}",
         f"MTU = {network.mtu}",
         "Table = off",
+        *_guard(network),
         *_fences(network),
         *_address_keepers(network),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _guard(network: Network) -> Iterator[str]:
+    """Before the interface is there, and for good: `wg-quick down` leaves the guard where it is."""
+    table = render_guard(network)
+    if table:
+        yield f"{GUARD_LINE}{table}'"
 
 
 def _fences(network: Network) -> Iterator[str]:

@@ -1,0 +1,49 @@
+"""The guard of a node: an nftables table that drops packets of the fleet beside the tunnel.
+
+Routes alone don't keep them in: a mark or a rule leads past the routes, a VXLAN device takes packets on
+every address, and an underlay address answers on the physical side, too (Linux has weak hosts, RFC 1122
+3.3.4.2). The table is wireloom's alone, and touches no other.
+"""
+
+from collections.abc import Iterator
+
+from wireloom.network.network import Network
+
+TABLE = "inet wireloom"
+"""Family and name, as `nft list table` takes them."""
+
+VXLAN_PORT = 8472
+"""What Linux and flannel send VXLAN to (ip-link(8), dstport); never to be open beside the tunnel."""
+
+REMOVE = f"add table {TABLE}; delete table {TABLE}"
+"""Take the table away, be it there or not: nft has no `delete if exists` before 1.0.6."""
+
+
+def render_guard(network: Network) -> str:
+    """The table as one line for ``nft``, which loads it in one transaction; empty where there is no guard.
+
+    Arriving packets are judged before connection tracking and destination NAT (priority -300, raw), so that
+    an address means what is on the wire; leaving ones after routing, whatever mark or rule chose the way. No
+    quote in it: it stands between single quotes in a wg-quick file.
+    """
+    if network.trusted is None:
+        return ""
+    arriving = [*_let_pass("iifname", network.trusted), *_drop(network, "saddr", "daddr")]
+    leaving = [*_let_pass("oifname", network.trusted), *_drop(network, "daddr")]
+    return (
+        f"{REMOVE}; table {TABLE} {{"
+        f" chain arriving {{ type filter hook prerouting priority -300; {'; '.join(arriving)}; }};"
+        f" chain leaving {{ type filter hook postrouting priority 0; {'; '.join(leaving)}; }}; }}"
+    )
+
+
+def _let_pass(where: str, devices: tuple[str, ...]) -> Iterator[str]:
+    """A rule each: older versions of nft take no wildcard in a set."""
+    return (f'{where} "{device}" accept' for device in devices)
+
+
+def _drop(network: Network, *sides: str) -> Iterator[str]:
+    for prefix in network.fenced:
+        for side in sides:
+            yield f"{'ip6' if prefix.version == 6 else 'ip'} {side} {prefix} counter drop"
+    yield f"udp dport {VXLAN_PORT} counter drop"

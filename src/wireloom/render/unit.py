@@ -1,0 +1,34 @@
+"""What wireloom adds to the unit wg-quick@ of systemd: a drop-in (systemd.unit(5))."""
+
+from wireloom.network.network import Network
+from wireloom.render.wg_quick import MARK
+from wireloom.values import NodeName
+
+_RELOAD = """\
+[Service]
+# wg-quick's own reload takes a missing file for an empty one: every peer and the key would be gone.
+ExecReload=
+ExecReload=/bin/sh -ec 'umask 077; new=$$(mktemp /run/wireloom.XXXXXX); trap "rm -f $$new" EXIT; \\
+    wg-quick strip %i >"$$new"; \\
+    grep -q "^PrivateKey *= *." "$$new" || { echo "no PrivateKey in it, not reloaded" >&2; exit 1; }; \\
+    wg syncconf %i "$$new"'
+"""
+
+_KEEP = """\
+
+[Unit]
+# k3s rides on this interface, and its pod network goes down with it. To stop it all the same, stop k3s first,
+# then: wg-quick down %i
+RefuseManualStop=yes
+"""
+
+
+def drop_in_path(interface: str) -> str:
+    """Where the drop-in is."""
+    return f"/etc/systemd/system/wg-quick@{interface}.service.d/wireloom.conf"
+
+
+def render_drop_in(network: Network, name: NodeName) -> str:
+    """A reload that can't lose the key and, on a machine of the cluster, no stop by hand."""
+    head = f"{MARK} for {name}, a node of the fleet {network.fleet}.\n"
+    return head + _RELOAD + (_KEEP if network.members[name].roles else "")
