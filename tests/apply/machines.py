@@ -56,7 +56,7 @@ class Step(StrEnum):
 
     MAKE_KEY = "make_key"
     STAGE = "stage"
-    COMMIT = "echo"
+    COMMIT = "still_staged"
     PROVE = "prove"
     CONFIRM = "confirm"
     UNDO = "unless_confirmed"
@@ -76,7 +76,7 @@ class Fate(StrEnum):
 
 
 def step_of(script: str) -> Step:
-    return Step(script.rpartition("\n}\n")[2].split()[0])
+    return Step(script.rpartition("\n}\n")[2].removeprefix("\nalone\n").removeprefix("alone\n").split()[0])
 
 
 def key_of(name: NodeName) -> PublicKey:

@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 
@@ -78,9 +79,53 @@ def test_a_command_that_fails_stops_the_commit_and_is_named(machine: Sandbox) ->
 
 
 def test_words_of_a_command_stay_words(machine: Sandbox) -> None:
-    words = ("touch", "/run/$(touch", "/run/; touch pwned", "/run/a'b\"c")
-    machine.sh(commit_script("wg0", NodePlan(A, (Change(Action.UPDATE, "", "", do=(words,)),))))
-    assert machine.ask("ls /run").splitlines() == ["$(touch", "; touch pwned", "a'b\"c", "mount", "wireguard"]
+    want, key = lone(machine)
+    machine.ask("mkdir /run/words")
+    words = ("touch", "/run/words/$(touch", "/run/words/; touch pwned", "/run/words/a'b\"c")
+    machine.ask(stage_script(want, NodePlan(A), key))
+    machine.ask(commit_script("wg0", NodePlan(A, (Change(Action.UPDATE, "", "", do=(words,)),))))
+    assert machine.ask("ls /run/words").splitlines() == ["$(touch", "; touch pwned", "a'b\"c"]
+
+
+def test_nothing_is_committed_that_was_taken_back_before(machine: Sandbox) -> None:
+    """The operator was interrupted: what undoes it may come to the machine before it."""
+    want, key, _ = start_up(machine)
+    before = running(machine)
+    machine.ask(stage_script(want, NodePlan(A), key))
+    machine.ask(undo_script("wg0", NodePlan(A), want.config))
+    said = complaints(machine, commit_script("wg0", NodePlan(A, CHANGES)))
+    assert said == "wireloom: what was staged is gone: this change was taken back\n"
+    assert running(machine) == before
+
+
+def test_what_undoes_a_commit_waits_for_it(machine: Sandbox) -> None:
+    want, key, _ = start_up(machine)
+    before = running(machine)
+    slow = Change(Action.UPDATE, "", "", do=(("sleep", "1"),))
+    plan = NodePlan(A, (slow, *CHANGES))
+    machine.ask(stage_script(want, plan, key))
+    with ThreadPoolExecutor(1) as pool:
+        commit = pool.submit(machine.sh, commit_script("wg0", plan))
+        machine.ask("until ! flock -n /run/wireloom-wg0.busy true; do sleep 0.02; done")
+        machine.ask(undo_script("wg0", plan, want.config))
+        assert commit.result().returncode == 0
+    assert running(machine) == before
+
+
+def test_what_was_started_does_not_hold_the_lock(machine: Sandbox) -> None:
+    start_up(machine)
+    machine.ask("flock -n /run/wireloom-wg0.busy true")
+
+
+def test_an_interface_that_does_not_start_says_why_in_wg_quicks_own_words(machine: Sandbox) -> None:
+    want, key = lone(machine)
+    plan = fresh_plan(want)
+    machine.ask(stage_script(want, plan, key))
+    machine.ask("sed -i 's/^MTU.*/MTU = 1/' /etc/wireguard/wg0.conf")
+    said = complaints(machine, commit_script("wg0", plan).replace("echo since", ": echo since"))
+    assert said.startswith("wireloom: wg-quick up wg0 failed: ")
+    assert "[#]" not in said
+    assert said.count("\n") == 1
 
 
 # Undo
@@ -199,6 +244,7 @@ def meshed() -> Iterator[tuple[Sandbox, Sandbox, PublicKey]]:
             want = desired(name, a=keys[A], b=keys[B])
             machine.ask(stage_script(want, NodePlan(name), keys[name]))
             machine.ask(confirm(want))
+            machine.ask(stage_script(want, NodePlan(name), keys[name]))
             machine.ask(commit_script("wg0", NodePlan(name, start=True)))
         yield a, b, keys[B]
 

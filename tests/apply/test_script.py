@@ -28,7 +28,7 @@ LINES = st.lists(ASCII, max_size=5).map(lambda lines: "".join(f"{line}\n" for li
 PRINT_ARGUMENTS = 'printf "<%s>" "$@"'
 """Instead of doing something, a function shows its arguments."""
 
-QUIET = "date() { :; }; unless_confirmed() { :; }; unstage() { :; }"
+QUIET = "alone() { :; }; still_staged() { :; }; date() { :; }; unless_confirmed() { :; }; unstage() { :; }"
 
 
 def sh(script: str) -> str:
@@ -102,7 +102,7 @@ def test_no_word_of_a_command_gets_out_of_its_quotes(words: list[str]) -> None:
 def test_no_name_in_the_note_gets_out_of_its_quotes(fleet: str, network: str) -> None:
     config = ConfigFile("", "", "")
     script = confirm_script("wg0", config, fleet=fleet, generation=3, network=network)
-    shown = sh(f"confirm() {{ {PRINT_ARGUMENTS}; }}\n{calls_of(script)}")
+    shown = sh(f"{QUIET}\nconfirm() {{ {PRINT_ARGUMENTS}; }}\n{calls_of(script)}")
     assert f"<{fleet}><3><{network}><{config.digest}>" == shown
 
 

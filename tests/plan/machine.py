@@ -29,7 +29,7 @@ from wireloom.render.desired import ConfigFile
 from wireloom.render.guard import REMOVE
 from wireloom.values import Endpoint, Interface, NodeName, Prefix, PublicKey
 
-TOOLS = frozenset(["wg", "wg-quick", "ip", "ping", "sha256sum", "nft"])
+TOOLS = frozenset(["wg", "wg-quick", "ip", "ping", "sha256sum", "flock", "nft"])
 DEBIAN = SystemSeen("Debian GNU/Linux 12", "6.1.0", "x86_64", True, 1.76e9, TOOLS, True)
 INTERFACE = "wg0"
 

@@ -264,7 +264,9 @@ def test_applied_it_needs_nothing_more(drift: Callable[[Machine], None], world: 
     assert world.machines[A].seen() == replace(before, stamp=world.machines[A].stamp)
 
 
-@pytest.mark.parametrize("name", sorted(set(DRIFTS) - CANT_BE_UNDONE - UNDONE_WITH_ITS_ROUTE - UNDONE_AS_FILED))
+@pytest.mark.parametrize(
+    "name", sorted(set(DRIFTS) - CANT_BE_UNDONE - UNDONE_WITH_ITS_ROUTE - UNDONE_AS_FILED)
+)
 def test_undone_it_is_as_before(name: str, world: World) -> None:
     machine = world.machines[A]
     DRIFTS[name][0](machine)

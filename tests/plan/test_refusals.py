@@ -92,11 +92,13 @@ def test_refused(happen: Callable[[World], None], expected: str) -> None:
 SEEN = {
     "a broken key": ({"key_kind": KeyKind.BROKEN, "public_key": None}, ["a: /etc/wireguard/wg0.key holds no WireGuard key"]),
     "a garbled answer": ({"garbled": ("link", "os")}, ["a: the answer to link, os makes no sense"]),
-    "no tools": ({"tools": frozenset(["wg", "wg-quick", "ping"])}, ["a: ip, sha256sum not found"]),
+    "no tools": ({"tools": frozenset(["wg", "wg-quick", "ping", "flock"])}, ["a: ip, sha256sum not found"]),
     "no wg, and so no word on the key": (
-        {"tools": frozenset(["ip", "ping", "sha256sum"]), "key_kind": KeyKind.BROKEN, "public_key": None},
+        {"tools": frozenset(["ip", "ping", "sha256sum", "flock"]), "key_kind": KeyKind.BROKEN, "public_key": None},
         ["a: wg, wg-quick not found"],
     ),
+    "the fleet on another interface": ({"others": {"wg9": "shop"}}, ["a: this fleet is on wg9 there, and can't be moved to wg0"]),
+    "another fleet, and one guard": ({"others": {"wg9": "store"}}, ["a: this machine is in the fleet `store`, too, on wg9, and has one guard only"]),
     "no WireGuard": ({"kernel_wireguard": False, "link": None}, ["a: no WireGuard: kernel 6.1.0 has none, and wireguard-go is not installed"]),
     "a running interface is proof of WireGuard": ({"kernel_wireguard": False}, []),
 }  # fmt: skip
@@ -117,7 +119,7 @@ def test_missing_tools_are_told_by_their_packages() -> None:
     state = world.machines[A].seen()
     state = replace(state, system=replace(state.system, tools=frozenset(["wg", "wg-quick", "ping"])))
     [one] = world.plan({**world.seen(), A: state}).refusals
-    assert one.hint == "install there: apt-get install coreutils iproute2"
+    assert one.hint == "install there: apt-get install coreutils iproute2 util-linux"
 
 
 def test_an_older_generation_is_no_reason_to_refuse() -> None:

@@ -208,8 +208,14 @@ class _Job:
                 self._troubles[name] = replace(self._troubles.get(name, trouble), hint=hint)
             elif name in self._troubles:
                 failed = self._troubles[name]
-                hint = "; ".join(filter(None, [failed.hint, "taken back: it is as it was"]))
+                hint = "; ".join(filter(None, [failed.hint, self._describe_return(name)]))
                 self._troubles[name] = replace(failed, hint=hint)
+
+    def _describe_return(self, name: NodeName) -> str:
+        """How far a node is back: what a new one was given harms nobody, the next apply goes on from it."""
+        if self._nodes[name].first_config and name in self._begun:
+            return "taken back, but for its key and an interface without peers"
+        return "taken back: it is as it was"
 
     def _undo_script(self, name: NodeName) -> str:
         """For a node whose commit was begun, however far it came: all of it is undone."""
@@ -265,7 +271,9 @@ class _Job:
             return self._troubles[node.name]
         if node.name in self._confirmed:
             return NodeOutcome(node.name, Ending.CHANGED)
-        return NodeOutcome(node.name, Ending.ROLLED_BACK if node.changes else Ending.UNCHANGED)
+        if not node.changes:
+            return NodeOutcome(node.name, Ending.UNCHANGED)
+        return NodeOutcome(node.name, Ending.ROLLED_BACK, self._describe_return(node.name))
 
 
 def _trouble(name: NodeName, answer: object) -> NodeOutcome | None:

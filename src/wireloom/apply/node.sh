@@ -23,6 +23,13 @@ die() {
     exit 1
 }
 
+# alone: one script of wireloom at a time. A commit that nobody listens to any more and what undoes it must not
+# run side by side. What a script starts for good must not hold the lock: it closes descriptor 9.
+alone() {
+    exec 9>"/run/wireloom-$interface.busy"
+    flock -w 45 9 || die "another step of wireloom is at work on this machine"
+}
+
 # make_key: make the private key unless there is one; answer with the public key.
 # The size is looked at because `wg set` takes an empty key file for "no key" (a full disk leaves one).
 make_key() {
@@ -83,7 +90,7 @@ unstage() {
 
 # bare DIGEST PUBLIC_KEY: generation 0 of a new node: key and address, no peers.
 bare() {
-    test -e "$config" && return
+    test -e "$config" && ! head -n 1 "$config" | grep -q '^# Written by wireloom' && return
     assemble "$staging/bare.conf" config_head true
     check "$staging/bare.conf" "$1" "$2"
     mv "$staging/bare.conf" "$config"
@@ -119,15 +126,21 @@ start() {
     ip link show dev "$interface" >/dev/null 2>&1 && return
     if test -d /run/systemd/system; then
         end_unit
-        said=$(systemctl start "wg-quick@$interface" 2>&1) ||
-            die "wg-quick@$interface did not start: $said"
+        systemctl --quiet start "wg-quick@$interface" 2>/dev/null ||
+            die "wg-quick@$interface did not start: $(journalctl -n 30 -o cat -u "wg-quick@$interface" | complaint)"
         ip link show dev "$interface" >/dev/null 2>&1 ||
             die "wg-quick@$interface says that it is active, and there is no $interface"
     else
         # In a session of its own: wireguard-go stays in the process group that starts it, and whoever
         # ends this script's group must not end the network.
-        said=$(setsid wg-quick up "$interface" 2>&1 </dev/null) || die "wg-quick up $interface failed: $said"
+        said=$(setsid wg-quick up "$interface" 2>&1 </dev/null 9>&-) ||
+            die "wg-quick up $interface failed: $(printf '%s\n' "$said" | complaint)"
     fi
+}
+
+# complaint: what wg-quick said, on one line, without the commands that it shows.
+complaint() {
+    grep -v -e '^\[#\]' -e '^[|│┌└+]' -e '^[[:space:]]*$' | tail -n 5 | tr '\n' ' '
 }
 
 # end_unit: a unit may think itself active while the interface is gone, and must be stopped to be started. Where
@@ -146,6 +159,11 @@ RefuseManualStop=no
     systemctl stop "$unit" 2>/dev/null || :
     systemctl reset-failed "$unit" 2>/dev/null || :
     test -z "$lifted" || { displace "$lifted" && reload_units; }
+}
+
+# still_staged: nothing is begun that was taken back before it began.
+still_staged() {
+    test -e "$staged" || die "what was staged is gone: this change was taken back"
 }
 
 # run COMMAND...: one change of the running state.

@@ -51,7 +51,7 @@ def commit_script(interface: str, plan: NodePlan) -> str:
 
     Answers ``since``, the time before all of it: an interface that starts shakes hands at once.
     """
-    lines = ["echo since=$(date +%s)"]
+    lines = ["still_staged", "echo since=$(date +%s)"]
     lines += [_call("place", plan.unit.file.path, plan.unit.file.text)] if plan.unit else []
     # Enabling makes systemd read its units again, too.
     lines += ["enable_at_boot"] if plan.enable else ["reload_units"] if plan.unit else []
@@ -101,7 +101,7 @@ def _peer_prefix(command: Command) -> Command | None:
 
 
 def _script(interface: str, *lines: str) -> str:
-    return "\n".join([f"interface={shlex.quote(interface)}", HANDS, *lines, ""])
+    return "\n".join([f"interface={shlex.quote(interface)}", HANDS, "alone", *lines, ""])
 
 
 def _call(function: str, *arguments: str) -> str:

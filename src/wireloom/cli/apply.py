@@ -12,6 +12,7 @@ from wireloom.cli.survey import Survey, seen_lock, survey, survey_again
 from wireloom.cli.world import World, ask, hidden_directory, open_world, run_async
 from wireloom.errors import Diagnostic, Severity, UserError
 from wireloom.lock.file import write_lock
+from wireloom.plan.fleet import keys_seen
 from wireloom.report.documents import outcome_document, print_document
 from wireloom.report.journal import write_journal
 from wireloom.report.terminal import Progress, show_diagnostics, show_outcome, show_plan
@@ -24,7 +25,8 @@ from wireloom.report.terminal import Progress, show_diagnostics, show_outcome, s
 def command(settings: Settings, saved: Path | None, yes: bool) -> int:
     """Bring the machines to what the fleet file says, in place and node by node proven.
 
-    SAVED is a plan of `wireloom plan -o`: exactly it is applied, or nothing if a machine has changed since.
+    SAVED is a plan of `wireloom plan -o`: exactly it is applied, and nothing is asked, or nothing is done if
+    a machine has changed since.
     Exit code 2: done, but for nodes that did not answer; they catch up at the next apply.
     """
     world = open_world(settings)
@@ -56,7 +58,8 @@ async def _carry_out(found: Survey, progress: Progress) -> Outcome:
     """Apply the plan; where it is empty only what is new in the lock is written."""
     known = seen_lock(found)
     if found.plan.empty:
-        write_lock(known.lock_path, known.lock)
+        # A machine's key outranks the lock's, also where an apply that failed had written another one.
+        write_lock(known.lock_path, known.lock.with_keys(keys_seen(found.seen)))
         return _nothing_to_do(found)
     return await apply(
         known.fleet,

@@ -43,7 +43,7 @@ def up_command(settings: Settings) -> None:
 @settings_of
 def down_command(settings: Settings, name: str | None) -> None:
     """Take a lab down, and everything in it: that of the fleet file, or NAME."""
-    chosen = name or _chosen_name(settings)
+    chosen = name or _fleet(settings).name
     was_up = down(chosen)
     if settings.json:
         print_document({"name": chosen, "was_up": was_up})
@@ -91,12 +91,6 @@ def _chosen_lab(settings: Settings) -> Lab:
         )
         raise UserError.one("which lab?" if labs else "no lab is up", hint=hint)
     return find_lab(_fleet(settings))
-
-
-def _chosen_name(settings: Settings) -> str:
-    if settings.file is None and not settings.fleet_path.exists():
-        return _chosen_lab(settings).name
-    return _fleet(settings).name
 
 
 def _fleet(settings: Settings) -> Fleet:

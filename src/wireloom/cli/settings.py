@@ -22,6 +22,12 @@ class Settings:
         """The fleet file: the one named, or ``fleet.yaml`` here."""
         return self.file or Path("fleet.yaml")
 
+    @property
+    def flags(self) -> str:
+        """What to say again in the next command to mean the same machines; ends with a space, or is empty."""
+        named = f"-f {self.file} " if self.file else ""
+        return named + ("--lab " if self.lab else "")
+
 
 def _remember(context: click.Context, parameter: click.Parameter, value: Any) -> None:
     """Keep a common option, wherever it stood: given once, it is given."""

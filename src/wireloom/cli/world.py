@@ -2,7 +2,9 @@
 
 import contextlib
 import os
+import signal
 import sys
+import termios
 from collections.abc import AsyncIterator, Coroutine, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -130,7 +132,7 @@ def find_lab(fleet: Fleet) -> "Lab":
         raise UserError.one(
             f"the lab of `{fleet.name}` is not up",
             where=str(fleet.path),
-            hint="build its machines on this computer: wireloom lab up",
+            hint=f"build its machines on this computer: wireloom -f {fleet.path} lab up",
         )
     if lab.fleet_path != fleet.path.resolve():
         raise UserError.one(
@@ -147,7 +149,16 @@ def ask(question: str, *, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise UserError.one(f"{question} Nobody can be asked here", hint="--yes says yes to it")
-    if not click.confirm(question, err=True):
+    # What was typed before the question was read is no answer to it.
+    with contextlib.suppress(OSError, termios.error):
+        termios.tcflush(sys.stdin, termios.TCIFLUSH)
+    # asyncio's handler would only take note of a Ctrl-C, and the question would go on waiting.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        agreed = click.confirm(question, err=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if not agreed:
         raise UserError.one("stopped: nothing was changed")
 
 

@@ -6,7 +6,7 @@ TEMPLATE = f"""\
 # yaml-language-server: $schema={SCHEMA_FILE}
 # The machines of this fleet and the encrypted network between them. The addresses here are from the
 # documentation ranges: put your own in their place, then run `wireloom check` and `wireloom plan`.
-# The editor completes and explains every key once `wireloom schema > {SCHEMA_FILE}` has been run.
+# The editor completes and explains every key from {SCHEMA_FILE} (`wireloom schema` prints it anew).
 fleet: my-fleet
 
 underlay:                        # the network that WireGuard makes

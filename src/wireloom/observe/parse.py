@@ -49,6 +49,7 @@ def parse_state(name: NodeName, sections: Mapping[str, str]) -> NodeState:
         link=read("link", lambda text: parse_link(text, sections), None),
         routes=read("routes4", parse_routes, nowhere) | read("routes6", parse_routes, nowhere),
         guard=read("guard", parse_guard, GuardKind.OTHER),
+        others=parse_others(sections.get("others", "")),
         drop_in=parse_drop_in(sections.get("drop-in", "")),
         enabled=sections.get("enabled", "").strip() == "enabled",  # -runtime is gone after a reboot
         garbled=tuple(garbled),
@@ -88,6 +89,12 @@ def parse_config(text: str) -> ConfigSeen:
     if rest[:1] != ["ours"]:
         return ConfigSeen(ConfigKind.FOREIGN, mode=int(mode, 8), has_key=int(keys) > 0)
     return ConfigSeen(ConfigKind.OURS, rest[1], int(mode, 8), int(keys) == 1)
+
+
+def parse_others(text: str) -> dict[str, str]:
+    """Lines of an interface and the fleet that has it there."""
+    words = (line.split() for line in text.splitlines())
+    return {line[0]: line[1] for line in words if len(line) == 2}
 
 
 def parse_guard(text: str) -> GuardKind:

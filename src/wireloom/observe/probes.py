@@ -16,7 +16,19 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where the tools are looked for, as apply does: what sshd gives to a login may lack the sbin ones."""
 
 STATE_DIRECTORY = "/var/lib/wireloom"
-TOOLS = ("wg", "wg-quick", "ip", "ping", "sha256sum", "wireguard-go", "nft", "unshare", "tcpdump", "apt-get")
+TOOLS = (
+    "wg",
+    "wg-quick",
+    "ip",
+    "ping",
+    "sha256sum",
+    "flock",
+    "wireguard-go",
+    "nft",
+    "unshare",
+    "tcpdump",
+    "apt-get",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +57,11 @@ PROBES = (
         'test -e "$conf" && { stat -Lc %a "$conf"; grep -c "^PrivateKey = ." "$conf"; head -n 1 "$conf" |'
         f' grep -q "^{MARK}" && {{ echo ours; sed -E "/^[[:space:]]*PrivateKey[[:space:]]*=/Id;'
         ' s/((Private|Preshared)Key[[:space:]]*=).*/\\1 (hidden)/I" "$conf"; } }',
+    ),
+    Probe(
+        "others",
+        f"for file in {STATE_DIRECTORY}/*.state; do other=${{file##*/}}; other=${{other%.state}};"
+        ' test "$other" = "$if" || echo "$other $(sed -n s/^fleet=//p "$file")"; done',
     ),
     Probe("stamp", f"cat {STATE_DIRECTORY}/$if.state"),
     Probe("link", 'ip -j -d address show dev "$if"'),

@@ -1,7 +1,7 @@
 """What was seen on one node."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from wireloom.values import Endpoint, Interface, NodeName, Prefix, PublicKey
@@ -112,7 +112,8 @@ class KeyKind(StrEnum):
 class NodeState:
     """All that was seen of one node in one round trip. ``garbled`` names probes that made no sense.
 
-    ``drop_in`` is the text of wireloom's addition to the unit; None where there is none.
+    ``drop_in`` is the text of wireloom's addition to the unit; None where there is none. ``others``: further
+    interfaces that wireloom keeps there, each with its fleet.
     """
 
     name: NodeName
@@ -127,6 +128,7 @@ class NodeState:
     enabled: bool
     guard: GuardKind = GuardKind.ABSENT
     drop_in: str | None = None
+    others: Mapping[str, str] = field(default_factory=dict)
     garbled: tuple[str, ...] = ()
 
 

@@ -18,6 +18,7 @@ REQUIRED_TOOLS = {
     "ip": "iproute2",
     "ping": "iputils-ping",
     "sha256sum": "coreutils",
+    "flock": "util-linux",
 }
 WIREGUARD_KINDS = {"wireguard", "tun"}
 """What `ip -d` says of a link of the kernel's WireGuard, and of a userspace one."""
@@ -62,9 +63,7 @@ def plan_node(desired: NodeDesired, state: NodeState, standing: Standing, *, ove
         name=desired.name,
         changes=tuple(changes),
         make_key=makes_key,
-        first_config=desired.bare_config
-        if state.config.kind is ConfigKind.ABSENT and state.link is None
-        else None,
+        first_config=desired.bare_config if state.link is None and _never_applied(state) else None,
         unit=unit,
         start=state.link is None,
         enable=not state.enabled,
@@ -130,11 +129,16 @@ def _plan_unit(desired: NodeDesired, state: NodeState) -> Iterator[Change]:
         yield Change(Action.START, f"interface {desired.interface}", "not there")
 
 
+def _never_applied(state: NodeState) -> bool:
+    """There is no file, or one that an apply left behind that never came to its end."""
+    return state.config.kind is ConfigKind.ABSENT or state.stamp is None
+
+
 def _plan_interface(
     desired: NodeDesired, state: NodeState, owners: Mapping[PublicKey, str]
 ) -> Iterator[Change]:
     """The running state. A link that is not there is taken as its file will make it when it starts."""
-    absent = state.config.kind is ConfigKind.ABSENT
+    absent = _never_applied(state) if state.link is None else state.config.kind is ConfigKind.ABSENT
     text = desired.bare_config.keyless if absent else state.config.keyless
     filed = read_filed(text, state.public_key)
     link = state.link or filed
@@ -155,6 +159,7 @@ def refuse_node(desired: NodeDesired, state: NodeState, standing: Standing) -> l
     found = [
         *_refuse_machine(state),
         *_refuse_foreign(desired, state),
+        *_refuse_others(desired, state),
         *_refuse_newer(desired, state, standing),
     ]
     return [Diagnostic(what, where=str(state.name), hint=hint) for what, hint in found]
@@ -185,12 +190,15 @@ def _refuse_foreign(desired: NodeDesired, state: NodeState) -> Iterator[tuple[st
     if state.config.kind is ConfigKind.FOREIGN:
         yield (
             f"{path} is not wireloom's and is never overwritten",
-            f"take it away there (wg-quick down {interface}; mv {path} {path}.old) or name another interface",
+            f"take it away there (wg-quick down {interface}; mv {path} {path}.old) or name another interface"
+            " and another port than that one's",
         )
     elif state.link is not None and not _is_our_link(desired, state, state.link):
         yield (
             f"an interface {interface} is up that wireloom did not make",
-            f"take it away there (ip link delete {interface}) or name another one under `underlay:`",
+            "name another interface under `underlay:`, and another port than that one's"
+            if state.link.kind in WIREGUARD_KINDS
+            else "it is no WireGuard: name another interface under `underlay:`",
         )
     if state.key_kind is KeyKind.BROKEN and "wg" in state.system.tools:
         yield (
@@ -207,6 +215,22 @@ def _is_our_link(desired: NodeDesired, state: NodeState, link: LinkSeen) -> bool
         return True
     noted = state.stamp is not None and state.stamp.fleet == desired.fleet
     return noted and link.public_key == state.public_key
+
+
+def _refuse_others(desired: NodeDesired, state: NodeState) -> Iterator[tuple[str, str]]:
+    """Another interface of the same fleet has its port and its range; of another fleet, the same guard."""
+    for interface, fleet in state.others.items():
+        if fleet == desired.fleet:
+            yield (
+                f"this fleet is on {interface} there, and can't be moved to {desired.interface}",
+                f"write `interface: {interface}`; or take the old one away on every node first"
+                ' (docs/files-on-a-node.md, "Taking a machine out")',
+            )
+        elif desired.guard:
+            yield (
+                f"this machine is in the fleet `{fleet}`, too, on {interface}, and has one guard only",
+                "set `guard: false` under `underlay:` in both files",
+            )
 
 
 def _refuse_newer(desired: NodeDesired, state: NodeState, standing: Standing) -> Iterator[tuple[str, str]]:

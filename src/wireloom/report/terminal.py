@@ -192,8 +192,7 @@ def show_evidence(evidence: Evidence, *, every_claim: bool) -> None:
         if not claims:
             continue
         verdict = conclude(claim.verdict for claim in claims)
-        holding = sum(claim.verdict is Verdict.HOLDS for claim in claims)
-        count = f"{holding} of {len(claims)}"
+        count = f"{sum(claim.verdict is verdict for claim in claims)} of {len(claims)}"
         console.print(
             Text.assemble((f"{verdict!s:<10}", VERDICT_COLOURS[verdict]), f"{count:>12}  {kind}: {meaning}")
         )
