@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from wireloom.secret import PrivateKey
+from wireloom.secret import LONGEST_PASSWORD, Password, PrivateKey, Secret
 
 TEXT = b64encode(bytes.fromhex("77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c2a")).decode()
 PUBLIC = b64encode(bytes.fromhex("8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a")).decode()
@@ -41,10 +41,14 @@ SHOWN = {
 }
 
 
+SECRETS = {"PrivateKey": PrivateKey(TEXT), "Password": Password(TEXT.encode())}
+
+
+@pytest.mark.parametrize(("name", "secret"), SECRETS.items(), ids=SECRETS)
 @pytest.mark.parametrize("show", SHOWN.values(), ids=SHOWN)
-def test_it_is_masked(show: object) -> None:
-    shown = show(PrivateKey(TEXT))  # type: ignore[operator]
-    assert "PrivateKey(…)" in shown or r"PrivateKey(\u2026)" in shown
+def test_it_is_masked(show: Callable[[Secret], str], name: str, secret: Secret) -> None:
+    shown = show(secret)
+    assert f"{name}(…)" in shown or rf"{name}(\u2026)" in shown
     assert TEXT[:8] not in shown
 
 
@@ -69,10 +73,11 @@ def test_a_written_key_is_nobody_elses(tmp_path: Path) -> None:
     assert (tmp_path / "a.key").stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.parametrize("secret", SECRETS.values(), ids=SECRETS)
 @pytest.mark.parametrize("carry", [pickle.dumps, copy.copy, copy.deepcopy])
-def test_a_key_is_not_carried_away(carry: Callable[[object], object]) -> None:
+def test_it_is_not_carried_away(carry: Callable[[object], object], secret: Secret) -> None:
     with pytest.raises(TypeError, match="not pickled"):
-        carry(PrivateKey(TEXT))
+        carry(secret)
 
 
 def test_a_key_is_never_overwritten(tmp_path: Path) -> None:
@@ -90,3 +95,25 @@ def test_a_full_disk_leaves_no_half_key(tmp_path: Path, monkeypatch: pytest.Monk
     with pytest.raises(OSError, match="No space left"):
         PrivateKey(TEXT).write(tmp_path / "a.key")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("raw", [b" two  words ", "Schlüssel".encode(), b"\xff\x80", b"x" * LONGEST_PASSWORD])
+def test_a_password_is_what_was_typed(raw: bytes) -> None:
+    assert Password(raw).reveal() == raw
+
+
+NO_PASSWORDS = {
+    "empty": (b"", "is empty"),
+    "a line's end, as an export of $(cat FILE; echo) has it": (b"sesame\n", "has the end of a line in it"),
+    "two lines": (b"sesame\nrm -rf /", "has the end of a line in it"),
+    "a carriage return, where sudo stops reading": (b"sesame\rid", "has the end of a line in it"),
+    "a zero byte": (b"sesame\0", "has the end of a line in it"),
+    "more than sudo reads": (b"x" * (LONGEST_PASSWORD + 1), "is longer than 254 bytes"),
+}
+
+
+@pytest.mark.parametrize(("raw", "reason"), NO_PASSWORDS.values(), ids=NO_PASSWORDS)
+def test_what_is_more_or_less_than_a_line_is_no_password(raw: bytes, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason) as caught:
+        Password(raw)
+    assert "sesame" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""Private keys as a type that can't be printed by accident."""
+"""Secrets as types that can't be printed by accident: private keys, passwords."""
 
 import base64
 import os
@@ -7,11 +7,32 @@ from typing import NoReturn
 
 from wireloom.values import KEY_BYTES, PublicKey
 
+LONGEST_PASSWORD = 254
+"""Bytes of a password: sudo before 1.9 reads no more than 255 of a line, and leaves the rest to its child."""
 
-class PrivateKey:
-    """A WireGuard private key. Its text is had from ``reveal`` alone: repr, str and format are masked."""
+
+class Secret:
+    """Something to use and never to see: had from ``reveal`` alone, masked in repr, str and format."""
 
     __slots__ = ("_raw",)
+
+    _raw: bytes
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled or copied: both would carry the secret away."""
+        raise TypeError(f"a {type(self).__name__} is not pickled")
+
+    def __repr__(self) -> str:
+        """Masked."""
+        return f"{type(self).__name__}(…)"
+
+    __str__ = __repr__
+
+
+class PrivateKey(Secret):
+    """A WireGuard private key."""
+
+    __slots__ = ()
 
     def __init__(self, text: str) -> None:
         """Read 44 characters of base64. Raises ValueError, which does not repeat them."""
@@ -63,12 +84,25 @@ class PrivateKey:
         """The base64 text, for the file that it belongs in and nowhere else."""
         return base64.b64encode(self._raw).decode()
 
-    def __reduce__(self) -> NoReturn:
-        """Refuse to be pickled or copied: both would carry the key away."""
-        raise TypeError("a private key is not pickled")
 
-    def __repr__(self) -> str:
-        """Masked."""
-        return "PrivateKey(…)"
+class Password(Secret):
+    """A password for a program that reads it as one line, as the bytes that the user typed or exported."""
 
-    __str__ = __repr__
+    __slots__ = ()
+
+    def __init__(self, raw: bytes) -> None:
+        """Raises ValueError, which does not repeat it, for what can't be sent as one line and nothing more.
+
+        A carriage return ends the line for sudo as well: what comes after it would be read by the shell.
+        """
+        if not raw:
+            raise ValueError("is empty")
+        if any(end in raw for end in (b"\n", b"\r", b"\0")):
+            raise ValueError("has the end of a line in it")
+        if len(raw) > LONGEST_PASSWORD:
+            raise ValueError(f"is longer than {LONGEST_PASSWORD} bytes")
+        self._raw = raw
+
+    def reveal(self) -> bytes:
+        """The password itself, without the end of a line, for the prompt that asked for it."""
+        return self._raw

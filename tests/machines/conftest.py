@@ -9,6 +9,7 @@ import pytest
 
 from tests.machines.image import ImageError, find_place, find_recipe, provide_image
 from tests.machines.machines import Machines, find_obstacles, machines
+from tests.machines.people import settle
 
 SKIP = "WIRELOOM_SKIP_SYSTEMD"
 HERE = Path(__file__).parent
@@ -109,3 +110,11 @@ def mended(mesh: Machines) -> Iterator[Machines]:
     yield mesh
     mesh.operator.fleet_file.write_text(FLEET)
     mesh.operator.run("apply", "--yes")
+
+
+@pytest.fixture
+def people(mended: Machines) -> Iterator[Machines]:
+    """The mesh as it is, its machines reached as users of whom two must give a password."""
+    settle(mended)
+    yield mended
+    mended.operator.exported.clear()

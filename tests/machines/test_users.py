@@ -102,14 +102,15 @@ def test_a_user_who_may_not_is_refused_and_nobody_is_touched(
     assert footprints(mended) == before
 
 
-def test_a_refusal_in_german_is_quoted(mended: Machines) -> None:
+def test_a_sudo_that_would_refuse_in_german_is_understood(mended: Machines) -> None:
     add_german(mended["beta"], "jan", Sudo.PASSWORD)
     mended.operator.edit("user: deploy", "user: jan")
+    by_itself = mended["beta"].run("su", "jan", "-c", f"{GERMAN}sudo -n true 2>&1", expect=1)
 
     refused = mended.operator.run("plan", expect=1)
 
-    assert "sudo on jan@203.0.113.2 did not start a shell" in refused.stderr
-    assert "Passwort" in refused.stderr
+    assert "Passwort ist notwendig" in by_itself
+    assert "sudo on jan@203.0.113.2 asks for a password" in refused.stderr
 
 
 FOOTPRINTS = """\

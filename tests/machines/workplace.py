@@ -11,10 +11,14 @@ WIRELOOM = Path(sys.executable).with_name("wireloom")
 
 
 class Operator:
-    """Somebody with a new SSH key, an empty ssh configuration and a directory with a ``fleet.yaml``."""
+    """Somebody with a new SSH key, an empty ssh configuration and a directory with a ``fleet.yaml``.
+
+    ``exported`` are environment variables of theirs.
+    """
 
     def __init__(self, home: Path, net: Path) -> None:
         self.home = home
+        self.exported: dict[str, str] = {}
         self._net = net
         (home / ".ssh").mkdir(parents=True, mode=0o700)
         key = home / ".ssh" / "id_ed25519"
@@ -60,6 +64,17 @@ class Operator:
             env=self._environment(),
         )
 
+    def sit_at(self, terminal: int, *words: str) -> "subprocess.Popen[bytes]":
+        """``wireloom WORDS`` on a terminal of its own: it can ask, and Ctrl-C typed there interrupts it."""
+        return subprocess.Popen(
+            ["setsid", "--ctty", *self._command(*words)],
+            cwd=self.home,
+            stdin=terminal,
+            stdout=terminal,
+            stderr=terminal,
+            env=self._environment() | {"TERM": "xterm"},
+        )
+
     def json(self, *words: str, expect: int | None = 0) -> Any:
         """What ``wireloom --json WORDS`` prints."""
         return json.loads(self.run("--json", *words, expect=expect).stdout)
@@ -92,4 +107,5 @@ class Operator:
 
     def _environment(self) -> dict[str, str]:
         """Nothing of whoever runs the tests but the way to the programs."""
-        return {"PATH": os.environ["PATH"], "HOME": str(self.home), "LC_ALL": "C.UTF-8", "NO_COLOR": "1"}
+        own = {"PATH": os.environ["PATH"], "HOME": str(self.home), "LC_ALL": "C.UTF-8", "NO_COLOR": "1"}
+        return own | self.exported

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from wireloom.transport.frame import Raw, frame_script, unframe
+from wireloom.transport.frame import frame_script, unframe
 from wireloom.transport.port import Completed, TransportError
+from wireloom.transport.raw import Raw
 
 NONCE = "wireloom-0123"
 SHELLS = [path for name in ("sh", "bash", "busybox") if (path := shutil.which(name))]
@@ -51,38 +52,6 @@ def test_a_shell_that_is_not_root_runs_nothing(shell: str, tmp_path: Path) -> No
 def test_noise_before_the_mark_is_dropped() -> None:
     raw = Raw(0, f"hi\nno newline{NONCE} 12\nout\n", f"stdin: is not a tty\n{NONCE}\nerr\n")
     assert Completed(0, "out\n", "err\n") == unframe(raw, NONCE, who="root@w1", sudo=False)
-
-
-SUDO = {
-    "password": (1, "sudo: a password is required", "asks for a password", "NOPASSWD"),
-    "pam": (1, "sudo: interactive authentication is required", "asks for a password", "NOPASSWD"),
-    "terminal": (1, "sudo: sorry, you must have a tty to run sudo", "insists on a terminal", "NOPASSWD"),
-    "sudoers": (1, "ann is not in the sudoers file.", "does not allow this user", "NOPASSWD"),
-    "not allowed": (
-        1,
-        "Sorry, user ann is not allowed to execute '/bin/sh -s' as root on w1.",
-        "does not allow this user",
-        "NOPASSWD",
-    ),
-    "bash, no sudo": (127, "bash: line 1: sudo: command not found", "there is no sudo", "log in as root"),
-    "dash, no sudo": (127, "sh: 1: sudo: not found", "there is no sudo", "log in as root"),
-    "fish, no sudo": (127, "fish: Unknown command: sudo", "there is no sudo", "log in as root"),
-    "another language": (
-        1,
-        "sudo: Ein Passwort ist notwendig",
-        "Ein Passwort ist notwendig",
-        "sudo -n -- id",
-    ),
-}
-
-
-@pytest.mark.parametrize(("status", "said", "what", "hint"), SUDO.values(), ids=SUDO.keys())
-def test_a_refusal_of_sudo_is_explained(status: int, said: str, what: str, hint: str) -> None:
-    with pytest.raises(TransportError) as caught:
-        unframe(Raw(status, "", f"{said}\n"), NONCE, who="ann@w1", sudo=True)
-    assert what in caught.value.what
-    assert hint in caught.value.hint
-    assert not caught.value.unreachable
 
 
 def test_control_characters_of_a_machine_reach_no_terminal() -> None:

@@ -225,33 +225,6 @@ async def test_a_forced_command_is_named(start: ServerMaker, transport: Transpor
     assert "forced command" in caught.value.hint
 
 
-SUDO = """#!/bin/sh
-[ "$*" = "-n -- sh -s" ] || { echo "sudo: called with $*" >&2; exit 1; }
-REPLY
-"""
-
-
-@pytest.mark.parametrize(
-    ("reply", "expected"),
-    [("exec sh -s", "fine\n"), ("echo 'sudo: a password is required' >&2; exit 1", "asks for a password")],
-    ids=["works", "wants a password"],
-)
-async def test_a_script_goes_through_sudo(
-    reply: str, expected: str, start: ServerMaker, transport: TransportMaker, tmp_path: Path
-) -> None:
-    sudo = tmp_path / "bin/sudo"
-    sudo.parent.mkdir()
-    sudo.write_text(SUDO.replace("REPLY", reply))
-    sudo.chmod(0o755)
-    connection = await transport({"n": start(env=f"PATH={sudo.parent}:{REMOTE_PATH}")}).connect(N)
-    connection.sudo = True  # root needs none: as if somebody else had logged in
-    if reply.startswith("exec"):
-        assert (await connection.run("echo fine", timeout=10)).stdout == expected
-    else:
-        with pytest.raises(TransportError, match=expected):
-            await connection.run("echo fine", timeout=10)
-
-
 async def test_a_network_that_goes_silent_is_noticed(
     machine: Sshd, transport: TransportMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -33,5 +33,5 @@ def command(settings: Settings, yes: bool) -> int:
 async def _verify(world: World, *, yes: bool) -> Evidence:
     with Progress(quiet=world.settings.quiet) as progress:
         progress(f"testing from {len(world.dialled)} machines")
-        async with open_crew(world, accept_new=yes) as crew:
+        async with open_crew(world, accept_new=yes, progress=progress) as crew:
             return await verify(world.network, crew, frozenset(world.dialled))

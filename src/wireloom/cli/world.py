@@ -7,6 +7,7 @@ import sys
 import termios
 from collections.abc import AsyncIterator, Coroutine, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -21,10 +22,12 @@ from wireloom.lock.file import lock_path, read_lock
 from wireloom.lock.lock import Lock
 from wireloom.network.network import Network
 from wireloom.network.topology import weave
+from wireloom.transport.sudo import FleetSudo
 from wireloom.values import NodeName
 
 if TYPE_CHECKING:
     from wireloom.lab.machine import Lab
+    from wireloom.report.terminal import Progress
     from wireloom.transport.crew import Crew
 
 T = TypeVar("T")
@@ -34,7 +37,7 @@ T = TypeVar("T")
 class World:
     """One fleet file and its lock, addresses given out (in memory only).
 
-    ``lab``: its machines are the lab's, and so is its lock.
+    ``lab``: its machines are the lab's, and so is its lock. ``sudo``: what its machines' sudo wants.
     """
 
     settings: Settings
@@ -42,6 +45,7 @@ class World:
     lock: Lock
     lock_path: Path
     lab: bool
+    sudo: FleetSudo
 
     @property
     def network(self) -> Network:
@@ -65,7 +69,8 @@ def open_world(settings: Settings) -> World:
     fleet = loaded.fleet
     in_lab = settings.lab or fleet.lab
     locked_at = lab_lock_path(fleet) if in_lab else lock_path(path)
-    return World(settings, fleet, allot(fleet, read_lock(locked_at, fleet.name)), locked_at, in_lab)
+    lock = allot(fleet, read_lock(locked_at, fleet.name))
+    return World(settings, fleet, lock, locked_at, in_lab, FleetSudo())
 
 
 def lab_lock_path(fleet: Fleet) -> Path:
@@ -92,12 +97,13 @@ def nonce() -> str:
 
 @contextlib.asynccontextmanager
 async def open_crew(
-    world: World, *, accept_new: bool, vouched: dict[NodeName, str] | None = None
+    world: World, *, accept_new: bool, progress: "Progress", vouched: dict[NodeName, str] | None = None
 ) -> "AsyncIterator[Crew]":
     """The connections to the machines, or to their twins in the lab.
 
-    ``vouched`` are host keys that the user has just accepted.
+    ``vouched`` are host keys that the user has just accepted. ``progress`` makes room for a question.
     """
+    from wireloom.cli.password import ask_password
     from wireloom.transport.crew import Crew
     from wireloom.transport.ssh import SshTransport
 
@@ -118,7 +124,13 @@ async def open_crew(
             use_config=False,
         )
     else:
-        transport = SshTransport(targets, pinned=pinned, accept_new=accept_new)
+        transport = SshTransport(
+            targets,
+            pinned=pinned,
+            accept_new=accept_new,
+            sudo=world.sudo,
+            ask=partial(ask_password, world.settings, progress),
+        )
     async with transport, Crew(transport) as crew:
         yield crew
 

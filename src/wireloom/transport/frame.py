@@ -1,17 +1,15 @@
 """The frame around a remote script: it runs whole or not at all, and its output is told from noise."""
 
 import re
-from dataclasses import dataclass
 
 from wireloom.transport.port import Completed, TransportError
+from wireloom.transport.raw import Raw, quote
+from wireloom.transport.sudo import explain
 
 PLAIN = "sh -s"
-WITH_SUDO = "sudo -n -- sh -s"
-"""The only two commands that are ever sent: no data in them, so nothing to quote for any login shell."""
+"""The command for root. No command has data in it, here or in sudo.py: no login shell is quoted for."""
 
 REMOTE_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-EXCERPT = 300
-"""Characters of a machine's own words that an error quotes."""
 
 
 def frame_script(script: str, nonce: str) -> str:
@@ -34,15 +32,6 @@ exit
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Raw:
-    """What came back over one channel: an exit status (None: the machine named none) and the two outputs."""
-
-    status: int | None
-    stdout: str
-    stderr: str
-
-
 def unframe(raw: Raw, nonce: str, *, who: str, sudo: bool) -> Completed:
     """What the script itself left behind, without what shell start-up files printed before it.
 
@@ -56,7 +45,7 @@ def unframe(raw: Raw, nonce: str, *, who: str, sudo: bool) -> Completed:
         return Completed(status, raw.stdout[mark.end() :], stderr if marked else raw.stderr)
     if f"{nonce} not root\n" in raw.stdout:
         raise _not_root(who, sudo=sudo)
-    raise _sudo_refusal(raw, who) if sudo else _no_shell(raw, who)
+    raise explain(raw, nonce, who) if sudo else _no_shell(raw, who)
 
 
 def started_as(stdout: str, nonce: str) -> int | None:
@@ -95,51 +84,11 @@ def _not_root(who: str, *, sudo: bool) -> TransportError:
     )
 
 
-_SUDO_REFUSALS = (
-    (("a password is required", "interactive authentication is required"), "asks for a password"),
-    (("a terminal is required", "no tty present", "must have a tty"), "insists on a terminal (requiretty)"),
-    (
-        ("not in the sudoers", "may not run sudo", "is not allowed to"),
-        "does not allow this user to run commands",
-    ),
-    (("unknown user", "unable to resolve"), "is not set up properly"),
-)
-_NO_SUDO = ("not found", "unknown command", "no such file")
-
-
-def _sudo_refusal(raw: Raw, who: str) -> TransportError:
-    """Why sudo did not start the script, from its own words (English: the session asks for LC_ALL=C)."""
-    said = raw.stderr.lower()
-    user = who.partition("@")[0]
-    nopasswd = f"allow it without one: `{user} ALL=(root) NOPASSWD: ALL` in a file under /etc/sudoers.d"
-    if raw.status == 127 or any(word in said for word in _NO_SUDO):
-        return TransportError(
-            f"there is no sudo on the machine of {who}",
-            hint="install sudo, or log in as root (`sudo: false`)",
-        )
-    for words, reason in _SUDO_REFUSALS:
-        if any(word in said for word in words):
-            hint = f"{nopasswd}; or log in as root (`sudo: false`)"
-            return TransportError(f"sudo on {who} {reason}{_quote(raw.stderr)}", hint=hint)
-    return TransportError(
-        f"sudo on {who} did not start a shell (exit status {raw.status}){_quote(raw.stderr or raw.stdout)}",
-        hint=f"try it by hand: ssh {who} sudo -n -- id",
-    )
-
-
 def _no_shell(raw: Raw, who: str) -> TransportError:
     """The login shell ended before it read the script."""
-    said = _quote(raw.stderr or raw.stdout)
+    said = quote(raw.stderr or raw.stdout)
     return TransportError(
         f"the login of {who} ended before the script began (exit status {raw.status}){said}",
         hint="a forced command, a nologin shell, or a shell start-up file that exits or reads its input; "
         f"compare: echo 'echo fine' | ssh {who} sh -s",
     )
-
-
-def _quote(said: str) -> str:
-    """The machine's last words, on one line, safe for a terminal and short: ``: "…"``, or nothing."""
-    words = " ".join("".join(sign if sign.isprintable() else " " for sign in said).split())
-    if not words:
-        return ""
-    return f': "{words}"' if len(words) <= EXCERPT else f': "…{words[-EXCERPT:]}"'

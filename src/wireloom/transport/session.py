@@ -3,12 +3,16 @@
 import asyncio
 import contextlib
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import asyncssh
 
-from wireloom.transport.frame import PLAIN, WITH_SUDO, Raw, end_script, frame_script, started_as, unframe
+from wireloom.secret import Password
+from wireloom.transport.frame import PLAIN, end_script, frame_script, started_as, unframe
 from wireloom.transport.port import Completed, TransportError
+from wireloom.transport.raw import Raw
+from wireloom.transport.sudo import WITHOUT_PASSWORD, Ask, MachineSudo, PasswordWanted, Prompt
 
 MAX_OUTPUT = 16 * 1024 * 1024
 """Bytes of stdout, and of stderr, that a script may print. More is a mistake, and would fill our memory."""
@@ -26,62 +30,87 @@ class _TooMuchError(Exception):
 
 @dataclass(slots=True)
 class SshConnection:
-    """An open connection to one machine. ``who`` is ``user@host`` for messages."""
+    """An open connection to one machine. ``who`` is ``user@host`` for messages.
+
+    ``sudo`` is what is known of sudo there (None: root needs none); ``ask`` gets the password, should it want
+    one.
+    """
 
     ssh: asyncssh.SSHClientConnection
     host_key: str
     who: str
-    sudo: bool
+    sudo: MachineSudo | None
+    ask: Ask
 
     async def run(self, script: str, *, timeout: float) -> Completed:
-        """Run ``script`` as root; see the port. Out of time or cancelled, its process group is ended."""
-        nonce = f"wireloom-{secrets.token_hex(8)}"
-        talk = _Talk(self.ssh)
+        """Run ``script`` as root; see the port. Out of time or cancelled, its process group is ended.
+
+        The time that somebody takes to type a password does not count.
+        """
+        sudo = self.sudo
+        if sudo is not None and sudo.refusal is not None:
+            raise sudo.refusal
+        try:
+            return await self._run(script, timeout)
+        except PasswordWanted:
+            if sudo is None or sudo.password is not None:
+                raise
+            sudo.password = await self.ask()
+            if sudo.password is None:
+                raise
+        return await self._run(script, timeout)
+
+    async def close(self) -> None:
+        """Say goodbye, for at most CLOSE_SECONDS; safe to call twice."""
+        await hang_up(self.ssh)
+
+    async def _run(self, script: str, timeout: float) -> Completed:
+        """Run it once, in the way that sudo is known to want."""
+        talk = self._begin()
+        try:
+            raw = await self._hear_out(talk, script, timeout)
+            return unframe(raw, talk.prompt.nonce, who=self.who, sudo=self.sudo is not None)
+        except TransportError as error:
+            if self.sudo is not None and talk.told and not talk.inside and not error.unreachable:
+                self.sudo.refusal = error
+            raise
+
+    def _begin(self) -> "_Talk":
+        """A talk, not yet begun, with one of the fixed commands."""
+        prompt = Prompt(f"wireloom-{secrets.token_hex(8)}")
+        if self.sudo is None:
+            return _Talk(self.ssh, PLAIN, prompt)
+        if self.sudo.password is None:
+            return _Talk(self.ssh, WITHOUT_PASSWORD, prompt)
+        return _Talk(self.ssh, prompt.command, prompt, self.sudo.password)
+
+    async def _hear_out(self, talk: "_Talk", script: str, timeout: float) -> Raw:
+        """All that comes back, in time. Raises TransportError."""
         try:
             async with asyncio.timeout(timeout):
-                raw = await self._hold(talk, frame_script(script, nonce))
+                raw = await talk.hold(script)
         except BaseException as error:
-            await self._end(talk, nonce)
+            await self._end(talk)
             wrong = self._explain(error, timeout)
             if wrong is None:
                 raise
             raise wrong from None
         if raw.status is None and not talk.signalled:
             raise self._broken("it ended without an exit status")
-        return unframe(raw, nonce, who=self.who, sudo=self.sudo)
+        return raw
 
-    async def close(self) -> None:
-        """Say goodbye, for at most CLOSE_SECONDS; safe to call twice."""
-        await hang_up(self.ssh)
-
-    async def _hold(self, talk: "_Talk", script: str) -> Raw:
-        """Open a channel with one of the two fixed commands, and talk until it ends.
-
-        Neither a terminal nor the environment that the user's ssh configuration may ask for. LC_ALL goes
-        along for sudo's own messages, which come before the script could ask for English; a server that
-        does not accept it ignores it.
-        """
-        talk.process = await self.ssh.create_process(
-            WITH_SUDO if self.sudo else PLAIN,
-            encoding=None,
-            request_pty=False,
-            env={"LC_ALL": "C"},
-            send_env=[],
-        )
-        return await talk.hold(talk.process, script.encode())
-
-    async def _end(self, talk: "_Talk", nonce: str) -> None:
+    async def _end(self, talk: "_Talk") -> None:
         """Let nothing of a script live on that we don't listen to, as far as the machine still answers."""
         process = talk.process
         if process is None or talk.ended:
             return
-        pid = started_as(talk.stdout.decode(errors="replace"), nonce)
+        pid = started_as(talk.stdout.decode(errors="replace"), talk.prompt.nonce)
         process.channel.abort()
         if pid is None or self.ssh.is_closed():
             return
         with contextlib.suppress(TimeoutError, asyncssh.Error, OSError):
             async with asyncio.timeout(CLOSE_SECONDS):
-                await self._hold(_Talk(self.ssh), frame_script(end_script(pid), f"{nonce}-end"))
+                await self._begin().hold(end_script(pid))
 
     def _explain(self, error: BaseException, timeout: float) -> TransportError | None:
         """What an interrupted run means; None for what is not ours to explain."""
@@ -115,25 +144,46 @@ class SshConnection:
 
 @dataclass(slots=True)
 class _Talk:
-    """One channel while it lasts, and what it said so far."""
+    """One channel while it lasts, and what it said so far.
+
+    ``told``: the password was sent, which is done once at most.
+    """
 
     ssh: asyncssh.SSHClientConnection
+    command: str
+    prompt: Prompt
+    password: Password | None = None
     process: "asyncssh.SSHClientProcess[bytes] | None" = None
     stdout: bytearray = field(default_factory=bytearray)
     stderr: bytearray = field(default_factory=bytearray)
+    told: bool = False
     ended: bool = False
+    _open: int = 2
+    _news: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def signalled(self) -> bool:
         """Whether a signal ended the command."""
         return self.process is not None and self.process.exit_signal is not None
 
-    async def hold(self, process: "asyncssh.SSHClientProcess[bytes]", script: bytes) -> Raw:
-        """Send the script and read until both outputs end. Raises _TooMuchError, asyncssh.Error, OSError."""
+    @property
+    def inside(self) -> bool:
+        """Whether the shell behind sudo's prompt is there."""
+        return self.prompt.has_shell(self.stdout)
+
+    async def hold(self, script: str) -> Raw:
+        """Send the script and read until both outputs end. Raises _TooMuchError, asyncssh.Error, OSError.
+
+        Neither a terminal nor the environment that the user's ssh configuration may ask for. LC_ALL is for
+        the login shell's own messages; a server that does not accept it ignores it.
+        """
+        self.process = process = await self.ssh.create_process(
+            self.command, encoding=None, request_pty=False, env={"LC_ALL": "C"}, send_env=[]
+        )
         tasks = (
-            asyncio.create_task(_send(process.stdin, script)),
-            asyncio.create_task(_receive(process.stdout, self.stdout)),
-            asyncio.create_task(_receive(process.stderr, self.stderr)),
+            asyncio.create_task(self._say(process, frame_script(script, self.prompt.nonce).encode())),
+            asyncio.create_task(self._receive(process.stdout, self.stdout)),
+            asyncio.create_task(self._receive(process.stderr, self.stderr)),
         )
         try:
             await self._listen(process, tasks)
@@ -145,6 +195,53 @@ class _Talk:
         return Raw(
             process.exit_status, self.stdout.decode(errors="replace"), self.stderr.decode(errors="replace")
         )
+
+    async def _say(self, process: "asyncssh.SSHClientProcess[bytes]", script: bytes) -> None:
+        """Write the script and end stdin. A machine that stops reading says why in its output."""
+        with contextlib.suppress(OSError, asyncssh.Error):
+            if self.password is None or await self._enter(process, self.password):
+                process.stdin.write(script)
+                await process.stdin.drain()
+            process.stdin.write_eof()
+
+    async def _enter(self, process: "asyncssh.SSHClientProcess[bytes]", password: Password) -> bool:
+        """Get past sudo, and say whether the shell is there that is to read the script.
+
+        The password is sent once, and only to a prompt. There may be none (NOPASSWD; sudo remembers us from
+        a minute ago): the shell would run the password as a command. A second prompt means no. A script sent
+        too early would answer it, and the mere end of input counts as a second wrong try for pam_faillock:
+        sudo is killed there, which we may do, as its real user is still ours.
+        """
+
+        def times_asked() -> int:
+            return self.prompt.times_asked(self.stderr)
+
+        await self._wait_for(lambda: self.inside or times_asked() > 0)
+        if not self.inside and times_asked() > 0:
+            self.told = True
+            process.stdin.write(password.reveal() + b"\n")
+            await self._wait_for(lambda: self.inside or times_asked() > 1)
+            if not self.inside:
+                process.kill()
+        return self.inside
+
+    async def _wait_for(self, heard: Callable[[], bool]) -> None:
+        """Wait until something was heard, or both outputs have ended."""
+        while not heard() and self._open:
+            self._news.clear()
+            await self._news.wait()
+
+    async def _receive(self, reader: "asyncssh.SSHReader[bytes]", received: bytearray) -> None:
+        """All of one output, as long as it is not more than MAX_OUTPUT."""
+        try:
+            while chunk := await reader.read(_CHUNK):
+                received += chunk
+                self._news.set()
+                if len(received) > MAX_OUTPUT:
+                    raise _TooMuchError
+        finally:
+            self._open -= 1
+            self._news.set()
 
     async def _listen(
         self, process: "asyncssh.SSHClientProcess[bytes]", tasks: "tuple[asyncio.Task[None], ...]"
@@ -193,19 +290,3 @@ async def hang_up(ssh: asyncssh.SSHClientConnection) -> None:
             await ssh.wait_closed()
     except (TimeoutError, asyncssh.Error, OSError):
         ssh.abort()
-
-
-async def _send(stdin: "asyncssh.SSHWriter[bytes]", script: bytes) -> None:
-    """Write the script and end stdin. A machine that stops reading says why in its output."""
-    with contextlib.suppress(OSError, asyncssh.Error):
-        stdin.write(script)
-        await stdin.drain()
-        stdin.write_eof()
-
-
-async def _receive(reader: "asyncssh.SSHReader[bytes]", received: bytearray) -> None:
-    """All of one output, as long as it is not more than MAX_OUTPUT."""
-    while chunk := await reader.read(_CHUNK):
-        received += chunk
-        if len(received) > MAX_OUTPUT:
-            raise _TooMuchError

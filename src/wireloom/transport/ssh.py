@@ -12,6 +12,7 @@ from weakref import WeakSet
 
 import asyncssh
 
+from wireloom.secret import Password
 from wireloom.transport.credentials import Credentials, load_credentials
 from wireloom.transport.failure import Attempt, explain
 from wireloom.transport.guest import Guest
@@ -20,6 +21,7 @@ from wireloom.transport.login import Login, bare_login, config_files, read_login
 from wireloom.transport.port import Dialer, HostKeyUnknown, TransportError
 from wireloom.transport.route import Route, find_route
 from wireloom.transport.session import SshConnection, hang_up
+from wireloom.transport.sudo import Ask, FleetSudo
 from wireloom.values import NodeName, SshTarget
 
 FIRST_PAUSE = 0.5
@@ -37,6 +39,8 @@ class SshTransport:
     the machine did not answer, each within ``connect_timeout`` seconds; ``limit`` logins go on at a time.
     ``use_config``: the user's ssh configuration, keys, agent and known_hosts play a part. With ``dial`` they
     don't, every node is root's, with the key ``identity``, and there is no jump and no sudo.
+    ``sudo`` is what is known of sudo on the nodes, shared by the transports of one command; ``ask`` gets the
+    one password for all of them when the first node wants it, and is called once.
     """
 
     def __init__(
@@ -51,6 +55,8 @@ class SshTransport:
         dial: Dialer | None = None,
         identity: Path | None = None,
         use_config: bool = True,
+        sudo: FleetSudo | None = None,
+        ask: Ask | None = None,
     ) -> None:
         self._targets = targets
         self._pinned = dict(pinned)
@@ -61,6 +67,9 @@ class SshTransport:
         self._dial = dial
         self._identity = identity
         self._personal = use_config and dial is None
+        self._sudo = FleetSudo() if sudo is None else sudo
+        self._ask = ask
+        self._asking = asyncio.Lock()
         self._config = config_files() if self._personal else ()
         self._credentials: dict[tuple[object, ...], Credentials] = {}
         self._known_hosts: dict[tuple[str, ...], asyncssh.SSHKnownHosts] = {}
@@ -98,7 +107,16 @@ class SshTransport:
         via = await self._jump(tuple(before)) if before else None
         ssh, host_key = await self._log_in(login, before[-1].who if before else None, via)
         self._open.add(ssh)
-        return SshConnection(ssh, host_key, login.who, sudo=login.sudo and login.user != "root")
+        sudo = self._sudo.on(node) if login.sudo and login.user != "root" else None
+        return SshConnection(ssh, host_key, login.who, sudo, self._ask_once)
+
+    async def _ask_once(self) -> Password | None:
+        """The password for sudo. Nodes that want it at the same time wait for one answer."""
+        async with self._asking:
+            if not self._sudo.asked and self._ask is not None:
+                self._sudo.asked = True
+                self._sudo.password = await self._ask()
+        return self._sudo.password
 
     async def _route(self, node: NodeName) -> Route:
         """Who to log in to on the way to ``node``."""

@@ -1,0 +1,23 @@
+"""What came back over one channel, as the machine sent it."""
+
+from dataclasses import dataclass
+
+EXCERPT = 300
+"""Characters of a machine's own words that an error quotes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """An exit status (None: the machine named none) and the two outputs."""
+
+    status: int | None
+    stdout: str
+    stderr: str
+
+
+def quote(said: str) -> str:
+    """The machine's last words, on one line, safe for a terminal and short: ``: "…"``, or nothing."""
+    words = " ".join("".join(sign if sign.isprintable() else " " for sign in said).split())
+    if not words:
+        return ""
+    return f': "{words}"' if len(words) <= EXCERPT else f': "…{words[-EXCERPT:]}"'
