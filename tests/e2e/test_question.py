@@ -2,6 +2,7 @@
 
 import os
 import pty
+import signal
 import subprocess
 from collections.abc import Callable
 
@@ -9,7 +10,10 @@ from tests.e2e.world import WIRELOOM, World
 
 
 def answer(world: World, word: str, *, meanwhile: Callable[[], object] = lambda: None) -> tuple[int, str]:
-    """``wireloom apply`` with a terminal as its stdin: the exit code and all that it said on stderr."""
+    """``wireloom apply`` with a terminal as its stdin: the exit code and all that it said on stderr.
+
+    No word: Ctrl-C.
+    """
     keyboard, stdin = pty.openpty()
     try:
         asker = subprocess.Popen(
@@ -27,7 +31,10 @@ def answer(world: World, word: str, *, meanwhile: Callable[[], object] = lambda:
             assert letter, f"it ended without a question: {said}"
             said += letter
         meanwhile()
-        os.write(keyboard, f"{word}\n".encode())
+        if word:
+            os.write(keyboard, f"{word}\n".encode())
+        else:
+            asker.send_signal(signal.SIGINT)
         said += asker.stderr.read()
         return asker.wait(timeout=60), said
     finally:
@@ -56,3 +63,10 @@ def test_what_was_not_shown_is_not_applied(mended: World) -> None:
     assert code == 1
     assert "the machines have changed while you were asked" in said
     assert mended.shell("w1", "cat /sys/class/net/wg0/mtu").strip() == "1300"
+
+
+def test_one_ctrl_c_is_an_answer(mended: World) -> None:
+    mended.without("db1")
+    code, said = answer(mended, "")
+    assert (code, "Traceback" in said) == (130, False)
+    assert mended.run("plan", expect=2)

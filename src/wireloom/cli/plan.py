@@ -18,8 +18,8 @@ from wireloom.plan.plan import Plan
 def command(settings: Settings, output: Path | None, yes: bool) -> int:
     """Show what apply would do: every file, peer, route and unit, and why.
 
-    A node that does not answer stays as it is, and its peers keep it. Exit code 2: there are changes,
-    or nodes that did not answer.
+    A node that does not answer stays as it is, and its peers keep it. Exit code 2: there are changes;
+    1: there are none as far as can be seen, but some node did not answer.
     """
     from wireloom.report.documents import plan_document, print_document
     from wireloom.report.terminal import say, show_plan
@@ -49,7 +49,9 @@ async def _plan(world: World, *, yes: bool) -> Plan:
 
 
 def exit_code(plan: Plan) -> int:
-    """1: refused; 2: there are changes, or nodes that did not answer and may need some; 0: there are none."""
+    """1: refused, or nothing could be said of a node; 2: there are changes; 0: there are none."""
     if plan.refusals:
         return 1
-    return 0 if plan.empty and not plan.unreachable else 2
+    if not plan.empty:
+        return 2
+    return 1 if plan.unreachable else 0

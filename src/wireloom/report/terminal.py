@@ -119,8 +119,9 @@ def show_plan(plan: Plan, *, every_peer: bool) -> None:
     nodes = sum(1 for node in plan.nodes if node.changes)
     if counts:
         console.print(Text(f"Plan: {', '.join(counts)}, on {nodes} of {len(plan.nodes)} nodes.", "bold"))
-    elif not plan.unreachable and not plan.refusals:
-        console.print(Text(f"Nothing to change: {len(plan.nodes)} nodes are as the fleet file says."))
+    elif not plan.refusals:
+        unseen = f", {len(plan.unreachable)} could not be looked at" if plan.unreachable else ""
+        console.print(Text(f"Nothing to change: {len(plan.nodes)} nodes are as the fleet file says{unseen}."))
     show_unreachable(plan.unreachable)
     show_diagnostics([*plan.notes, *plan.refusals])
 
