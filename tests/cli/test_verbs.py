@@ -261,7 +261,7 @@ def test_a_lab_that_is_not_up_is_told_with_what_to_do(verb: str, fleet: Path, ca
     assert run([verb]) == 1
     assert capsys.readouterr().err.endswith(
         "fleet.yaml: error: the lab of `cli-no-lab` is not up\n"
-        "    build its machines on this computer: wireloom -f fleet.yaml lab up\n"
+        "    build its machines on this computer: wireloom lab up\n"
     )
 
 

@@ -140,11 +140,12 @@ def find_lab(fleet: Fleet) -> "Lab":
     from wireloom.lab.machine import find
 
     lab = find(fleet.name)
+    named = "" if fleet.path == Path("fleet.yaml") else f"-f {fleet.path} "
     if lab is None:
         raise UserError.one(
             f"the lab of `{fleet.name}` is not up",
             where=str(fleet.path),
-            hint=f"build its machines on this computer: wireloom -f {fleet.path} lab up",
+            hint=f"build its machines on this computer: wireloom {named}lab up",
         )
     if lab.fleet_path != fleet.path.resolve():
         raise UserError.one(
