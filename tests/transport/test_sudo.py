@@ -63,6 +63,24 @@ REFUSALS = {
         "did not accept the password",
         "sudo -v",
     ),
+    "wrong, sudo-rs": (
+        None,
+        f"[sudo: {MARK}] Password: \nsudo: Authentication failed, try again.\n[sudo: {MARK}] Password: ",
+        'did not accept the password: "sudo: Authentication failed, try again."',
+        "sent there once",
+    ),
+    "a second question, sudo-rs": (
+        None,
+        f"[sudo: {MARK}] Password: \n[sudo: {MARK}] Verification code: ",
+        "something more than a password",
+        "ask for no more",
+    ),
+    "sudoers, sudo-rs": (
+        1,
+        f"[sudo: {MARK}] Password: \nsudo: I'm sorry ann. I'm afraid I can't do that",
+        "does not allow this user",
+        "ann ALL=(root) NOPASSWD",
+    ),
     "a second question": (None, f"{MARK}{MARK}", "something more than a password", "ask for no more"),
     "another language": (
         1,
@@ -251,7 +269,7 @@ async def test_a_sudo_that_neither_asks_nor_answers_is_told_nothing(sudo: FakeSu
 
 
 async def test_an_answer_that_does_not_come_in_time_is_not_asked_for_again(sudo: FakeSudo) -> None:
-    sudo.behave(WANTS_ONE, "{ ask; sleep 60; }")
+    sudo.behave(WANTS_ONE, "{ ask; cat; }")
     sudo.password = Password(PASSWORD)
     for _ in range(2):
         with pytest.raises(TransportError, match="did not finish within 1 s"):
