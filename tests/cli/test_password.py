@@ -93,7 +93,8 @@ async def test_who_has_set_the_variable_is_not_asked(
     keyboard: Keyboard, screen: Screen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(PASSWORD_VARIABLE, "sesame")
-    assert await ask_password(Settings(), Progress(quiet=True)) is not None
+    async with asyncio.timeout(10):
+        assert await ask_password(Settings(), Progress(quiet=True)) is not None
     assert screen.said == ""
 
 
@@ -117,7 +118,8 @@ async def test_nobody_is_asked_where_stdin_is_no_terminal(
 
 @pytest.mark.parametrize("settings", [Settings(json=True), Settings(quiet=True)], ids=["--json", "--quiet"])
 async def test_who_wants_no_talk_is_not_asked(settings: Settings, keyboard: Keyboard, screen: Screen) -> None:
-    assert await ask_password(settings, Progress(quiet=True)) is None
+    async with asyncio.timeout(10):
+        assert await ask_password(settings, Progress(quiet=True)) is None
     assert screen.said == ""
 
 

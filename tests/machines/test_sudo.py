@@ -97,11 +97,15 @@ def count(machine: Machine, words: str) -> int:
     return journal(machine).count(words)
 
 
+def failures(machine: Machine) -> list[int]:
+    """How often PAM was told a wrong password, and how often none at all when it asked."""
+    logged = journal(machine)
+    return [logged.count(f"sudo:auth): {what}") for what in ("authentication failure", "conversation failed")]
+
+
 def test_a_wrong_password_is_sent_once_to_each_and_changes_nothing(people: Machines) -> None:
     people.operator.edit("ipv4: 10.99.0.0/16", "ipv4: 10.99.0.0/16, mtu: 1400")
-    before = {
-        node: count(people[host], "sudo:auth): authentication failure") for node, host in WANTING.items()
-    }
+    before = {host: failures(people[host]) for host in WANTING.values()}
     prints = footprints(people)
     give(people, "Knackebrot")
 
@@ -112,12 +116,20 @@ def test_a_wrong_password_is_sent_once_to_each_and_changes_nothing(people: Machi
             f"{node}: error: sudo on kim@{people[host].address.ip} did not accept the password"
             in refused.stderr
         )
-        assert count(people[host], "sudo:auth): authentication failure") - before[node] == 1
-        assert count(people[host], "conversation failed") == 0
+        assert failures(people[host]) == [before[host][0] + 1, before[host][1]]
     assert "cp1" not in refused.stderr
     assert "far1" not in refused.stderr
     assert "Knackebrot" not in refused.stdout + refused.stderr
     assert footprints(people) == prints
+
+
+@pytest.mark.parametrize("verb", ["verify", "status"])
+def test_a_verb_that_looks_more_than_once_sends_a_wrong_password_once(verb: str, people: Machines) -> None:
+    before = {host: failures(people[host]) for host in WANTING.values()}
+    give(people, "wrong")
+    people.operator.run(verb, expect=1)
+    for host, (wrong, silent) in before.items():
+        assert failures(people[host]) == [wrong + 1, silent]
 
 
 FAILLOCK = """\

@@ -124,6 +124,57 @@ async def test_an_encrypted_identity_that_the_agent_lacks(
     assert f"ssh-add {key}" == error.hint
 
 
+async def test_the_usual_key_encrypted_and_no_agent(
+    transport: TransportMaker, machine: Sshd, operator_home: Path
+) -> None:
+    key = make_key(operator_home / ".ssh/id_ed25519", passphrase="secret words")
+    error = await failure(transport, machine, identity=None)
+    assert error.what == (
+        f"no key was accepted for root@127.0.0.1: there was none to try; passed over, being encrypted: {key}"
+    )
+    assert f"ssh-add {key}" in error.hint
+
+
+async def test_an_alias_names_an_encrypted_key_and_its_own_agent(
+    agent: str,
+    transport: TransportMaker,
+    start: ServerMaker,
+    tmp_path: Path,
+    operator_home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    key = make_key(tmp_path / "locked", passphrase="secret words")
+    server = start(extra=(f"AuthorizedKeysFile {key}.pub",))
+    add_to_agent(key, passphrase="secret words")
+    monkeypatch.delenv("SSH_AUTH_SOCK")
+    (operator_home / ".ssh/config").write_text(
+        f"Host box\n  HostName 127.0.0.1\n  Port {server.port}\n  User root\n"
+        f"  IdentityFile {key}\n  IdentitiesOnly yes\n  IdentityAgent {agent}\n"
+    )
+    connection = await transport({"n": SshTarget("box")}, identity=None).connect(N)
+    assert (await connection.run("echo hi", timeout=10)).stdout == "hi\n"
+
+
+async def test_an_agent_that_the_configuration_forbids_is_not_asked(
+    agent: str, transport: TransportMaker, machine: Sshd, user_key: Path, operator_home: Path
+) -> None:
+    add_to_agent(user_key)
+    (operator_home / ".ssh/config").write_text("Host *\n  IdentityAgent none\n")
+    error = await failure(transport, machine, identity=None)
+    assert "there was none to try" in error.what
+
+
+async def test_an_agent_that_has_died_keeps_nobody_out(
+    transport: TransportMaker, machine: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket(socket.AF_UNIX) as gone:
+        gone.bind(str(tmp_path / "agent.sock"))
+    monkeypatch.setenv("SSH_AUTH_SOCK", str(tmp_path / "agent.sock"))
+    await transport({"n": machine}).connect(N)
+    error = await failure(transport, machine, identity=None)
+    assert "no key was accepted for root@127.0.0.1" in error.what
+
+
 async def test_a_refused_connection_is_tried_again(
     transport: TransportMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
