@@ -123,6 +123,15 @@ def test_a_wrong_password_is_sent_once_to_each_and_changes_nothing(people: Machi
     assert footprints(people) == prints
 
 
+@pytest.mark.parametrize("verb", ["verify", "status"])
+def test_a_verb_that_looks_more_than_once_sends_a_wrong_password_once(verb: str, people: Machines) -> None:
+    before = {host: failures(people[host]) for host in WANTING.values()}
+    give(people, "wrong")
+    people.operator.run(verb, expect=1)
+    for host, (wrong, silent) in before.items():
+        assert failures(people[host]) == [wrong + 1, silent]
+
+
 FAILLOCK = """\
 auth required pam_faillock.so preauth
 auth [success=1 default=ignore] pam_unix.so

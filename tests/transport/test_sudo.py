@@ -63,6 +63,24 @@ REFUSALS = {
         "did not accept the password",
         "sudo -v",
     ),
+    "wrong, sudo-rs": (
+        None,
+        f"[sudo: {MARK}] Password: \nsudo: Authentication failed, try again.\n[sudo: {MARK}] Password: ",
+        'did not accept the password: "sudo: Authentication failed, try again."',
+        "sent there once",
+    ),
+    "a second question, sudo-rs": (
+        None,
+        f"[sudo: {MARK}] Password: \n[sudo: {MARK}] Verification code: ",
+        "something more than a password",
+        "ask for no more",
+    ),
+    "sudoers, sudo-rs": (
+        1,
+        f"[sudo: {MARK}] Password: \nsudo: I'm sorry ann. I'm afraid I can't do that",
+        "does not allow this user",
+        "ann ALL=(root) NOPASSWD",
+    ),
     "a second question": (None, f"{MARK}{MARK}", "something more than a password", "ask for no more"),
     "another language": (
         1,

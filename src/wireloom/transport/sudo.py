@@ -80,6 +80,10 @@ class Prompt:
         """The prompt as sudo prints it."""
         return f"{self.nonce}%sudo"
 
+    def split(self, stderr: str) -> list[str]:
+        """What was said before the first prompt, and after each. Sudo-rs puts a frame around it."""
+        return re.split(rf"(?:\[sudo: )?{re.escape(self.mark)}(?:\] Password:)?", stderr)
+
     def times_asked(self, stderr: bytes | bytearray) -> int:
         """How often sudo has asked so far."""
         return stderr.count(self.mark.encode())
@@ -94,7 +98,7 @@ _WRONG = ("incorrect password attempt", "incorrect authentication attempt")
 _REFUSALS = (
     (("must have a tty",), "insists on a terminal (requiretty)", "`Defaults:{user} !requiretty`"),
     (
-        ("not in the sudoers", "may not run sudo", "is not allowed to"),
+        ("not in the sudoers", "may not run sudo", "is not allowed to", "i'm afraid i can't do that"),
         "does not allow this user to run commands",
         "`{user} ALL=(root) NOPASSWD: ALL`",
     ),
@@ -105,7 +109,7 @@ _AS_ROOT = "or log in as root (`sudo: false`)"
 
 def explain(raw: Raw, nonce: str, who: str) -> TransportError:
     """Why sudo on the machine of ``who`` (user@host) did not start the script, from its own words."""
-    before, *answers = raw.stderr.split(Prompt(nonce).mark)
+    before, *answers = Prompt(nonce).split(raw.stderr)
     said = "".join((before, *answers))
     words = said.lower()
     user = who.partition("@")[0]
