@@ -86,11 +86,12 @@ class Growth:
     sent: float
     staged: float
     wire: float
+    steps: list[Step]
 
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """Median seconds of everything, and what was recorded of one first apply."""
+    """Median seconds of everything; the steps of the last first apply and of the last with nothing to do."""
 
     machines: int
     connect: float
@@ -98,7 +99,8 @@ class Results:
     first: float
     again: float
     plan: float
-    steps: list[Step]
+    first_steps: list[Step]
+    again_steps: list[Step]
     half: Growth
     full: Growth
 
@@ -206,7 +208,7 @@ async def _run(connection: asyncssh.SSHClientConnection, script: str) -> None:
 
 def measure(bench: Bench, scratch: Path, runs: int) -> Results:
     """Everything, in turn: other work on the machine is then borne by all of it alike."""
-    record, nodes = scratch / "record.json", len(bench.all)
+    record, record_again, nodes = scratch / "first.json", scratch / "again.json", len(bench.all)
     bench.write_fleet(nodes)
     connect, up, first, again, plan = [], [], [], [], []
     for turn in range(1, runs + 1):
@@ -215,9 +217,9 @@ def measure(bench: Bench, scratch: Path, runs: int) -> Results:
         connect.append(sum(asyncio.run(bench.on_all("true", "true"))))
         first.append(bench.call("apply", "--yes", record=record))
         up.append(asyncio.run(bench.on_all(f"systemctl stop {UNIT}", f"systemctl start {UNIT}"))[1])
-        again.append(bench.call("apply", "--yes"))
+        again.append(bench.call("apply", "--yes", record=record_again))
         plan.append(bench.call("plan"))
-    steps = read_steps(record)
+    first_steps, again_steps = read_steps(record), read_steps(record_again)
     bench.freshen()
     half, full = (add_one(bench, size, record) for size in (nodes // 2, nodes))
     return Results(
@@ -227,7 +229,8 @@ def measure(bench: Bench, scratch: Path, runs: int) -> Results:
         first=median(first),
         again=median(again),
         plan=median(plan),
-        steps=steps,
+        first_steps=first_steps,
+        again_steps=again_steps,
         half=half,
         full=full,
     )
@@ -259,7 +262,9 @@ def add_one(bench: Bench, nodes: int, record: Path) -> Growth:
     steps = json.loads(record.read_text(encoding="utf-8"))
     others = [f"root@{machine.address.ip}" for machine in bench.all[: nodes - 1]]
     staging = [one for one in steps if one["name"].startswith("staging")]
-    return Growth(nodes, _sent_to_each(others, steps), _sent_to_each(others, staging), wire)
+    return Growth(
+        nodes, _sent_to_each(others, steps), _sent_to_each(others, staging), wire, read_steps(record)
+    )
 
 
 def _sent_to_each(machines: Sequence[str], steps: Sequence[dict[str, Any]]) -> float:
@@ -298,20 +303,24 @@ def print_report(found: Results, targets: Sequence[Target]) -> None:
         ("plan", found.plan),
     ):
         print(f"{what:<38} {seconds:8.2f}")
-    print(
-        f"\n{'first apply, step by step':<38} {'seconds':>8} {'login':>8} {'answer':>8} {'our CPU':>8} {'bytes':>8}"
-    )
-    for step in found.steps:
-        print(
-            f"{step.name[:38]:<38} {step.seconds:8.2f} {step.login:8.2f} {step.answer:8.2f} {step.cpu:8.2f}"
-            f" {step.sent:8,.0f}"
-        )
+    print_steps("first apply", found.first_steps)
+    print_steps("apply, nothing to do", found.again_steps)
+    print_steps("apply, one node more", found.full.steps)
     print(
         f"\n{'one node more, bytes to each other':<38} {'scripts':>8} {'staging':>8} {'on the wire, all':>17}"
     )
     for growth in (found.half, found.full):
         print(f"{growth.nodes:<38} {growth.sent:8,.0f} {growth.staged:8,.0f} {growth.wire:17,.0f}")
     print_targets(targets)
+
+
+def print_steps(what: str, steps: Sequence[Step]) -> None:
+    """One apply, step by step, on stdout."""
+    heads = ("seconds", "login", "answer", "our CPU", "bytes")
+    print(f"\n{what:<38}" + "".join(f" {head:>8}" for head in heads))
+    for step in steps:
+        numbers = (step.seconds, step.login, step.answer, step.cpu)
+        print(f"{step.name[:38]:<38}" + "".join(f" {one:8.2f}" for one in numbers) + f" {step.sent:8,.0f}")
 
 
 def parse_arguments() -> argparse.Namespace:
