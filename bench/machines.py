@@ -16,6 +16,7 @@ could not be measured.
 
 import argparse
 import asyncio
+import fcntl
 import json
 import os
 import platform
@@ -47,6 +48,7 @@ from wireloom.lab.netns import open_socket
 RECORDER = Path(__file__).with_name("recorder.py")
 LIMITS = {"fs/inotify/max_user_instances": 8192, "net/ipv4/neigh/default/gc_thresh3": 16384}
 """Under /proc/sys: what many machines on one computer need more of (see ``MOST`` of the tests' machines)."""
+ALONE = Path("/run/wireloom-bench.lock")
 
 UNIT = "wg-quick@wg0"
 FRESH = f"""\
@@ -110,16 +112,25 @@ class Results:
 
 @contextmanager
 def raised(limits: dict[str, int]) -> Iterator[None]:
-    """Limits of the kernel, raised for as long as the block lasts; none is lowered."""
+    """Limits of the kernel, raised for as long as the block lasts; none is lowered.
+
+    By one process at a time: a second one would take the raised limits for those to put back. Raises
+    BrokenRunError where there is another.
+    """
     files = {Path("/proc/sys") / name: value for name, value in limits.items()}
-    before = {file: int(file.read_text()) for file in files}
-    try:
-        for file, value in files.items():
-            file.write_text(str(max(value, before[file])))
-        yield
-    finally:
-        for file, value in before.items():
-            file.write_text(str(value))
+    with ALONE.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BrokenRunError("another bench of machines is at work here: wait for its end") from None
+        before = {file: int(file.read_text()) for file in files}
+        try:
+            for file, value in files.items():
+                file.write_text(str(max(value, before[file])))
+            yield
+        finally:
+            for file, value in before.items():
+                file.write_text(str(value))
 
 
 class Bench:
@@ -340,8 +351,10 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> int:
     """Measure, print, and write the JSON if asked."""
     arguments = parse_arguments()
-    # Ended politely, it still takes its machines down and puts the limits back.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    # Ended politely, it still takes its machines down and puts the limits back, also where a shell that
+    # started it in the background had it ignore Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
 
     def say(what: str) -> None:
         print(f"bench: {what}", file=sys.stderr, flush=True)
@@ -372,6 +385,9 @@ def main() -> int:
     except (BrokenRunError, ImageError, AssertionError, OSError, asyncssh.Error) as error:
         say(str(error))
         return 1
+    except KeyboardInterrupt:
+        say("interrupted")
+        return 130
 
     targets = judge(found)
     print_report(found, targets)
