@@ -304,6 +304,11 @@ def print_report(both: Duel, sizes: Sequence[Size], targets: Sequence[Target]) -
             f"{size.nodes:6,} {size.sections:14,} {size.seconds:9.3f} {size.peak_mb:9.0f}"
             f" {size.microseconds_per_section:15.2f}"
         )
+    print_targets(targets)
+
+
+def print_targets(targets: Sequence[Target]) -> None:
+    """What was measured beside what it should be, on stdout."""
     print(f"\n{'target':<40} {'measured':>16}   wanted")
     for target in targets:
         verdict = "" if target.met else "   MISSED"

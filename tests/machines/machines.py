@@ -17,7 +17,10 @@ NETWORK = IPv4Network("203.0.113.0/24")
 
 COMMANDS = ("debootstrap", "systemd-nspawn", "nsenter", "unshare", "setpriv", "ip", "ssh-keygen")
 MOST = 20
-"""Machines of one group: each takes some of the 128 inotify instances that Linux gives a user."""
+"""Machines of one group, as Linux comes: each takes some of a user's 128 inotify instances, and each pair of
+them two of the 1024 entries of the ARP table. Who raises ``fs.inotify.max_user_instances`` and
+``net.ipv4.neigh.default.gc_thresh3`` may have more.
+"""
 
 
 def find_obstacles() -> list[str]:
@@ -36,8 +39,9 @@ class Machines:
     ``directory`` gets the consoles' logs and the operator's home; it is the caller's to remove.
     """
 
-    def __init__(self, space: Namespaces, directory: Path) -> None:
+    def __init__(self, space: Namespaces, directory: Path, *, most: int = MOST) -> None:
         self.space = space
+        self.most = most
         self.operator = Operator(directory / "operator", space.net)
         self._directory = directory
         self._machines: dict[str, Machine] = {}
@@ -53,7 +57,9 @@ class Machines:
     def add(self, name: str, *, image: Path, port: int = 22) -> Machine:
         """One more machine, switched off; ``port`` is its SSH server's."""
         number = len(self._machines) + 1
-        assert number <= MOST, "raise fs.inotify.max_user_instances, and the ARP table's gc_thresh3, for more"
+        assert number <= self.most, (
+            "raise fs.inotify.max_user_instances, and the ARP table's gc_thresh3, for more"
+        )
         self._machines[name] = Machine.install(
             name,
             IPv4Interface(f"{NETWORK[number]}/{NETWORK.prefixlen}"),
@@ -116,17 +122,18 @@ def machines(
     directory: Path,
     ports: Mapping[str, int] | None = None,
     family: str = "wireloom-test",
+    most: int = MOST,
 ) -> Iterator[Machines]:
     """Machines of these names, booted; nothing is left of them afterwards, also when they don't come up.
 
     ``ports`` are SSH servers' where they are not 22. ``family`` begins the group's name, which cgroups and
-    processes of it bear.
+    processes of it bear. ``most`` machines are allowed.
     """
     space = Namespaces.make(f"{family}-{uuid.uuid4().hex[:12]}", directory / "keeper.log")
     with ExitStack() as stack:
         stack.callback(space.close)
         _lay_wire(space)
-        group = Machines(space, directory)
+        group = Machines(space, directory, most=most)
         stack.callback(group.close)
         for name in names:
             group.add(name, image=image, port=(ports or {}).get(name, 22))
