@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
-from ipaddress import IPv4Interface
 from pathlib import Path
 from typing import Self
 
 from tests.machines.namespaces import HERE, Namespaces, run
 from tests.machines.patience import wait_for
 from wireloom.lab.netns import open_socket
+from wireloom.values import Interface
 
 BRIDGE = "br0"
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LC_ALL": "C.UTF-8"}
@@ -45,7 +45,7 @@ class Machine:
     """
 
     name: str
-    address: IPv4Interface
+    address: Interface
     space: Namespaces
     log: Path
     key: str
@@ -56,7 +56,7 @@ class Machine:
     def install(
         cls,
         name: str,
-        address: IPv4Interface,
+        address: Interface,
         *,
         image: Path,
         space: Namespaces,
@@ -236,7 +236,8 @@ class Machine:
 
     def _answers(self) -> bool:
         """Whether its SSH server says its name, to the machine itself: the operator may have no way to it."""
-        with suppress(OSError), open_socket(Path(f"/proc/{self.init}/ns/net"), socket.AF_INET) as sock:
+        kind = socket.AF_INET6 if self.address.version == 6 else socket.AF_INET
+        with suppress(OSError), open_socket(Path(f"/proc/{self.init}/ns/net"), kind) as sock:
             sock.settimeout(2)
             sock.connect((str(self.address.ip), self.port))
             return sock.recv(4) == b"SSH-"

@@ -5,15 +5,17 @@ import shutil
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from ipaddress import IPv4Interface, IPv4Network
+from ipaddress import IPv4Network, IPv6Network, ip_interface
 from pathlib import Path
 
 from tests.machines.machine import BRIDGE, Machine
 from tests.machines.namespaces import Namespaces
 from tests.machines.workplace import Operator
+from wireloom.values import Prefix
 
 NETWORK = IPv4Network("203.0.113.0/24")
-"""Documentation addresses (RFC 5737). The operator has the last one, machines begin at the first."""
+NETWORK6 = IPv6Network("2001:db8::/64")
+"""Documentation addresses (RFC 5737, RFC 3849). The operator is at the end, machines begin at 1."""
 
 COMMANDS = ("debootstrap", "systemd-nspawn", "nsenter", "unshare", "setpriv", "ip", "ssh-keygen")
 MOST = 20
@@ -42,6 +44,8 @@ class Machines:
     def __init__(self, space: Namespaces, directory: Path, *, most: int = MOST) -> None:
         self.space = space
         self.most = most
+    def __init__(self, space: Namespaces, directory: Path, network: Prefix) -> None:
+        self.network = network
         self.operator = Operator(directory / "operator", space.net)
         self._directory = directory
         self._machines: dict[str, Machine] = {}
@@ -62,7 +66,7 @@ class Machines:
         )
         self._machines[name] = Machine.install(
             name,
-            IPv4Interface(f"{NETWORK[number]}/{NETWORK.prefixlen}"),
+            ip_interface(f"{self.network[number]}/{self.network.prefixlen}"),
             image=image,
             space=self.space,
             log=self._directory / f"{name}.console",
@@ -86,7 +90,7 @@ class Machines:
 
     def detour(self, name: str) -> None:
         """Let the operator have no way to a machine; the other machines still have theirs."""
-        self.space.run("ip", "route", "add", "unreachable", f"{self[name].address.ip}/32")
+        self.space.run("ip", "route", "add", "unreachable", str(self[name].address.ip))
 
     def consoles(self) -> dict[str, str]:
         """What each machine printed."""
@@ -103,14 +107,16 @@ IMPATIENCE = {"base_reachable_time_ms": 500, "delay_first_probe_time": 1, "retra
 """How the operator's side notices in a second or two that a machine is cut off: else three time-outs pass."""
 
 
-def _lay_wire(space: Namespaces) -> None:
+def _lay_wire(space: Namespaces, network: Prefix) -> None:
     """A bridge with the operator's address."""
+    own = f"{network[-2]}/{network.prefixlen}"
+    # Nobody else can have it: it is not to be looked for first, as IPv6 does.
+    claim = ["nodad"] if network.version == 6 else []
     space.run("ip", "link", "add", BRIDGE, "type", "bridge")
-    space.run("ip", "address", "add", f"{NETWORK[-2]}/{NETWORK.prefixlen}", "dev", BRIDGE)
+    space.run("ip", "address", "add", own, "dev", BRIDGE, *claim)
     for name, value in IMPATIENCE.items():
-        space.run(
-            "sh", "-c", 'echo "$1" >"$2"', "sh", str(value), f"/proc/sys/net/ipv4/neigh/{BRIDGE}/{name}"
-        )
+        file = f"/proc/sys/net/ipv{network.version}/neigh/{BRIDGE}/{name}"
+        space.run("sh", "-c", 'echo "$1" >"$2"', "sh", str(value), file)
     space.run("ip", "link", "set", BRIDGE, "up")
 
 
@@ -121,6 +127,7 @@ def machines(
     image: Path,
     directory: Path,
     ports: Mapping[str, int] | None = None,
+    network: Prefix = NETWORK,
     family: str = "wireloom-test",
     most: int = MOST,
 ) -> Iterator[Machines]:
@@ -128,12 +135,16 @@ def machines(
 
     ``ports`` are SSH servers' where they are not 22. ``family`` begins the group's name, which cgroups and
     processes of it bear. ``most`` machines are allowed.
+    ``ports`` are SSH servers' where they are not 22. All addresses are of ``network``. ``family`` begins the
+    group's name, which cgroups and processes of it bear.
     """
     space = Namespaces.make(f"{family}-{uuid.uuid4().hex[:12]}", directory / "keeper.log")
     with ExitStack() as stack:
         stack.callback(space.close)
         _lay_wire(space)
         group = Machines(space, directory, most=most)
+        _lay_wire(space, network)
+        group = Machines(space, directory, network)
         stack.callback(group.close)
         for name in names:
             group.add(name, image=image, port=(ports or {}).get(name, 22))
