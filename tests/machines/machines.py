@@ -41,11 +41,10 @@ class Machines:
     ``directory`` gets the consoles' logs and the operator's home; it is the caller's to remove.
     """
 
-    def __init__(self, space: Namespaces, directory: Path, *, most: int = MOST) -> None:
+    def __init__(self, space: Namespaces, directory: Path, network: Prefix, *, most: int = MOST) -> None:
         self.space = space
-        self.most = most
-    def __init__(self, space: Namespaces, directory: Path, network: Prefix) -> None:
         self.network = network
+        self.most = most
         self.operator = Operator(directory / "operator", space.net)
         self._directory = directory
         self._machines: dict[str, Machine] = {}
@@ -134,17 +133,13 @@ def machines(
     """Machines of these names, booted; nothing is left of them afterwards, also when they don't come up.
 
     ``ports`` are SSH servers' where they are not 22. ``family`` begins the group's name, which cgroups and
-    processes of it bear. ``most`` machines are allowed.
-    ``ports`` are SSH servers' where they are not 22. All addresses are of ``network``. ``family`` begins the
-    group's name, which cgroups and processes of it bear.
+    processes of it bear. All addresses are of ``network``. ``most`` machines are allowed.
     """
     space = Namespaces.make(f"{family}-{uuid.uuid4().hex[:12]}", directory / "keeper.log")
     with ExitStack() as stack:
         stack.callback(space.close)
-        _lay_wire(space)
-        group = Machines(space, directory, most=most)
         _lay_wire(space, network)
-        group = Machines(space, directory, network)
+        group = Machines(space, directory, network, most=most)
         stack.callback(group.close)
         for name in names:
             group.add(name, image=image, port=(ports or {}).get(name, 22))

@@ -337,7 +337,17 @@ pieces = st.one_of(
 @fast
 def test_no_answer_is_too_strange(answers: dict[str, str]) -> None:
     seen = parse_state(NAME, {**recorded("userspace"), **answers})
-    assert set(seen.garbled) <= {"os", "key", "config", "stamp", "link", "routes4", "routes6", "guard"}
+    assert set(seen.garbled) <= {
+        "os",
+        "key",
+        "config",
+        "stamp",
+        "link",
+        "routes4",
+        "routes6",
+        "guard",
+        "client",
+    }
 
 
 @given(st.integers(0, 4000), st.integers(0, 40), st.text(max_size=8))

@@ -3,6 +3,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from ipaddress import ip_address
 
 import pytest
 
@@ -97,6 +98,11 @@ SEEN = {
         {"tools": frozenset(["ip", "ping", "sha256sum", "flock"]), "key_kind": KeyKind.BROKEN, "public_key": None},
         ["a: wg, wg-quick not found"],
     ),
+    "the operator comes from a new range": (
+        {"client": ip_address("10.99.3.3"), "routes": frozenset()},
+        ["a: you come from 10.99.3.3, which is inside 10.99.0.0/16: it would be cut off"],
+    ),
+    "the operator comes over the underlay": ({"client": ip_address("10.99.3.3")}, []),
     "the fleet on another interface": ({"others": {"wg9": "shop"}}, ["a: this fleet is on wg9 there, and can't be moved to wg0"]),
     "another fleet, and one guard": ({"others": {"wg9": "store"}}, ["a: this machine is in the fleet `store`, too, on wg9, and has one guard only"]),
     "no WireGuard": ({"kernel_wireguard": False, "link": None}, ["a: no WireGuard: kernel 6.1.0 has none, and wireguard-go is not installed"]),

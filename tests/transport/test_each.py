@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from wireloom.transport.each import on_each
+from wireloom.transport.each import carry_through, on_each
 from wireloom.transport.fake import FakeTransport
 from wireloom.transport.port import Completed, Transport, TransportError
 from wireloom.values import NodeName
@@ -97,3 +97,27 @@ async def test_a_closed_fake_connection_runs_nothing() -> None:
     await connection.close()
     with pytest.raises(TransportError):
         await connection.run("true", timeout=1)
+
+
+async def test_what_is_carried_through_is_not_ended_by_being_cancelled_twice() -> None:
+    done = []
+
+    async def step() -> str:
+        for number in range(3):
+            await asyncio.sleep(0.02)
+            done.append(number)
+        return "done"
+
+    task = asyncio.create_task(carry_through(step()))
+    for _ in range(2):
+        await asyncio.sleep(0.01)
+        task.cancel()
+    assert (await task, done) == ("done", [0, 1, 2])
+
+
+async def test_the_failure_of_what_is_carried_through_is_its_own() -> None:
+    async def step() -> None:
+        raise TransportError("gone")
+
+    with pytest.raises(TransportError, match="gone"):
+        await carry_through(step())

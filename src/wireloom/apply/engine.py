@@ -3,8 +3,7 @@
 Every step runs on all its nodes side by side, and the next begins only when it went well on all.
 """
 
-import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from wireloom.apply.neighbours import choose_neighbours
@@ -27,6 +26,7 @@ from wireloom.plan.fleet import Seen, keys_seen, make_plan, pending
 from wireloom.plan.plan import Action, NodePlan, Plan
 from wireloom.render.desired import NodeDesired, network_digest, render_node
 from wireloom.transport.crew import Crew
+from wireloom.transport.each import carry_through
 from wireloom.transport.port import TransportError
 from wireloom.values import NodeName, PublicKey
 
@@ -64,22 +64,14 @@ async def apply(
         await job.stage()
         await job.commit()
         await job.prove()
-        await _finish(job.confirm())
+        # Half confirmed, or half rolled back, is neither old nor new: Ctrl-C waits for the end of these.
+        await carry_through(job.confirm())
     except StepFailed:
-        await job.roll_back()
+        await carry_through(job.roll_back())
     except BaseException:
-        await job.roll_back()
+        await carry_through(job.roll_back())
         raise
     return job.outcome()
-
-
-async def _finish(step: Coroutine[None, None, None]) -> None:
-    """Carry a step through although Ctrl-C comes: half confirmed is neither old nor new."""
-    task = asyncio.ensure_future(step)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await task
 
 
 class _Job:

@@ -84,10 +84,24 @@ def hidden_directory(fleet: Fleet) -> Path:
 
 
 def run_async(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a verb's asynchronous part."""
+    """Run a verb's asynchronous part. Raises KeyboardInterrupt where it was asked to end, and has.
+
+    Every Ctrl-C cancels it, and so do SIGTERM and SIGHUP. asyncio's own second Ctrl-C would leave at once,
+    in the middle of what must be carried through.
+    """
     import asyncio
 
-    return asyncio.run(coroutine)
+    async def cancellable() -> T:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101  # we are in one
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        return await coroutine
+
+    try:
+        return asyncio.run(cancellable())
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
 
 
 def nonce() -> str:

@@ -143,11 +143,24 @@ def check_overlaps(top: Values) -> Iterator[Finding]:
                         what = f"{address.value} is inside the underlay {underlay.prefix}"
                         hint = f"`{key.key}` holds what the node has already; wireloom gives out the others"
                         yield Finding(address.at, what, hint)
+    if top.get(KUBERNETES) is not None:
+        for cluster in (*pods, *services):
+            yield from _check_cluster_range(top, cluster)
     for pod in pods:
         for service in services:
             if pod.prefix.overlaps(service.prefix):
                 what = f"{service.prefix}, {service.use}, overlaps {pod.prefix}, {pod.use}"
                 yield Finding(max(pod.at, service.at), what, "pods and services need ranges of their own")
+
+
+def _check_cluster_range(top: Values, cluster: "_Range") -> Iterator[Finding]:
+    """A machine whose own address is a pod's or a service's could not be reached any more."""
+    for node in top.get(NODES) or ():
+        for key in (NODE_PUBLIC, NODE_PRIVATE):
+            for address in node.value.get(key) or ():
+                if address.value in cluster.prefix:
+                    what = f"{address.value} is inside {cluster.prefix}, {cluster.use}"
+                    yield Finding(address.at, what, "choose a range that no machine has an address in")
 
 
 def check_sites(top: Values) -> Iterator[Finding]:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from ipaddress import ip_interface, ip_network
+from ipaddress import ip_address, ip_interface, ip_network
 from typing import Any, TypeVar
 
 from wireloom.observe.state import (
@@ -49,6 +49,7 @@ def parse_state(name: NodeName, sections: Mapping[str, str]) -> NodeState:
         link=read("link", lambda text: parse_link(text, sections), None),
         routes=read("routes4", parse_routes, nowhere) | read("routes6", parse_routes, nowhere),
         guard=read("guard", parse_guard, GuardKind.OTHER),
+        client=read("client", lambda text: ip_address(text.strip()) if text.strip() else None, None),
         others=parse_others(sections.get("others", "")),
         drop_in=parse_drop_in(sections.get("drop-in", "")),
         enabled=sections.get("enabled", "").strip() == "enabled",  # -runtime is gone after a reboot

@@ -64,6 +64,7 @@ PROBES = (
         ' test "$other" = "$if" || echo "$other $(sed -n s/^fleet=//p "$file")"; done',
     ),
     Probe("stamp", f"cat {STATE_DIRECTORY}/$if.state"),
+    Probe("client", 'echo "${SSH_CONNECTION%% *}"'),
     Probe("link", 'ip -j -d address show dev "$if"'),
     Probe("wg", 'wg show "$if" public-key && wg show "$if" listen-port && wg show "$if" fwmark'),
     Probe("peers", 'wg show "$if" dump | tail -n +2 | cut -f 1,3-'),

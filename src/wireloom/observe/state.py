@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from wireloom.values import Endpoint, Interface, NodeName, Prefix, PublicKey
+from wireloom.values import Address, Endpoint, Interface, NodeName, Prefix, PublicKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,8 @@ class KeyKind(StrEnum):
 class NodeState:
     """All that was seen of one node in one round trip. ``garbled`` names probes that made no sense.
 
-    ``drop_in`` is the text of wireloom's addition to the unit; None where there is none. ``others``: further
+    ``drop_in`` is the text of wireloom's addition to the unit; None where there is none. ``client`` is where
+    the operator's own connection comes from, as far as sudo lets it through. ``others``: further
     interfaces that wireloom keeps there, each with its fleet.
     """
 
@@ -128,6 +129,7 @@ class NodeState:
     enabled: bool
     guard: GuardKind = GuardKind.ABSENT
     drop_in: str | None = None
+    client: Address | None = None
     others: Mapping[str, str] = field(default_factory=dict)
     garbled: tuple[str, ...] = ()
 

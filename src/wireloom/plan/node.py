@@ -159,6 +159,7 @@ def refuse_node(desired: NodeDesired, state: NodeState, standing: Standing) -> l
     found = [
         *_refuse_machine(state),
         *_refuse_foreign(desired, state),
+        *_refuse_lockout(desired, state),
         *_refuse_others(desired, state),
         *_refuse_newer(desired, state, standing),
     ]
@@ -215,6 +216,17 @@ def _is_our_link(desired: NodeDesired, state: NodeState, link: LinkSeen) -> bool
         return True
     noted = state.stamp is not None and state.stamp.fleet == desired.fleet
     return noted and link.public_key == state.public_key
+
+
+def _refuse_lockout(desired: NodeDesired, state: NodeState) -> Iterator[tuple[str, str]]:
+    """A range that is new here, and that the operator's own connection comes from: it would be cut off."""
+    fences = {route.to for route in state.routes if route.kind == "unreachable"}
+    for prefix in desired.fenced:
+        if state.client is not None and state.client in prefix and prefix not in fences:
+            yield (
+                f"you come from {state.client}, which is inside {prefix}: it would be cut off",
+                "choose another range, under `underlay:` or `kubernetes:`",
+            )
 
 
 def _refuse_others(desired: NodeDesired, state: NodeState) -> Iterator[tuple[str, str]]:

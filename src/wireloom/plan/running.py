@@ -204,7 +204,18 @@ def _plan_peer(interface: str, peer: Peer, seen: PeerSeen, filed: PeerSeen | Non
 
 
 def plan_fences(desired: NodeDesired, routes: frozenset[RouteSeen]) -> Iterator[Change]:
-    """The fence of every range."""
+    """The fence of every range, and none of a range that is given up: it may lie inside of a new one."""
+    for old in sorted(routes, key=lambda one: str(one.to)):
+        if (old.kind, old.metric) == ("unreachable", FENCE_METRIC) and old.to not in desired.fenced:
+            stale = ("unreachable", str(old.to), "metric", str(FENCE_METRIC))
+            yield Change(
+                Action.DELETE,
+                f"route unreachable {old.to}",
+                "not a range of the fleet any more",
+                Risk.NONE,
+                (_ip_route(old.to, "del", *stale),),
+                (_ip_route(old.to, "replace", *stale),),
+            )
     for prefix in desired.fenced:
         fence = RouteSeen("unreachable", prefix, "", FENCE_METRIC)
         if not any(replace(one, device="") == fence for one in routes):  # IPv6 says that its device is lo

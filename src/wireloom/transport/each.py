@@ -1,13 +1,23 @@
 """Do the same on every node at once, and keep what each one answered."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
-from typing import TypeVar
+import contextlib
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from typing import Any, TypeVar
 
 from wireloom.transport.port import TransportError
 from wireloom.values import NodeName
 
 T = TypeVar("T")
+
+
+async def carry_through(step: Coroutine[Any, Any, T]) -> T:
+    """Carry a step through although it is cancelled, however often: half of it is worse than the wait."""
+    task = asyncio.ensure_future(step)
+    while not task.done():
+        with contextlib.suppress(BaseException):  # its own failure is told below
+            await asyncio.shield(task)
+    return task.result()
 
 
 async def on_each(

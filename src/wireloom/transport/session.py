@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import asyncssh
 
 from wireloom.secret import Password
+from wireloom.transport.each import carry_through
 from wireloom.transport.frame import PLAIN, end_script, frame_script, started_as, unframe
 from wireloom.transport.port import Completed, TransportError
 from wireloom.transport.raw import Raw
@@ -90,7 +91,7 @@ class SshConnection:
             async with asyncio.timeout(timeout):
                 raw = await talk.hold(script)
         except BaseException as error:
-            await self._end(talk)
+            await carry_through(self._end(talk))
             wrong = self._explain(error, timeout)
             if wrong is None:
                 raise
