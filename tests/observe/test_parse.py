@@ -45,7 +45,7 @@ from wireloom.observe.state import (
     SystemSeen,
 )
 from wireloom.plan.filed import read_filed
-from wireloom.plan.node import REQUIRED_TOOLS
+from wireloom.preflight.tools import REQUIRED
 from wireloom.values import Endpoint, NodeName, PublicKey
 
 RECORDINGS = Path(__file__).parent / "recordings"
@@ -156,7 +156,7 @@ def test_a_bare_machine() -> None:
 
 
 def test_the_system_of_a_bare_machine() -> None:
-    tools = frozenset((*REQUIRED_TOOLS, "wireguard-go", "nft", "tcpdump", "apt-get"))
+    tools = frozenset((*REQUIRED, "wireguard-go", "tcpdump", "apt-get"))
     seen = replace(state("bare").system, kernel="", clock=0)
     assert SystemSeen("Debian GNU/Linux 12 (bookworm)", "", "x86_64", False, 0, tools, False) == seen
 

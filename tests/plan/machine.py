@@ -13,6 +13,7 @@ from itertools import pairwise
 from wireloom.observe.state import (
     ConfigKind,
     ConfigSeen,
+    GroundSeen,
     KeyKind,
     LinkSeen,
     NodeState,
@@ -22,10 +23,11 @@ from wireloom.observe.state import (
     SystemSeen,
 )
 from wireloom.plan.plan import Command, NodePlan
+from wireloom.preflight.tools import REQUIRED, WANTED
 from wireloom.render.desired import ConfigFile
 from wireloom.values import Endpoint, Interface, NodeName, Prefix, PublicKey
 
-TOOLS = frozenset(["wg", "wg-quick", "ip", "ping", "sha256sum"])
+TOOLS = frozenset([*REQUIRED, *WANTED, "apt-get"])
 DEBIAN = SystemSeen("Debian GNU/Linux 12", "6.1.0", "x86_64", True, 1.76e9, TOOLS, True)
 INTERFACE = "wg0"
 
@@ -79,6 +81,7 @@ class Machine:
             link=link,
             routes=frozenset(self.routes),
             enabled=self.enabled,
+            ground=GroundSeen(families=("debian",)),
         )
 
     # ---- what apply does

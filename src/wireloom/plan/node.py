@@ -1,42 +1,25 @@
-"""One node, wanted against seen: NodeDesired + NodeState → NodePlan, or the reasons to refuse."""
+"""One node, wanted against seen: NodeDesired + NodeState → NodePlan."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from wireloom.errors import Diagnostic
-from wireloom.observe.state import ConfigKind, KeyKind, LinkSeen, NodeState
+from wireloom.observe.state import ConfigKind, KeyKind, NodeState
 from wireloom.plan.filed import read_fences, read_filed
 from wireloom.plan.plan import Action, Change, NodePlan, Risk
 from wireloom.plan.running import plan_connected, plan_fences, plan_key, plan_running
 from wireloom.render.desired import NodeDesired, key_path
 from wireloom.values import PublicKey
 
-REQUIRED_TOOLS = {
-    "wg": "wireguard-tools",
-    "wg-quick": "wireguard-tools",
-    "ip": "iproute2",
-    "ping": "iputils-ping",
-    "sha256sum": "coreutils",
-}
-WIREGUARD_KINDS = {"wireguard", "tun"}
-"""What `ip -d` says of a link of the kernel's WireGuard, and of a userspace one."""
-
 KEY_MODE = CONFIG_MODE = 0o600
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """What the lock says that a node may be compared with, and whose a key is or was."""
-
-    generation: int
-    network: str
-    owners: Mapping[PublicKey, str]
-
-
-def plan_node(desired: NodeDesired, state: NodeState, standing: Standing, *, over_underlay: bool) -> NodePlan:
+def plan_node(
+    desired: NodeDesired, state: NodeState, owners: Mapping[PublicKey, str], *, over_underlay: bool
+) -> NodePlan:
     """What this node needs; nothing at all when it is as wanted.
 
     ``desired.peers`` without a public key stand for nodes that will make theirs in the same apply.
+    ``owners`` tell whose a key is or was.
     ``over_underlay``: the operator's own SSH session runs through the interface that is changed.
     """
     makes_key = state.key_kind is KeyKind.ABSENT
@@ -44,7 +27,7 @@ def plan_node(desired: NodeDesired, state: NodeState, standing: Standing, *, ove
         *_plan_key(desired, state),
         *_plan_config(desired, state),
         *_plan_unit(desired, state),
-        *_plan_interface(desired, state, standing.owners),
+        *_plan_interface(desired, state, owners),
     ]
     if over_underlay:
         changes = [
@@ -127,83 +110,3 @@ def _plan_interface(
     yield from plan_running(desired, link, filed.peers, owners)
     yield from plan_fences(desired, state.routes if state.link else state.routes | read_fences(text))
     yield from plan_connected(desired, state.link, state.routes) if state.link else ()
-
-
-def refuse_node(desired: NodeDesired, state: NodeState, standing: Standing) -> list[Diagnostic]:
-    """The reasons not to touch this node at all: what stands there is not wireloom's, or is newer."""
-    found = [
-        *_refuse_machine(state),
-        *_refuse_foreign(desired, state),
-        *_refuse_newer(desired, state, standing),
-    ]
-    return [Diagnostic(what, where=str(state.name), hint=hint) for what, hint in found]
-
-
-def _refuse_machine(state: NodeState) -> Iterator[tuple[str, str]]:
-    if state.garbled:
-        probes = ", ".join(state.garbled)
-        yield (
-            f"the answer to {probes} makes no sense",
-            "run the command again with -v, and look at the machine: nothing is done on a guess",
-        )
-        return
-    missing = [tool for tool in REQUIRED_TOOLS if tool not in state.system.tools]
-    if missing:
-        packages = " ".join(sorted({REQUIRED_TOOLS[tool] for tool in missing}))
-        yield f"{', '.join(missing)} not found", f"install there: apt-get install {packages}"
-    userspace = "wireguard-go" in state.system.tools
-    if not (state.system.kernel_wireguard or userspace or state.link is not None):
-        yield (
-            f"no WireGuard: kernel {state.system.kernel} has none, and wireguard-go is not installed",
-            "install there: apt-get install wireguard-go (or a kernel with the module)",
-        )
-
-
-def _refuse_foreign(desired: NodeDesired, state: NodeState) -> Iterator[tuple[str, str]]:
-    interface, path = desired.interface, desired.config.path
-    if state.config.kind is ConfigKind.FOREIGN:
-        yield (
-            f"{path} is not wireloom's and is never overwritten",
-            f"take it away there (wg-quick down {interface}; mv {path} {path}.old) or name another interface",
-        )
-    elif state.link is not None and not _is_our_link(desired, state, state.link):
-        yield (
-            f"an interface {interface} is up that wireloom did not make",
-            f"take it away there (ip link delete {interface}) or name another one under `underlay:`",
-        )
-    if state.key_kind is KeyKind.BROKEN and "wg" in state.system.tools:
-        yield (
-            f"{key_path(desired.interface)} holds no WireGuard key",
-            "restore it, or remove it there: the next apply makes a new one and tells the peers",
-        )
-
-
-def _is_our_link(desired: NodeDesired, state: NodeState, link: LinkSeen) -> bool:
-    """WireGuard, and with our file; or the file is gone, but it has this node's key and this fleet's note."""
-    if link.kind not in WIREGUARD_KINDS:
-        return False
-    if state.config.kind is not ConfigKind.ABSENT:
-        return True
-    noted = state.stamp is not None and state.stamp.fleet == desired.fleet
-    return noted and link.public_key == state.public_key
-
-
-def _refuse_newer(desired: NodeDesired, state: NodeState, standing: Standing) -> Iterator[tuple[str, str]]:
-    stamp = state.stamp
-    if stamp is None:
-        return
-    if stamp.fleet != desired.fleet:
-        yield (
-            f"this machine is in the fleet `{stamp.fleet}`, not in `{desired.fleet}`",
-            "take it out of one of them; two fleets on one machine need two interfaces",
-        )
-    elif stamp.generation > standing.generation:
-        yield (
-            f"it is at generation {stamp.generation}, the lock knows {standing.generation}",
-            "somebody applied from another checkout: get their fleet.yaml and fleet.lock first",
-        )
-    elif stamp.generation == standing.generation and stamp.network != standing.network:
-        yield (
-            f"its generation {stamp.generation} is another one than the lock's",
-            "two checkouts applied the same number: get the other fleet.yaml and fleet.lock first",
-        )

@@ -1,0 +1,85 @@
+"""Rules about whose the files and the interface on a machine are, and how new they are."""
+
+from collections.abc import Iterator
+
+from wireloom.lock.lock import Lock
+from wireloom.network.network import Network
+from wireloom.observe.state import ConfigKind, KeyKind, LinkSeen, NodeState
+from wireloom.preflight.finding import Check, Finding
+from wireloom.render.desired import config_path, key_path
+
+WIREGUARD_KINDS = {"wireguard", "tun"}
+"""What `ip -d` says of a link of the kernel's WireGuard, and of a userspace one."""
+
+
+def check_ownership(network: Network, lock: Lock, state: NodeState) -> Iterator[Finding]:
+    """What stands there is wireloom's, of this fleet, and not newer than the lock."""
+    yield from _check_owner(network, state)
+    yield from _check_key(network, state)
+    yield from _check_generation(network, lock, state)
+
+
+def _check_owner(network: Network, state: NodeState) -> Iterator[Finding]:
+    interface, path = network.interface, config_path(network.interface)
+    if state.config.kind is ConfigKind.FOREIGN:
+        yield Finding(
+            state.name,
+            Check.OWNERSHIP,
+            f"{path} is not wireloom's and is never overwritten",
+            f"take it away there (wg-quick down {interface}; mv {path} {path}.old) or name another interface",
+        )
+    elif state.link is not None and not _is_our_link(network, state, state.link):
+        yield Finding(
+            state.name,
+            Check.OWNERSHIP,
+            f"an interface {interface} is up that wireloom did not make",
+            f"take it away there (ip link delete {interface}) or name another one under `underlay:`",
+        )
+
+
+def _is_our_link(network: Network, state: NodeState, link: LinkSeen) -> bool:
+    """WireGuard, and with our file; or the file is gone, but it has this node's key and this fleet's note."""
+    if link.kind not in WIREGUARD_KINDS:
+        return False
+    if state.config.kind is not ConfigKind.ABSENT:
+        return True
+    noted = state.stamp is not None and state.stamp.fleet == network.fleet
+    return noted and link.public_key == state.public_key
+
+
+def _check_key(network: Network, state: NodeState) -> Iterator[Finding]:
+    """Without wg nobody can say what is in the file."""
+    if state.key_kind is KeyKind.BROKEN and "wg" in state.system.tools:
+        yield Finding(
+            state.name,
+            Check.OWNERSHIP,
+            f"{key_path(network.interface)} holds no WireGuard key",
+            "restore it, or remove it there: the next apply makes a new one and tells the peers",
+        )
+
+
+def _check_generation(network: Network, lock: Lock, state: NodeState) -> Iterator[Finding]:
+    stamp = state.stamp
+    if stamp is None:
+        return
+    if stamp.fleet != network.fleet:
+        yield Finding(
+            state.name,
+            Check.OWNERSHIP,
+            f"this machine is in the fleet `{stamp.fleet}`, not in `{network.fleet}`",
+            "take it out of one of them; two fleets on one machine need two interfaces",
+        )
+    elif stamp.generation > lock.generation:
+        yield Finding(
+            state.name,
+            Check.GENERATION,
+            f"it is at generation {stamp.generation}, the lock knows {lock.generation}",
+            "somebody applied from another checkout: get their fleet.yaml and fleet.lock first",
+        )
+    elif stamp.generation == lock.generation and stamp.network != lock.network:
+        yield Finding(
+            state.name,
+            Check.GENERATION,
+            f"its generation {stamp.generation} is another one than the lock's",
+            "two checkouts applied the same number: get the other fleet.yaml and fleet.lock first",
+        )
