@@ -27,8 +27,8 @@ from wireloom.observe.state import (
 )
 from wireloom.plan.filed import read_filed
 from wireloom.plan.fleet import Seen, keys_seen, make_plan
-from wireloom.plan.node import REQUIRED_TOOLS
 from wireloom.plan.plan import Plan
+from wireloom.preflight.tools import REQUIRED
 from wireloom.render.desired import FENCE_METRIC, NodeDesired, network_digest, render_node
 from wireloom.transport.crew import Crew
 from wireloom.transport.fake import FakeConnection, FakeTransport
@@ -129,7 +129,7 @@ class Machine:
         """What a look at it shows."""
         if self.looks_like is not None:
             return self.looks_like
-        tools = frozenset({*REQUIRED_TOOLS, "wireguard-go"})
+        tools = frozenset({*REQUIRED, "wireguard-go"})
         system = SystemSeen("Debian", "6.1", "x86_64", False, 1.7e9, tools, True)
         absent = ConfigSeen(ConfigKind.ABSENT)
         return NodeState(self.name, system, KeyKind.ABSENT, None, 0, absent, None, None, frozenset(), False)

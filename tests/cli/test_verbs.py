@@ -65,6 +65,52 @@ def test_check_quietly_says_nothing(fleet: Path, capsys: Printed) -> None:
     assert capsys.readouterr() == ("", "")
 
 
+NODES: dict[str, tuple[list[str], str]] = {
+    "an installation": (["check", "--install"], "--install and --yes go with --nodes"),
+    "a yes": (["check", "--yes"], "--install and --yes go with --nodes"),
+}
+
+
+@pytest.mark.parametrize(("words", "expected"), NODES.values(), ids=NODES)
+def test_check_without_nodes_wants_nothing_that_is_about_them(
+    words: list[str], expected: str, fleet: Path, capsys: Printed
+) -> None:
+    assert run(words) == 1
+    assert expected in capsys.readouterr().err
+
+
+def test_check_of_nodes_tells_who_does_not_answer_and_who_is_not_asked(fleet: Path) -> None:
+    done = wireloom(fleet.parent, "check", "--nodes")
+    assert done.returncode == 1
+    assert done.stdout == (
+        "cp1: error: connection refused by 127.0.0.1 port 1\n"
+        "    is the machine up, is sshd running and listening on that port, does a firewall reject it?\n"
+        "w1, db1: warning: no `ssh`: not applied from here\n"
+        "    `wireloom export` writes its file\n"
+        "fleet.yaml: not ready: 1 error on 1 of 1 machine\n"
+    )
+    assert list(fleet.parent.iterdir()) == [fleet]
+
+
+def test_check_of_nodes_as_json(fleet: Path) -> None:
+    done = wireloom(fleet.parent, "check", "--nodes", "--json")
+    assert done.returncode == 1
+    document = json.loads(done.stdout)
+    assert (document["version"], document["ok"], document["installed"]) == (1, False, [])
+    assert [(one["node"], one["check"], one["severity"]) for one in document["findings"]] == [
+        ("cp1", "answer", "error"),
+        ("w1", "login", "warning"),
+        ("db1", "login", "warning"),
+    ]
+
+
+def test_check_of_a_file_with_mistakes_looks_at_no_machine(fleet: Path, capsys: Printed) -> None:
+    fleet.write_text(FLEET.replace("site: ams", "site: asm"))
+    assert run(["check", "--nodes"]) == 1
+    printed = capsys.readouterr()
+    assert (printed.out, "cp1" in printed.err) == ("", False)
+
+
 def test_schema_is_json(capsys: Printed) -> None:
     assert run(["schema"]) == 0
     jsonschema.Draft202012Validator.check_schema(json.loads(capsys.readouterr().out))

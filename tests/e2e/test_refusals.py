@@ -40,7 +40,7 @@ def test_cloned_machines_are_named(world: World) -> None:
     key = world.shell("w1", "umask 077; wg genkey | tee /etc/wireguard/wg0.key").strip()
     world.shell("cp2", f"umask 077; echo {key} >/etc/wireguard/wg0.key")
     refused = world.run("apply", "--yes", expect=1)
-    assert "`w1` and `cp2` have the same private key" in refused.stderr
+    assert "cp2: error: its private key is that of `w1`, too" in refused.stderr
     assert key not in refused.stderr
     world.shell("w1", "rm /etc/wireguard/wg0.key")
     world.shell("cp2", "rm /etc/wireguard/wg0.key")

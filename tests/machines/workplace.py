@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -74,6 +75,32 @@ class Operator:
             stderr=terminal,
             env=self._environment() | {"TERM": "xterm"},
         )
+
+    def answer(self, word: str, *words: str) -> tuple[int, str]:
+        """``wireloom WORDS`` on a terminal, its question answered: the exit code and what it said."""
+        keyboard, stdin = pty.openpty()
+        try:
+            asker = subprocess.Popen(
+                self._command(*words),
+                cwd=self.home,
+                stdin=stdin,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                env=self._environment(),
+            )
+            assert asker.stdout is not None
+            said = ""
+            while "[y/N]" not in said:
+                letter = asker.stdout.read(1)
+                assert letter, f"it ended without a question: {said}"
+                said += letter
+            os.write(keyboard, f"{word}\n".encode())
+            said += asker.stdout.read()
+            return asker.wait(timeout=60), said
+        finally:
+            os.close(keyboard)
+            os.close(stdin)
 
     def json(self, *words: str, expect: int | None = 0) -> Any:
         """What ``wireloom --json WORDS`` prints."""

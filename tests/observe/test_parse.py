@@ -15,19 +15,27 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wireloom.observe.parse import (
+    parse_addresses,
     parse_config,
+    parse_disks,
     parse_key,
     parse_link,
+    parse_net_admin,
     parse_peer,
+    parse_port_holder,
     parse_routes,
     parse_stamp,
     parse_state,
     parse_system,
+    parse_versions,
 )
 from wireloom.observe.probes import PROBES, split_sections
 from wireloom.observe.state import (
+    AddressSeen,
     ConfigKind,
     ConfigSeen,
+    DiskSeen,
+    GroundSeen,
     KeyKind,
     LinkSeen,
     NodeState,
@@ -37,7 +45,7 @@ from wireloom.observe.state import (
     SystemSeen,
 )
 from wireloom.plan.filed import read_filed
-from wireloom.plan.node import REQUIRED_TOOLS
+from wireloom.preflight.tools import REQUIRED
 from wireloom.values import Endpoint, NodeName, PublicKey
 
 RECORDINGS = Path(__file__).parent / "recordings"
@@ -141,15 +149,59 @@ def test_a_bare_machine() -> None:
             link=None,
             routes=frozenset(),
             enabled=False,
+            ground=seen.ground,
         )
         == seen
     )
 
 
 def test_the_system_of_a_bare_machine() -> None:
-    tools = frozenset((*REQUIRED_TOOLS, "wireguard-go", "nft", "tcpdump", "apt-get"))
+    tools = frozenset((*REQUIRED, "wireguard-go", "tcpdump", "apt-get"))
     seen = replace(state("bare").system, kernel="", clock=0)
     assert SystemSeen("Debian GNU/Linux 12 (bookworm)", "", "x86_64", False, 0, tools, False) == seen
+
+
+def test_what_a_machine_gives_to_build_on() -> None:
+    assert (
+        GroundSeen(
+            families=("debian",),
+            identity="0c27b8a3" * 8,
+            versions={
+                "ip": "ip utility, iproute2-6.1.0, libbpf 1.1.2",
+                "wg": "wireguard-tools v1.0.20210914 - https://git.zx2c4.com/wireguard-tools/",
+            },
+            disks=(
+                DiskSeen("/etc/wireguard", read_only=False, free=253 * 4096, free_files=3085507),
+                DiskSeen("/var/lib", read_only=False, free=255 * 4096, free_files=3085506),
+            ),
+            addresses=frozenset(
+                AddressSeen(device, ip_interface(address))
+                for device, address in {
+                    ("lo", "127.0.0.1/8"),
+                    ("lo", "::1/128"),
+                    ("wg0", "10.99.0.1/16"),
+                    ("wg0", "fd42:99::1/64"),
+                }
+            ),
+            port_holder="",
+        )
+        == state("userspace").ground
+    )
+
+
+def test_what_a_container_lacks() -> None:
+    ground = state("kernel").ground
+    assert (ground.families, ground.identity, ground.net_admin, ground.tun) == (
+        ("ubuntu", "debian"),
+        "",
+        False,
+        False,
+    )
+    assert ground.disks == (
+        DiskSeen("/etc/wireguard", read_only=True, free=18421 * 4096, free_files=None),
+        DiskSeen("/var/lib", read_only=False, free=8192, free_files=0),
+    )
+    assert ground.port_holder == "dnsmasq (process 812)"
 
 
 def test_a_machine_with_kernel_wireguard_and_somebody_elses_file() -> None:
@@ -333,20 +385,80 @@ pieces = st.one_of(
 )  # fmt: skip
 
 
+VERSIONS = {
+    "two tools": ("ip a\nwg b - c\n", {"ip": "a", "wg": "b - c"}),
+    "a tool that says nothing": ("ip a\nwg \n", {"ip": "a"}),
+    "no tools": ("", {}),
+    "words that would steer a terminal, and many": ("ip \x1b[2J" + 200 * "x", {"ip": "?[2J" + 76 * "x"}),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), VERSIONS.values(), ids=VERSIONS)
+def test_versions(text: str, expected: dict[str, str]) -> None:
+    assert parse_versions(text) == expected
+
+
+CAPABILITIES = {
+    "root": ("CapEff:\t000001ffffffffff\n", True),
+    "only this one": ("CapEff:\t0000000000001000\n", True),
+    "all but this one": ("CapEff:\t000001ffffffefff\n", False),
+    "what Docker gives": ("CapEff:\t00000000a80425fb\n", False),
+    "no word of it": ("", True),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), CAPABILITIES.values(), ids=CAPABILITIES)
+def test_net_admin(text: str, expected: bool) -> None:
+    assert parse_net_admin(text) is expected
+
+
+DISKS = {
+    "whole": ("/x rw 10 512 100 7\n", DiskSeen("/x", read_only=False, free=5120, free_files=7)),
+    "no table of files": ("/x rw 10 512 0 0\n", DiskSeen("/x", read_only=False, free=5120, free_files=None)),
+    "a stat that can't": ("/x ro \n", DiskSeen("/x", read_only=True, free=None, free_files=None)),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), DISKS.values(), ids=DISKS)
+def test_disks(text: str, expected: DiskSeen) -> None:
+    assert parse_disks(text) == (expected,)
+
+
+def test_addresses_of_links_without_any_and_of_point_to_point_links() -> None:
+    links: list[dict[str, object]] = [
+        {},
+        {"ifname": "eth0", "addr_info": []},
+        {"ifname": "ppp0", "addr_info": [{"local": "192.0.2.1", "address": "192.0.2.9", "prefixlen": 32}]},
+        {"ifname": "eth1", "addr_info": [{"local": "fe80::1", "prefixlen": 64, "scope": "link"}]},
+    ]
+    assert {AddressSeen("ppp0", ip_interface("192.0.2.1/32"))} == parse_addresses(json.dumps(links))
+
+
+HOLDERS = {
+    "nobody": ("\n", None),
+    "somebody, and no ss": ("taken\n", ""),
+    "the kernel": ("taken\nUNCONN 0 0 0.0.0.0:51820 0.0.0.0:*\n", ""),
+    "two": ('taken\nx users:(("a",pid=1,fd=3),("b",pid=2,fd=3))\n', "a (process 1), b (process 2)"),
+    "one with two sockets": (
+        'taken\nx users:(("a",pid=1,fd=3))\ny users:(("a",pid=1,fd=4))\n',
+        "a (process 1)",
+    ),
+    "a name that would steer a terminal": ('taken\nx users:(("\x1b[2J",pid=1,fd=3))\n', "?[2J (process 1)"),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), HOLDERS.values(), ids=HOLDERS)
+def test_the_holder_of_a_port(text: str, expected: str | None) -> None:
+    assert parse_port_holder(text) == expected
+
+
 @given(st.dictionaries(st.sampled_from([probe.name for probe in PROBES]), pieces))
 @fast
 def test_no_answer_is_too_strange(answers: dict[str, str]) -> None:
     seen = parse_state(NAME, {**recorded("userspace"), **answers})
     assert set(seen.garbled) <= {
-        "os",
-        "key",
-        "config",
-        "stamp",
-        "link",
-        "routes4",
-        "routes6",
-        "guard",
-        "client",
+        *("os", "key", "config", "stamp", "link", "routes4", "routes6", "guard", "client"),
+        *("versions", "capabilities", "disks", "addresses"),
     }
 
 

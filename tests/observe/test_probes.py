@@ -1,5 +1,6 @@
 """The probes run for real: every shell gives the same answer, and no key is in it."""
 
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -52,6 +53,7 @@ mkdir -p /var/lib/wireloom/boot
 printf 'fleet=shop\\ngeneration=3\\nnetwork=feed\\ndigest=beef\\n' >/var/lib/wireloom/wg0.state
 wg-quick up wg0 && wg set wg0 peer {PEER} preshared-key /etc/wireguard/preshared
 """
+SQUATTER = 'use IO::Socket::INET; IO::Socket::INET->new(Proto => "udp", LocalPort => 500) and sleep'
 
 
 @pytest.fixture
@@ -60,14 +62,14 @@ def machine() -> Iterator[Sandbox]:
         yield made
 
 
-def answer(machine: Sandbox, *, shell: tuple[str, ...] = ("dash", "-s")) -> str:
-    done = machine.sh(probe_script("wg0", "NONCE"), shell=shell)
+def answer(machine: Sandbox, *, shell: tuple[str, ...] = ("dash", "-s"), port: int = 51820) -> str:
+    done = machine.sh(probe_script("wg0", "NONCE", port=port), shell=shell)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
-def look(machine: Sandbox, *, shell: tuple[str, ...] = ("dash", "-s")) -> NodeState:
-    seen = parse_state(NodeName("a"), split_sections(answer(machine, shell=shell), "NONCE"))
+def look(machine: Sandbox, *, shell: tuple[str, ...] = ("dash", "-s"), port: int = 51820) -> NodeState:
+    seen = parse_state(NodeName("a"), split_sections(answer(machine, shell=shell, port=port), "NONCE"))
     assert seen.garbled == ()
     return seen
 
@@ -135,6 +137,85 @@ class TestOnAMachine:
     def test_tools_are_found_beyond_a_short_path(self, machine: Sandbox) -> None:
         done = machine.sh("PATH=/usr/bin:/bin\n" + probe_script("wg0", "NONCE"))
         assert "ip" in split_sections(done.stdout, "NONCE")["tools"].split()
+
+    @pytest.mark.parametrize("shell", SHELLS.values(), ids=SHELLS)
+    def test_the_ground(self, shell: tuple[str, ...], machine: Sandbox) -> None:
+        ground = look(machine, shell=shell).ground
+        assert "iproute2" in ground.versions["ip"]
+        assert "wireguard-tools" in ground.versions["wg"]
+        assert {(disk.directory, disk.read_only, disk.free) for disk in ground.disks} == {
+            ("/etc/wireguard", False, 1024**2),
+            ("/var/lib", False, 1024**2),
+        }
+        assert (ground.net_admin, ground.tun, ground.port_holder) == (True, True, None)
+        assert {(one.device, str(one.address)) for one in ground.addresses} == {
+            ("lo", "127.0.0.1/8"),
+            ("lo", "::1/128"),
+        }
+
+    @pytest.mark.parametrize("shell", SHELLS.values(), ids=SHELLS)
+    def test_a_read_only_file_system(self, shell: tuple[str, ...], machine: Sandbox) -> None:
+        machine.ask("mount -o remount,ro /var/lib")
+        assert [disk.read_only for disk in look(machine, shell=shell).ground.disks] == [False, True]
+
+    def test_the_disk_of_a_directory_that_is_not_there_is_that_above_it(self, machine: Sandbox) -> None:
+        machine.ask("umount /etc/wireguard; mount -t tmpfs -o size=64k etc /etc")
+        disk = look(machine).ground.disks[0]
+        assert (disk.directory, disk.read_only, disk.free) == ("/etc/wireguard", False, 64 * 1024)
+
+    def test_a_full_file_system(self, machine: Sandbox) -> None:
+        machine.sh("cat /dev/zero >/etc/wireguard/big")
+        assert [disk.free for disk in look(machine).ground.disks] == [0, 1024**2]
+
+    @pytest.mark.parametrize("shell", SHELLS.values(), ids=SHELLS)
+    def test_a_port_that_a_process_has(self, shell: tuple[str, ...], machine: Sandbox) -> None:
+        machine.ask(
+            f"setsid perl -e '{SQUATTER}' >/dev/null 2>&1 &"
+            " until grep -q :01F4 /proc/net/udp; do sleep 0.02; done"
+        )
+        held = [look(machine, shell=shell, port=port).ground.port_holder for port in (500, 501, 51820)]
+        assert str(held[0]).startswith("perl (process ")
+        assert held[1:] == [None, None]
+
+    def test_our_own_port(self, machine: Sandbox) -> None:
+        machine.ask(MACHINE)
+        assert look(machine).ground.port_holder == ""
+
+    @pytest.mark.parametrize(
+        "replacement",
+        [
+            "mount -t tmpfs dev /dev/net",
+            "mount --bind /etc/hostname /dev/net/tun",
+            "mount -t tmpfs -o nodev dev /dev/net; mknod /dev/net/tun c 10 200",
+        ],
+        ids=["not there", "something else", "forbidden"],
+    )
+    def test_no_device_for_tunnels(self, replacement: str, machine: Sandbox) -> None:
+        machine.ask(replacement)
+        assert not look(machine).ground.tun
+
+    def test_a_root_without_capabilities(self, machine: Sandbox) -> None:
+        shell = ("setpriv", "--bounding-set", "-net_admin", "--inh-caps", "-net_admin", "dash", "-s")
+        assert not look(machine, shell=shell).ground.net_admin
+
+    @pytest.mark.parametrize("content", ["", "uninitialized\n", "1234\n"], ids=["empty", "image", "short"])
+    def test_a_machine_without_a_machine_id(self, content: str, machine: Sandbox) -> None:
+        machine.ask(f"mount -t tmpfs etc /etc; printf '{content}' >/etc/machine-id; mkdir -p /etc/wireguard")
+        assert look(machine).ground.identity == ""
+
+    def test_a_machine_id_is_told_as_a_digest(self, machine: Sandbox) -> None:
+        machine.ask(f"mount -t tmpfs etc /etc; echo {32 * 'a'} >/etc/machine-id; mkdir -p /etc/wireguard")
+        digest = hashlib.sha256(f"wireloom\n{32 * 'a'}\n".encode()).hexdigest()
+        assert look(machine).ground.identity == digest
+        assert 32 * "a" not in answer(machine)
+
+    def test_a_date_without_nanoseconds(self, machine: Sandbox) -> None:
+        """BusyBox's prints them as they were asked for."""
+        machine.ask(
+            "mount -t tmpfs bin /usr/local/sbin; cat >/usr/local/sbin/date <<'X'\n#!/bin/sh\n"
+            'test "$1" = +%s && echo 1700000000 || echo 1700000000.%N\nX\nchmod 755 /usr/local/sbin/date'
+        )
+        assert look(machine).system.clock == 1.7e9
 
     def test_looking_changes_nothing(self, machine: Sandbox) -> None:
         machine.ask(MACHINE)

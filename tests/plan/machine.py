@@ -14,6 +14,7 @@ from itertools import pairwise
 from wireloom.observe.state import (
     ConfigKind,
     ConfigSeen,
+    GroundSeen,
     GuardKind,
     KeyKind,
     LinkSeen,
@@ -25,11 +26,12 @@ from wireloom.observe.state import (
 )
 from wireloom.plan.filed import read_guard
 from wireloom.plan.plan import Command, NodePlan
+from wireloom.preflight.tools import REQUIRED, WANTED
 from wireloom.render.desired import ConfigFile
 from wireloom.render.guard import REMOVE
 from wireloom.values import Endpoint, Interface, NodeName, Prefix, PublicKey
 
-TOOLS = frozenset(["wg", "wg-quick", "ip", "ping", "sha256sum", "flock", "nft"])
+TOOLS = frozenset([*REQUIRED, *WANTED, "apt-get"])
 DEBIAN = SystemSeen("Debian GNU/Linux 12", "6.1.0", "x86_64", True, 1.76e9, TOOLS, True)
 INTERFACE = "wg0"
 
@@ -87,6 +89,7 @@ class Machine:
             enabled=self.enabled,
             guard=self._guard_kind(),
             drop_in=self.drop_in,
+            ground=GroundSeen(families=("debian",)),
         )
 
     def _guard_kind(self) -> GuardKind:

@@ -8,8 +8,11 @@ from ipaddress import ip_address
 import pytest
 
 from tests.network.fleets import key
+from tests.plan.machine import TOOLS
 from tests.plan.world import World, away, settled
-from wireloom.observe.state import ConfigKind, ConfigSeen, KeyKind, Stamp
+from tests.preflight.look import alter
+from wireloom.errors import Severity
+from wireloom.observe.state import ConfigKind, ConfigSeen, KeyKind, NodeState, Stamp
 from wireloom.plan.plan import Plan
 from wireloom.values import NodeName
 
@@ -75,8 +78,8 @@ REFUSED: dict[str, tuple[Callable[[World], None], str]] = {
     "a machine of another fleet": (other_fleet, "a: this machine is in the fleet `store`, not in `shop`"),
     "a machine that is newer": (newer, "a: it is at generation 7, the lock knows 1"),
     "another apply of the same number": (another_one, "a: its generation 1 is another one than the lock's"),
-    "a cloned machine": (cloned, "`a` and `b` have the same private key: cloned machines?"),
-    "a clone of a machine that is away": (cloned_from_one_that_is_away, "`a` and `b` have the same private key: cloned machines?"),
+    "a cloned machine": (cloned, "b: its private key is that of `a`, too: a cloned machine?"),
+    "a clone of a machine that is away": (cloned_from_one_that_is_away, "a: its private key is that of `b`, too: a cloned machine?"),
     "a closed door": (closed_door, "b: no route to host"),
 }  # fmt: skip
 
@@ -90,42 +93,62 @@ def test_refused(happen: Callable[[World], None], expected: str) -> None:
     assert all(one.hint for one in plan.refusals)
 
 
-SEEN = {
-    "a broken key": ({"key_kind": KeyKind.BROKEN, "public_key": None}, ["a: /etc/wireguard/wg0.key holds no WireGuard key"]),
-    "a garbled answer": ({"garbled": ("link", "os")}, ["a: the answer to link, os makes no sense"]),
-    "no tools": ({"tools": frozenset(["wg", "wg-quick", "ping", "flock"])}, ["a: ip, sha256sum not found"]),
+SEEN: dict[str, tuple[dict[str, object], list[str]]] = {
+    "a broken key": (
+        {"key_kind": KeyKind.BROKEN, "public_key": None},
+        ["a: /etc/wireguard/wg0.key holds no WireGuard key"],
+    ),
     "no wg, and so no word on the key": (
-        {"tools": frozenset(["ip", "ping", "sha256sum", "flock"]), "key_kind": KeyKind.BROKEN, "public_key": None},
-        ["a: wg, wg-quick not found"],
+        {"tools": TOOLS - {"wg"}, "key_kind": KeyKind.BROKEN, "public_key": None},
+        ["a: wg not found"],
+    ),
+    "everything that preflight has against it": (
+        {"tools": TOOLS - {"wg"}, "net_admin": False},
+        ["a: wg not found", "a: root may not change the network there: it lacks CAP_NET_ADMIN"],
     ),
     "the operator comes from a new range": (
         {"client": ip_address("10.99.3.3"), "routes": frozenset()},
         ["a: you come from 10.99.3.3, which is inside 10.99.0.0/16: it would be cut off"],
     ),
     "the operator comes over the underlay": ({"client": ip_address("10.99.3.3")}, []),
-    "the fleet on another interface": ({"others": {"wg9": "shop"}}, ["a: this fleet is on wg9 there, and can't be moved to wg0"]),
-    "another fleet, and one guard": ({"others": {"wg9": "store"}}, ["a: this machine is in the fleet `store`, too, on wg9, and has one guard only"]),
-    "no WireGuard": ({"kernel_wireguard": False, "link": None}, ["a: no WireGuard: kernel 6.1.0 has none, and wireguard-go is not installed"]),
-    "a running interface is proof of WireGuard": ({"kernel_wireguard": False}, []),
-}  # fmt: skip
+    "the fleet on another interface": (
+        {"others": {"wg9": "shop"}},
+        ["a: this fleet is on wg9 there, and can't be moved to wg0"],
+    ),
+    "another fleet, and one guard": (
+        {"others": {"wg9": "store"}},
+        ["a: this machine is in the fleet `store`, too, on wg9, and has one guard only"],
+    ),
+    "what is only a warning": ({"tools": TOOLS - {"tcpdump"}}, []),
+}
 
 
 @pytest.mark.parametrize(("values", "expected"), SEEN.values(), ids=SEEN)
 def test_refused_as_it_was_seen(values: dict[str, object], expected: list[str]) -> None:
     world = settled()
-    state = world.machines[A].seen()
-    of_system = {name: value for name, value in values.items() if hasattr(state.system, name)}
-    rest = {name: value for name, value in values.items() if name not in of_system}
-    state = replace(state, system=replace(state.system, **of_system), **rest)  # type: ignore[arg-type]
-    assert whats(world.plan({**world.seen(), A: state})) == expected
+    assert whats(world.plan({**world.seen(), A: seen_with(world, values)})) == expected
 
 
-def test_missing_tools_are_told_by_their_packages() -> None:
+def seen_with(world: World, values: dict[str, object]) -> NodeState:
+    state = world.seen()[A]
+    assert isinstance(state, NodeState)
+    return alter(state, values)
+
+
+def test_a_warning_is_a_note_and_the_machine_is_planned() -> None:
     world = settled()
-    state = world.machines[A].seen()
-    state = replace(state, system=replace(state.system, tools=frozenset(["wg", "wg-quick", "ping"])))
-    [one] = world.plan({**world.seen(), A: state}).refusals
-    assert one.hint == "install there: apt-get install coreutils iproute2 util-linux"
+    plan = world.plan({**world.seen(), A: seen_with(world, {"tools": TOOLS - {"tcpdump"}})})
+    assert [(one.where, one.what, one.severity) for one in plan.notes] == [
+        ("a", "tcpdump not found: `verify` captures packets with it", Severity.WARNING)
+    ]
+    assert A in [one.name for one in plan.nodes]
+
+
+def test_a_machine_that_does_not_answer_is_no_reason_to_refuse() -> None:
+    world = settled()
+    world.away = away(B)
+    plan = world.plan()
+    assert (whats(plan), [one.name for one in plan.unreachable]) == ([], [B])
 
 
 def test_an_older_generation_is_no_reason_to_refuse() -> None:

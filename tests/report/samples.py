@@ -4,6 +4,7 @@ from wireloom.apply.outcome import Ending, NodeOutcome, Outcome
 from wireloom.errors import Diagnostic, Severity
 from wireloom.observe.state import Unreachable
 from wireloom.plan.plan import Action, Change, NodePlan, Plan, Risk
+from wireloom.preflight.finding import Check, Finding
 from wireloom.values import NodeName
 from wireloom.verify.claim import Claim, Evidence, Verdict
 
@@ -26,6 +27,12 @@ PLAN = Plan(
     unreachable=(Unreachable(NAS1, "no answer", "is it up?"),),
     refusals=(Diagnostic("not ours", "w1", "take it away"),),
     notes=(Diagnostic("no `ssh`", "nas1", severity=Severity.WARNING),),
+)
+
+FINDINGS = (
+    Finding(CP1, Check.RANGE, "eth1 has 10.99.7.7/24", "ip address del 10.99.7.7/24 dev eth1"),
+    *(Finding(one, Check.TOOLS, "tcpdump not found", "apt-get", Severity.WARNING) for one in (CP1, W1, DB1)),
+    Finding(W1, Check.ANSWER, "no answer"),
 )
 
 EVIDENCE = Evidence(

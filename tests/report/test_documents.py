@@ -5,11 +5,14 @@ from ipaddress import ip_address
 
 import pytest
 
+from tests.plan.machine import Machine
 from tests.report.graph_fleets import net, small
-from tests.report.samples import EVIDENCE, OUTCOME, PLAN
+from tests.report.samples import DB1, EVIDENCE, FINDINGS, OUTCOME, PLAN
 from wireloom.errors import Diagnostic, Severity
 from wireloom.observe.state import Unreachable
 from wireloom.plan.plan import Plan
+from wireloom.preflight.install import Installation
+from wireloom.preflight.packages import DEBIAN
 from wireloom.report.documents import (
     errors_document,
     evidence_document,
@@ -17,6 +20,7 @@ from wireloom.report.documents import (
     outcome_document,
     plan_document,
     print_document,
+    readiness_document,
     status_document,
 )
 from wireloom.report.standing import NodeStanding
@@ -53,6 +57,37 @@ def test_a_plan() -> None:
 def test_a_plan_of_nothing() -> None:
     empty = {"fleet": "shop", "generation": 1, "changes": [], "unreachable": [], "refusals": [], "notes": []}
     assert empty == plan_document(Plan("shop", 1, ()))
+
+
+def test_readiness() -> None:
+    network = net(small())
+    installed = Installation(Machine(DB1).seen(), DEBIAN, ("nftables", "wireguard-tools"))
+    document = readiness_document(network, FINDINGS[:2], [installed])
+    assert document == {
+        "ok": False,
+        "network": network_document(network),
+        "findings": [
+            {
+                "node": "cp1",
+                "check": "range",
+                "severity": "error",
+                "what": "eth1 has 10.99.7.7/24",
+                "hint": "ip address del 10.99.7.7/24 dev eth1",
+            },
+            {
+                "node": "cp1",
+                "check": "tools",
+                "severity": "warning",
+                "what": "tcpdump not found",
+                "hint": "apt-get",
+            },
+        ],
+        "installed": [{"node": "db1", "packages": ["nftables", "wireguard-tools"]}],
+    }
+
+
+def test_warnings_are_no_reason_not_to_be_ready() -> None:
+    assert readiness_document(net(small()), FINDINGS[1:4], [])["ok"] is True
 
 
 def test_evidence() -> None:

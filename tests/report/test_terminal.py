@@ -9,9 +9,10 @@ from ipaddress import ip_address
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
-from tests.report.samples import CP1, DB1, EVIDENCE, NAS1, OUTCOME, PLAN, W1
+from tests.report.samples import CP1, DB1, EVIDENCE, FINDINGS, NAS1, OUTCOME, PLAN, W1
 from wireloom.errors import Diagnostic, Severity
 from wireloom.plan.plan import Action, Change, NodePlan, Plan, Risk
+from wireloom.preflight.finding import Check, Finding
 from wireloom.report.standing import NodeStanding
 from wireloom.report.terminal import (
     Progress,
@@ -19,6 +20,7 @@ from wireloom.report.terminal import (
     say,
     show_diagnostics,
     show_evidence,
+    show_findings,
     show_outcome,
     show_plan,
     show_status,
@@ -63,6 +65,11 @@ SHOWN: dict[str, Shower] = {
     "plan, every peer": lambda: show_plan(PEERS, every_peer=True),
     "plan of nothing": lambda: show_plan(Plan("shop", 2, (NodePlan(CP1), NodePlan(W1))), every_peer=False),
     "plan of nothing, one away": lambda: show_plan(replace(PLAN, nodes=(NodePlan(CP1),)), every_peer=False),
+    "plan, one note on three nodes": lambda: show_plan(
+        Plan("shop", 2, (), notes=tuple(one.diagnostic for one in FINDINGS if not one.is_error)),
+        every_peer=False,
+    ),
+    "findings": lambda: show_findings(FINDINGS),
     "outcome": lambda: show_outcome(OUTCOME),
     "evidence": lambda: show_evidence(EVIDENCE, every_claim=False),
     "evidence, every claim": lambda: show_evidence(EVIDENCE, every_claim=True),
@@ -196,3 +203,9 @@ def test_the_verdicts_have_a_colour_each() -> None:
     assert set(ENDING_COLOURS) == set(Ending)
     assert set(SIGNS) == set(Action)
     assert set(CLAIM_MEANINGS) == {"answers", "handshake", "mtu"}
+
+
+def test_no_finding_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    show_findings([Finding(CP1, Check.DISK, f"disk {number}") for number in range(250)])
+    printed = capsys.readouterr()
+    assert (printed.out.count("cp1: error: disk "), printed.err) == (250, "")

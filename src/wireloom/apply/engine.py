@@ -21,8 +21,8 @@ from wireloom.errors import Diagnostic, UserError
 from wireloom.intent.fleet import Fleet
 from wireloom.lock.lock import Lock
 from wireloom.network.topology import weave
-from wireloom.observe.state import KeyKind, NodeState
-from wireloom.plan.fleet import Seen, keys_seen, make_plan, pending
+from wireloom.observe.state import KeyKind, NodeState, Seen
+from wireloom.plan.fleet import keys_seen, make_plan, pending
 from wireloom.plan.plan import Action, NodePlan, Plan
 from wireloom.render.desired import NodeDesired, network_digest, render_node
 from wireloom.transport.crew import Crew

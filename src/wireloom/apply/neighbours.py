@@ -4,8 +4,7 @@ from collections.abc import Mapping
 
 from wireloom.apply.script import Neighbour
 from wireloom.network.network import Peer
-from wireloom.observe.state import NodeState
-from wireloom.plan.fleet import Seen
+from wireloom.observe.state import NodeState, Seen
 from wireloom.render.desired import NodeDesired
 from wireloom.values import NodeName, PublicKey
 

@@ -1,4 +1,4 @@
-"""``wireloom check``: the fleet file, without touching a machine."""
+"""``wireloom check``: the fleet file, without touching a machine; with --nodes the machines, too."""
 
 import click
 
@@ -7,13 +7,30 @@ from wireloom.cli.world import open_world
 
 
 @click.command("check", cls=Verb)
+@click.option("--nodes", is_flag=True, help="Look at the machines, too: are they ready for plan and apply?")
+@click.option(
+    "--install", is_flag=True, help="With --nodes: install what is missing there, after a question."
+)
+@click.option(
+    "-y", "--yes", is_flag=True, help="With --nodes: ask nothing; accepts host keys at first contact, too."
+)
 @settings_of
-def command(settings: Settings) -> int:
-    """Check the fleet file and its lock: every mistake at once, without touching a machine."""
+def command(settings: Settings, nodes: bool, install: bool, yes: bool) -> int:
+    """Check the fleet file and its lock: every mistake at once, without touching a machine.
+
+    With --nodes all machines are looked at, and nothing is changed but what --install brings. Every finding
+    is told with the command that mends it. Exit code 1: a machine is not ready, or does not answer.
+    """
+    if (install or yes) and not nodes:
+        raise click.UsageError("--install and --yes go with --nodes")
     from wireloom.report.documents import network_document, print_document
     from wireloom.report.terminal import print_data
 
     world = open_world(settings)
+    if nodes:
+        from wireloom.cli.readiness import check_nodes
+
+        return check_nodes(world, install=install, yes=yes)
     network = world.network
     if settings.json:
         print_document({"ok": True, "network": network_document(network)})

@@ -17,7 +17,7 @@ OK, WRONG, PENDING, BUG = 0, 1, 2, 70
 
 VERBS = {
     "init": "Write a fleet.yaml to begin with.",
-    "check": "Check the fleet file, without touching a machine.",
+    "check": "Check the fleet file; with --nodes the machines, too.",
     "plan": "Show what apply would do.",
     "apply": "Bring the machines to what the fleet file says.",
     "verify": "Test on the machines that the network does what it should.",

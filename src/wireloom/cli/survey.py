@@ -10,9 +10,9 @@ from wireloom.errors import UserError
 from wireloom.network.network import Network
 from wireloom.network.topology import weave
 from wireloom.observe.look import look
-from wireloom.observe.state import Stranger
+from wireloom.observe.state import Seen, Stranger
 from wireloom.plan.digest import plan_digest
-from wireloom.plan.fleet import Seen, keys_seen, make_plan
+from wireloom.plan.fleet import keys_seen, make_plan
 from wireloom.plan.plan import Plan
 from wireloom.report.terminal import Progress, say
 from wireloom.transport.crew import Crew
@@ -42,7 +42,7 @@ async def survey(world: World, *, yes: bool, progress: Progress) -> AsyncIterato
 
 async def survey_again(before: Survey) -> Survey:
     """Look again over the open connections. Raises UserError unless the plan is what it was."""
-    now = _plan(before.world, before.crew, await _look(before.world, before.crew))
+    now = _plan(before.world, before.crew, await look_around(before.world, before.crew))
     if now.plan.refusals:
         raise UserError(now.plan.refusals)
     if plan_digest(now.plan) != plan_digest(before.plan):
@@ -56,8 +56,10 @@ def _plan(world: World, crew: Crew, seen: Seen) -> Survey:
     return Survey(world, crew, seen, network, make_plan(world.fleet, world.lock, network, seen))
 
 
-async def _look(world: World, crew: Crew) -> Seen:
-    return await look(crew, world.dialled, world.fleet.underlay.interface, nonce())
+async def look_around(world: World, crew: Crew) -> Seen:
+    """Look at every machine over the connections that are open; dials where none is."""
+    underlay = world.fleet.underlay
+    return await look(crew, world.dialled, underlay.interface, nonce(), port=underlay.port)
 
 
 @contextlib.asynccontextmanager
@@ -67,7 +69,7 @@ async def visit(world: World, *, yes: bool, progress: Progress) -> AsyncIterator
     vouched: dict[NodeName, str] = {}
     for _ in range(INTRODUCTIONS):
         async with open_crew(world, accept_new=yes, progress=progress, vouched=vouched) as crew:
-            seen = await _look(world, crew)
+            seen = await look_around(world, crew)
             strangers = {one.shown_by: one for one in seen.values() if isinstance(one, Stranger)}
             if not strangers or not sys.stdin.isatty():
                 yield crew, seen
@@ -76,7 +78,7 @@ async def visit(world: World, *, yes: bool, progress: Progress) -> AsyncIterator
         _introduce(list(strangers.values()))
         vouched |= {name: one.host_key for name, one in strangers.items()}
     async with open_crew(world, accept_new=False, progress=progress, vouched=vouched) as crew:
-        yield crew, await _look(world, crew)
+        yield crew, await look_around(world, crew)
 
 
 def _introduce(strangers: list[Stranger]) -> None:

@@ -1,14 +1,18 @@
 """What the probes printed → NodeState. Pure; every parser survives garbage by raising ValueError."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from ipaddress import ip_address, ip_interface, ip_network
 from typing import Any, TypeVar
 
 from wireloom.observe.state import (
+    AddressSeen,
     ConfigKind,
     ConfigSeen,
+    DiskSeen,
+    GroundSeen,
     GuardKind,
     KeyKind,
     LinkSeen,
@@ -19,6 +23,9 @@ from wireloom.observe.state import (
     SystemSeen,
 )
 from wireloom.values import Endpoint, NodeName, Prefix, PublicKey
+
+CAP_NET_ADMIN = 12
+"""The number of the capability that interfaces and routes need (linux/capability.h)."""
 
 T = TypeVar("T")
 _UNKNOWN_SYSTEM = SystemSeen("unknown", "", "", False, 0.0, frozenset(), False)
@@ -38,6 +45,8 @@ def parse_state(name: NodeName, sections: Mapping[str, str]) -> NodeState:
     broken: tuple[KeyKind, PublicKey | None, int] = (KeyKind.BROKEN, None, 0)
     key_kind, public_key, key_mode = read("key", parse_key, broken)
     nowhere: frozenset[RouteSeen] = frozenset()
+    no_disks: tuple[DiskSeen, ...] = ()
+    no_addresses: frozenset[AddressSeen] = frozenset()
     return NodeState(
         name=name,
         system=read("os", lambda text: parse_system(text, sections), _UNKNOWN_SYSTEM),
@@ -53,6 +62,16 @@ def parse_state(name: NodeName, sections: Mapping[str, str]) -> NodeState:
         others=parse_others(sections.get("others", "")),
         drop_in=parse_drop_in(sections.get("drop-in", "")),
         enabled=sections.get("enabled", "").strip() == "enabled",  # -runtime is gone after a reboot
+        ground=GroundSeen(
+            families=tuple(sections.get("families", "").split()),
+            identity=sections.get("identity", "").partition(" ")[0].strip(),
+            versions=read("versions", parse_versions, {}),
+            net_admin=read("capabilities", parse_net_admin, True),
+            tun=sections.get("tun", "").strip() == "yes",
+            disks=read("disks", parse_disks, no_disks),
+            addresses=read("addresses", parse_addresses, no_addresses),
+            port_holder=parse_port_holder(sections.get("port", "")),
+        ),
         garbled=tuple(garbled),
     )
 
@@ -171,3 +190,54 @@ def parse_routes(text: str) -> frozenset[RouteSeen]:
 
 def _prefix(text: str) -> Prefix:
     return ip_network(text)
+
+
+def parse_versions(text: str) -> dict[str, str]:
+    """Lines ``tool what it said``; a tool that said nothing is left out."""
+    lines = (line.split(" ", 1) for line in text.splitlines() if line.strip())
+    return {tool: _printable(said) for tool, said in lines if said.strip()}
+
+
+def parse_net_admin(text: str) -> bool:
+    """``CapEff: HEX`` of /proc/self/status; where that is not told, nothing is held against the machine."""
+    return not text.strip() or bool(int(text.split()[1], 16) >> CAP_NET_ADMIN & 1)
+
+
+def parse_disks(text: str) -> tuple[DiskSeen, ...]:
+    """Lines ``directory ro|rw FREE_BLOCKS BLOCK_SIZE FILES FREE_FILES``; the numbers may be missing.
+
+    A file system without a table of files (btrfs, say) has 0 of them.
+    """
+    return tuple(map(_parse_disk, text.splitlines()))
+
+
+def _parse_disk(line: str) -> DiskSeen:
+    directory, mode, *numbers = line.split()
+    if not numbers:
+        return DiskSeen(directory, mode == "ro", None, None)
+    blocks, size, files, free_files = map(int, numbers)
+    return DiskSeen(directory, mode == "ro", blocks * size, free_files if files else None)
+
+
+def parse_addresses(text: str) -> frozenset[AddressSeen]:
+    """``ip -j address show``: the addresses of all interfaces, but for link-local ones."""
+    links: list[dict[str, Any]] = json.loads(text) if text.strip() else []
+    return frozenset(
+        AddressSeen(link["ifname"], ip_interface(f"{one['local']}/{one['prefixlen']}"))
+        for link in links
+        for one in link.get("addr_info", [])
+        if "local" in one and one.get("scope") != "link"
+    )
+
+
+def parse_port_holder(text: str) -> str | None:
+    """Nothing where the port is free; ``taken``, and lines of ``ss -Hanup`` where ss is there."""
+    if not text.strip():
+        return None
+    holders = re.findall(r'\("([^"]*)",pid=(\d+)', text)
+    return ", ".join(dict.fromkeys(f"{_printable(name)} (process {pid})" for name, pid in holders))
+
+
+def _printable(text: str) -> str:
+    """A machine's own words, short and safe for a terminal: any user of it may name a process."""
+    return "".join(sign if sign.isprintable() else "?" for sign in text.strip())[:80]

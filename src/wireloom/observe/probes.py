@@ -16,24 +16,19 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where the tools are looked for, as apply does: what sshd gives to a login may lack the sbin ones."""
 
 STATE_DIRECTORY = "/var/lib/wireloom"
+TUN = "/dev/net/tun"
+WRITTEN = ("/etc/wireguard", "/var/lib")
+"""Directories that must have room, or under which others are made."""
+
 TOOLS = (
-    "wg",
-    "wg-quick",
-    "ip",
-    "ping",
-    "sha256sum",
-    "flock",
-    "wireguard-go",
-    "nft",
-    "unshare",
-    "tcpdump",
-    "apt-get",
+    *("wg", "wg-quick", "ip", "ping", "sha256sum", "flock", "wireguard-go", "nft", "unshare", "tcpdump"),
+    *("apt-get", "dnf", "apk", "zypper"),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """A piece of shell (``$if`` is the interface) that prints, and never fails the script."""
+    """Shell that prints, and never fails the script. ``$if`` is the interface, ``$port`` its port."""
 
     name: str
     shell: str
@@ -44,7 +39,8 @@ PROBES = (
     Probe(
         "os",
         "(. /etc/os-release && printf '%s\\n' \"$PRETTY_NAME\") || echo unknown;"
-        " uname -r; uname -m; date +%s.%N",
+        # A date without nanoseconds (BusyBox) prints the %N as it is, or nothing.
+        " uname -r; uname -m; date +%s.%N | grep -x '[0-9][0-9.]*' || date +%s",
     ),
     Probe("systemd", "test -d /run/systemd/system && echo yes"),
     Probe("tools", f"for tool in {' '.join(TOOLS)}; do command -v $tool >/dev/null && echo $tool; done"),
@@ -86,15 +82,42 @@ PROBES = (
         'if test -d /run/systemd/system; then systemctl is-enabled "wg-quick@$if"; else'
         f' test -e {STATE_DIRECTORY}/boot/"$if" && echo enabled; fi',
     ),
+    Probe("families", '(. /etc/os-release && echo "$ID $ID_LIKE")'),
+    # A digest: machine-id(5) asks not to show the number itself to others. Images have none, or a word.
+    Probe(
+        "identity",
+        "grep -qx '[0-9a-f]\\{32\\}' /etc/machine-id && { echo wireloom; cat /etc/machine-id; } | sha256sum",
+    ),
+    Probe(
+        "versions", "printf 'ip %s\\n' \"$(ip -V 2>&1 | head -n 1)\"; printf 'wg %s\\n' \"$(wg --version)\""
+    ),
+    Probe("capabilities", "grep '^CapEff:' /proc/self/status"),
+    # Opened only where the driver is there: to open it would load the driver.
+    Probe("tun", f"test -c {TUN} && {{ ! test -e /sys/class/misc/tun || (: <>{TUN}); }} && echo yes"),
+    # rmdir of what is not there changes nothing, and says whether it would have been allowed to: BusyBox's
+    # `test -w` lets root write anywhere.
+    Probe(
+        "disks",
+        f"for directory in {' '.join(WRITTEN)}; do at=$directory;"
+        ' until test -d "$at"; do at=${at%/*}; at=${at:-/}; done;'
+        ' case $(rmdir "$at/.wireloom-none" 2>&1) in *Read-only*) how=ro ;; *) how=rw ;; esac;'
+        ' echo "$directory $how $(stat -f -c \'%a %S %c %d\' "$at")"; done',
+    ),
+    Probe("addresses", "ip -j address show"),
+    Probe(
+        "port",
+        'grep -q "^ *[0-9]*: [0-9A-F]*$(printf \':%04X \' "$port")" /proc/net/udp /proc/net/udp6 &&'
+        ' { echo taken; test "$(wg show "$if" listen-port)" = "$port" || ss -Hanup "sport = :$port"; }',
+    ),
 )
 
 
-def probe_script(interface: str, nonce: str) -> str:
+def probe_script(interface: str, nonce: str, *, port: int = 51820) -> str:
     """One script that runs all probes. ``nonce`` marks the lines between them: nothing else prints it."""
     lines = [
         f"PATH={PATH}",
         f"if={shlex.quote(interface)} key={shlex.quote(key_path(interface))}",
-        f"conf={shlex.quote(config_path(interface))} unit={shlex.quote(drop_in_path(interface))}",
+        f"conf={shlex.quote(config_path(interface))} unit={shlex.quote(drop_in_path(interface))} port={port}",
     ]
     for probe in PROBES:
         lines += [f"echo; echo {nonce} {probe.name}", f"{{ {probe.shell}; }} 2>/dev/null"]

@@ -20,6 +20,65 @@ class SystemSeen:
     kernel_wireguard: bool
 
 
+@dataclass(frozen=True, slots=True)
+class AddressSeen:
+    """An address of any interface of the machine; link-local ones are left out."""
+
+    device: str
+    address: Interface
+
+
+@dataclass(frozen=True, slots=True)
+class DiskSeen:
+    """The file system under a directory that wireloom writes to, or would make.
+
+    ``free`` is in bytes; it and ``free_files`` are None where the machine does not count them.
+    """
+
+    directory: str
+    read_only: bool
+    free: int | None
+    free_files: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ClockSeen:
+    """How far a machine's clock is ahead of a zero that all machines of one look share, in seconds.
+
+    ``offset`` is right to within ``doubt``, half the time that the answer took. Only differences between
+    machines mean anything: the zero is the operator's monotonic clock, not the time of day.
+    """
+
+    offset: float
+    doubt: float
+
+    @classmethod
+    def measured(cls, clock: float, sent: float, received: float) -> "ClockSeen":
+        """From a time of day that was read at some moment between two of the operator's own."""
+        return cls(clock - (sent + received) / 2, (received - sent) / 2)
+
+
+@dataclass(frozen=True, slots=True)
+class GroundSeen:
+    """What a machine gives to build on. Each default is what nothing can be said against.
+
+    ``families``: the ID of its distribution and those that it is like, nearest first (os-release(5)).
+    ``identity``: a digest of its machine-id. ``versions``: what tools say of themselves, by tool.
+    ``port_holder``: who has the UDP port of the underlay, None for nobody, empty where that is not known.
+    """
+
+    families: tuple[str, ...] = ()
+    identity: str = ""
+    host_key: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    net_admin: bool = True
+    tun: bool = True
+    disks: tuple[DiskSeen, ...] = ()
+    addresses: frozenset[AddressSeen] = frozenset()
+    port_holder: str | None = None
+    clock: ClockSeen | None = None
+
+
 class ConfigKind(StrEnum):
     """Whose the configuration file is."""
 
@@ -132,6 +191,7 @@ class NodeState:
     client: Address | None = None
     others: Mapping[str, str] = field(default_factory=dict)
     garbled: tuple[str, ...] = ()
+    ground: GroundSeen = field(default_factory=GroundSeen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,3 +217,7 @@ class Stranger(Unreachable):
     shown_by: NodeName
     host_key: str
     fingerprint: str
+
+
+Seen = Mapping[NodeName, NodeState | Unreachable]
+"""What a look at the machines brought, node by node."""

@@ -1,6 +1,5 @@
 """All nodes, wanted against seen: Network + Lock + what was seen → Plan."""
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from ipaddress import ip_address
@@ -9,13 +8,13 @@ from wireloom.errors import Diagnostic, Severity
 from wireloom.intent.fleet import Fleet
 from wireloom.lock.lock import Lock
 from wireloom.network.network import Network
-from wireloom.observe.state import KeyKind, NodeState, Unreachable
-from wireloom.plan.node import Standing, plan_node, refuse_node
+from wireloom.observe.state import KeyKind, NodeState, Seen, Unreachable
+from wireloom.plan.node import plan_node
 from wireloom.plan.plan import NodePlan, Plan
+from wireloom.preflight.finding import Check
+from wireloom.preflight.preflight import inspect
 from wireloom.render.desired import NodeDesired, render_node
 from wireloom.values import NodeName, PublicKey
-
-Seen = Mapping[NodeName, NodeState | Unreachable]
 
 
 def make_plan(fleet: Fleet, lock: Lock, network: Network, seen: Seen) -> Plan:
@@ -23,25 +22,31 @@ def make_plan(fleet: Fleet, lock: Lock, network: Network, seen: Seen) -> Plan:
 
     ``network`` is woven from ``lock`` with the keys that were seen (see ``keys_seen``).
     """
-    away = [state for state in seen.values() if isinstance(state, Unreachable)]
+    findings = inspect(fleet, lock, network, seen)
+    errors = [one for one in findings if one.is_error and one.check is not Check.ANSWER]
+    refused = {one.node for one in errors}
     owners = {node.public_key: name for name, node in lock.nodes.items() if node.public_key}
-    standing = Standing(lock.generation, lock.network, owners)
     reached = {name: state for name, state in seen.items() if isinstance(state, NodeState)}
-    wanted = {name: _expected_peers(render_node(network, name), reached) for name in reached}
-    refusals = [one for name, state in reached.items() for one in refuse_node(wanted[name], state, standing)]
-    refused = {one.where for one in refusals}
     plans = [
-        plan_node(wanted[name], state, standing, over_underlay=_over_underlay(fleet, name))
+        plan_node(
+            _expected_peers(render_node(network, name), reached),
+            state,
+            owners,
+            over_underlay=_over_underlay(fleet, name),
+        )
         for name, state in reached.items()
         if name not in refused
     ]
+    warnings = [one.diagnostic for one in findings if not one.is_error]
     return Plan(
         fleet=fleet.name,
         generation=lock.generation + 1,
         nodes=tuple(plans),
-        unreachable=tuple(state for state in away if not state.refused),
-        refusals=(*refusals, *_refuse_shared_keys(network), *_refuse_closed_doors(away)),
-        notes=tuple(_notes(fleet, lock, reached)),
+        unreachable=tuple(
+            state for state in seen.values() if isinstance(state, Unreachable) and not state.refused
+        ),
+        refusals=tuple(one.diagnostic for one in errors),
+        notes=(*_notes(lock, reached), *warnings),
     )
 
 
@@ -81,31 +86,7 @@ def _over_underlay(fleet: Fleet, name: NodeName) -> bool:
     return any(address in prefix for prefix in fleet.underlay.ranges)
 
 
-def _refuse_shared_keys(network: Network) -> Iterator[Diagnostic]:
-    """One key on two machines: WireGuard would take them for one peer that roams for ever.
-
-    Machines that did not answer count with the key that the lock has.
-    """
-    holders: dict[PublicKey, list[str]] = defaultdict(list)
-    for name, member in network.members.items():
-        if member.public_key:
-            holders[member.public_key].append(name)
-    for names in holders.values():
-        if len(names) > 1:
-            yield Diagnostic(
-                f"{' and '.join(f'`{name}`' for name in names)} have the same private key: cloned machines?",
-                hint=f"remove /etc/wireguard/*.key on all but `{names[0]}`: the next apply makes new ones",
-            )
-
-
-def _refuse_closed_doors(away: list[Unreachable]) -> Iterator[Diagnostic]:
-    """Machines that answered but did not let us in, or are not who they were: somebody must look."""
-    for one in away:
-        if one.refused:
-            yield Diagnostic(one.what, where=str(one.name), hint=one.hint)
-
-
-def _notes(fleet: Fleet, lock: Lock, reached: Mapping[NodeName, NodeState]) -> Iterator[Diagnostic]:
+def _notes(lock: Lock, reached: Mapping[NodeName, NodeState]) -> Iterator[Diagnostic]:
     for name, state in reached.items():
         locked = lock.nodes[name].public_key if name in lock.nodes else None
         if locked and state.key_kind is not KeyKind.BROKEN and locked != state.public_key:
@@ -113,10 +94,6 @@ def _notes(fleet: Fleet, lock: Lock, reached: Mapping[NodeName, NodeState]) -> I
             what = f"{now}, the lock had {locked}: the peers will be told"
             hint = "expected after a reinstall; otherwise find out who changed it before you apply"
             yield Diagnostic(what, where=str(name), hint=hint, severity=Severity.WARNING)
-    for name, node in fleet.nodes.items():
-        if node.ssh is None:
-            hint = "`wireloom export` writes its file"
-            yield Diagnostic("no `ssh`: not applied from here", str(name), hint, Severity.WARNING)
 
 
 def pending(plan: Plan) -> tuple[NodePlan, ...]:

@@ -1,10 +1,9 @@
-"""One node, wanted against seen: NodeDesired + NodeState → NodePlan, or the reasons to refuse."""
+"""One node, wanted against seen: NodeDesired + NodeState → NodePlan."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from wireloom.errors import Diagnostic
-from wireloom.observe.state import ConfigKind, KeyKind, LinkSeen, NodeState
+from wireloom.observe.state import ConfigKind, KeyKind, NodeState
 from wireloom.plan.filed import read_fences, read_filed, read_guard
 from wireloom.plan.guard import GUARD, plan_guard
 from wireloom.plan.plan import Action, Change, NodePlan, Risk, UnitChange
@@ -12,33 +11,16 @@ from wireloom.plan.running import plan_connected, plan_fences, plan_key, plan_ru
 from wireloom.render.desired import NodeDesired, key_path
 from wireloom.values import PublicKey
 
-REQUIRED_TOOLS = {
-    "wg": "wireguard-tools",
-    "wg-quick": "wireguard-tools",
-    "ip": "iproute2",
-    "ping": "iputils-ping",
-    "sha256sum": "coreutils",
-    "flock": "util-linux",
-}
-WIREGUARD_KINDS = {"wireguard", "tun"}
-"""What `ip -d` says of a link of the kernel's WireGuard, and of a userspace one."""
-
 KEY_MODE = CONFIG_MODE = 0o600
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """What the lock says that a node may be compared with, and whose a key is or was."""
-
-    generation: int
-    network: str
-    owners: Mapping[PublicKey, str]
-
-
-def plan_node(desired: NodeDesired, state: NodeState, standing: Standing, *, over_underlay: bool) -> NodePlan:
+def plan_node(
+    desired: NodeDesired, state: NodeState, owners: Mapping[PublicKey, str], *, over_underlay: bool
+) -> NodePlan:
     """What this node needs; nothing at all when it is as wanted.
 
     ``desired.peers`` without a public key stand for nodes that will make theirs in the same apply.
+    ``owners`` tell whose a key is or was.
     ``over_underlay``: the operator's own SSH session runs through the interface that is changed.
     """
     makes_key = state.key_kind is KeyKind.ABSENT
@@ -48,7 +30,7 @@ def plan_node(desired: NodeDesired, state: NodeState, standing: Standing, *, ove
         *_plan_config(desired, state),
         *(_describe_drop_in(unit) if unit else ()),
         *_plan_unit(desired, state),
-        *_plan_interface(desired, state, standing.owners),
+        *_plan_interface(desired, state, owners),
     ]
     if over_underlay:
         changes = [
@@ -152,115 +134,3 @@ def _plan_interface(
     yield from plan_guard(desired, state, read_guard(text))
     yield from plan_fences(desired, state.routes if state.link else state.routes | read_fences(text))
     yield from plan_connected(desired, state.link, state.routes) if state.link else ()
-
-
-def refuse_node(desired: NodeDesired, state: NodeState, standing: Standing) -> list[Diagnostic]:
-    """The reasons not to touch this node at all: what stands there is not wireloom's, or is newer."""
-    found = [
-        *_refuse_machine(state),
-        *_refuse_foreign(desired, state),
-        *_refuse_lockout(desired, state),
-        *_refuse_others(desired, state),
-        *_refuse_newer(desired, state, standing),
-    ]
-    return [Diagnostic(what, where=str(state.name), hint=hint) for what, hint in found]
-
-
-def _refuse_machine(state: NodeState) -> Iterator[tuple[str, str]]:
-    if state.garbled:
-        probes = ", ".join(state.garbled)
-        yield (
-            f"the answer to {probes} makes no sense",
-            "run the command again with -v, and look at the machine: nothing is done on a guess",
-        )
-        return
-    missing = [tool for tool in REQUIRED_TOOLS if tool not in state.system.tools]
-    if missing:
-        packages = " ".join(sorted({REQUIRED_TOOLS[tool] for tool in missing}))
-        yield f"{', '.join(missing)} not found", f"install there: apt-get install {packages}"
-    userspace = "wireguard-go" in state.system.tools
-    if not (state.system.kernel_wireguard or userspace or state.link is not None):
-        yield (
-            f"no WireGuard: kernel {state.system.kernel} has none, and wireguard-go is not installed",
-            "install there: apt-get install wireguard-go (or a kernel with the module)",
-        )
-
-
-def _refuse_foreign(desired: NodeDesired, state: NodeState) -> Iterator[tuple[str, str]]:
-    interface, path = desired.interface, desired.config.path
-    if state.config.kind is ConfigKind.FOREIGN:
-        yield (
-            f"{path} is not wireloom's and is never overwritten",
-            f"take it away there (wg-quick down {interface}; mv {path} {path}.old) or name another interface"
-            " and another port than that one's",
-        )
-    elif state.link is not None and not _is_our_link(desired, state, state.link):
-        yield (
-            f"an interface {interface} is up that wireloom did not make",
-            "name another interface under `underlay:`, and another port than that one's"
-            if state.link.kind in WIREGUARD_KINDS
-            else "it is no WireGuard: name another interface under `underlay:`",
-        )
-    if state.key_kind is KeyKind.BROKEN and "wg" in state.system.tools:
-        yield (
-            f"{key_path(desired.interface)} holds no WireGuard key",
-            "restore it, or remove it there: the next apply makes a new one and tells the peers",
-        )
-
-
-def _is_our_link(desired: NodeDesired, state: NodeState, link: LinkSeen) -> bool:
-    """WireGuard, and with our file; or the file is gone, but it has this node's key and this fleet's note."""
-    if link.kind not in WIREGUARD_KINDS:
-        return False
-    if state.config.kind is not ConfigKind.ABSENT:
-        return True
-    noted = state.stamp is not None and state.stamp.fleet == desired.fleet
-    return noted and link.public_key == state.public_key
-
-
-def _refuse_lockout(desired: NodeDesired, state: NodeState) -> Iterator[tuple[str, str]]:
-    """A range that is new here, and that the operator's own connection comes from: it would be cut off."""
-    fences = {route.to for route in state.routes if route.kind == "unreachable"}
-    for prefix in desired.fenced:
-        if state.client is not None and state.client in prefix and prefix not in fences:
-            yield (
-                f"you come from {state.client}, which is inside {prefix}: it would be cut off",
-                "choose another range, under `underlay:` or `kubernetes:`",
-            )
-
-
-def _refuse_others(desired: NodeDesired, state: NodeState) -> Iterator[tuple[str, str]]:
-    """Another interface of the same fleet has its port and its range; of another fleet, the same guard."""
-    for interface, fleet in state.others.items():
-        if fleet == desired.fleet:
-            yield (
-                f"this fleet is on {interface} there, and can't be moved to {desired.interface}",
-                f"write `interface: {interface}`; or take the old one away on every node first"
-                ' (docs/files-on-a-node.md, "Taking a machine out")',
-            )
-        elif desired.guard:
-            yield (
-                f"this machine is in the fleet `{fleet}`, too, on {interface}, and has one guard only",
-                "set `guard: false` under `underlay:` in both files",
-            )
-
-
-def _refuse_newer(desired: NodeDesired, state: NodeState, standing: Standing) -> Iterator[tuple[str, str]]:
-    stamp = state.stamp
-    if stamp is None:
-        return
-    if stamp.fleet != desired.fleet:
-        yield (
-            f"this machine is in the fleet `{stamp.fleet}`, not in `{desired.fleet}`",
-            "take it out of one of them; two fleets on one machine need two interfaces",
-        )
-    elif stamp.generation > standing.generation:
-        yield (
-            f"it is at generation {stamp.generation}, the lock knows {standing.generation}",
-            "somebody applied from another checkout: get their fleet.yaml and fleet.lock first",
-        )
-    elif stamp.generation == standing.generation and stamp.network != standing.network:
-        yield (
-            f"its generation {stamp.generation} is another one than the lock's",
-            "two checkouts applied the same number: get the other fleet.yaml and fleet.lock first",
-        )

@@ -2,13 +2,15 @@
 
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from wireloom.apply.outcome import Outcome
 from wireloom.errors import Diagnostic
 from wireloom.network.network import Network
 from wireloom.plan.plan import Plan
+from wireloom.preflight.finding import Finding
+from wireloom.preflight.install import Installation
 from wireloom.report.standing import NodeStanding
 from wireloom.values import NodeName
 from wireloom.verify.claim import Evidence
@@ -31,6 +33,27 @@ def diagnostic_document(one: Diagnostic) -> Document:
 def errors_document(diagnostics: Iterable[Diagnostic]) -> Document:
     """What a verb prints instead of its own document when it stops with exit code 1."""
     return {"errors": [diagnostic_document(one) for one in diagnostics]}
+
+
+def readiness_document(
+    network: Network, findings: Sequence[Finding], installed: Iterable[Installation]
+) -> Document:
+    """Whether every machine is ready, all that was found, and what was installed before the last look."""
+    return {
+        "ok": not any(one.is_error for one in findings),
+        "network": network_document(network),
+        "findings": [
+            {
+                "node": one.node,
+                "check": str(one.check),
+                "severity": str(one.severity),
+                "what": one.what,
+                "hint": one.hint,
+            }
+            for one in findings
+        ],
+        "installed": [{"node": one.node, "packages": list(one.packages)} for one in installed],
+    }
 
 
 def plan_document(plan: Plan) -> Document:

@@ -4,8 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from wireloom.network.network import Network
-from wireloom.observe.state import LinkSeen, NodeState, Unreachable
-from wireloom.plan.fleet import Seen
+from wireloom.observe.state import LinkSeen, NodeState, Seen, Unreachable
 from wireloom.values import Address, NodeName
 
 FRESH = 180

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby
 from typing import Self
 
@@ -15,6 +16,7 @@ from wireloom.apply.outcome import Ending, NodeOutcome, Outcome
 from wireloom.errors import Diagnostic, Severity
 from wireloom.observe.state import Unreachable
 from wireloom.plan.plan import Action, Change, NodePlan, Plan, Risk
+from wireloom.preflight.finding import Finding
 from wireloom.report.standing import NodeStanding
 from wireloom.verify.claim import Claim, Evidence, Verdict, conclude
 
@@ -96,15 +98,34 @@ def show_diagnostics(diagnostics: Iterable[Diagnostic]) -> None:
     console = _err()
     shown = list(diagnostics)
     for one in shown[:MOST_DIAGNOSTICS]:
-        colour = "red" if one.severity is Severity.ERROR else "yellow"
-        text = Text.assemble(
-            (f"{one.where}: ", "bold") if one.where else "", (f"{one.severity}: ", colour), one.what
-        )
-        console.print(text)
-        if one.hint:
-            console.print(Text(f"    {one.hint}", "dim"))
+        for line in _diagnostic_lines(one):
+            console.print(line)
     if len(shown) > MOST_DIAGNOSTICS:
         console.print(Text(f"… and {len(shown) - MOST_DIAGNOSTICS} more."))
+
+
+def _diagnostic_lines(one: Diagnostic) -> Iterator[Text]:
+    colour = "red" if one.severity is Severity.ERROR else "yellow"
+    place = (f"{one.where}: ", "bold") if one.where else ""
+    yield Text.assemble(place, (f"{one.severity}: ", colour), one.what)
+    if one.hint:
+        yield Text(f"    {one.hint}", "dim")
+
+
+def _gather(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
+    """What is the same on several nodes, once, with all their names: forty machines may lack one tool."""
+    places: dict[Diagnostic, list[str]] = {}
+    for one in diagnostics:
+        places.setdefault(replace(one, where=""), []).append(one.where)
+    return [replace(one, where=", ".join(filter(None, where))) for one, where in places.items()]
+
+
+def show_findings(findings: Sequence[Finding]) -> None:
+    """All that a look at the machines found, as data: not the first hundred only."""
+    console = _out()
+    for one in _gather(finding.diagnostic for finding in findings):
+        for line in _diagnostic_lines(one):
+            console.print(line)
 
 
 def show_plan(plan: Plan, *, every_peer: bool) -> None:
@@ -123,7 +144,7 @@ def show_plan(plan: Plan, *, every_peer: bool) -> None:
         unseen = f", {len(plan.unreachable)} could not be looked at" if plan.unreachable else ""
         console.print(Text(f"Nothing to change: {len(plan.nodes)} nodes are as the fleet file says{unseen}."))
     show_unreachable(plan.unreachable)
-    show_diagnostics([*plan.notes, *plan.refusals])
+    show_diagnostics(_gather([*plan.notes, *plan.refusals]))
 
 
 def _count(plan: Plan) -> dict[Action, int]:

@@ -1,6 +1,8 @@
 """One open connection per node, and a script on each of them side by side."""
 
+import time
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from wireloom.transport.each import on_each
 from wireloom.transport.port import Completed, Connection, Transport, TransportError
@@ -39,8 +41,10 @@ class Crew:
         async def run_one(name: NodeName) -> Completed:
             if name not in self._connections:
                 self._connections[name] = await self._transport.connect(name)
+            sent = time.monotonic()
             try:
-                return await self._connections[name].run(scripts[name], timeout=timeout)
+                answer = await self._connections[name].run(scripts[name], timeout=timeout)
+                return replace(answer, sent=sent, received=time.monotonic())
             except TransportError:
                 await self._connections.pop(name).close()
                 raise

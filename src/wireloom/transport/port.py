@@ -1,7 +1,7 @@
 """The port that the rest of wireloom speaks through: connect to a node, run a script, close."""
 
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from wireloom.values import NodeName
@@ -9,11 +9,17 @@ from wireloom.values import NodeName
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """What a script left behind: its exit status (-1: ended by a signal) and its output as text."""
+    """What a script left behind: its exit status (-1: ended by a signal) and its output as text.
+
+    ``sent`` and ``received`` tell when, in seconds of this process's monotonic clock, it went out and its
+    whole answer was there. A Crew notes them; no two answers are the same in this, so it is not compared.
+    """
 
     status: int
     stdout: str
     stderr: str
+    sent: float = field(default=0.0, compare=False)
+    received: float = field(default=0.0, compare=False)
 
 
 class TransportError(Exception):

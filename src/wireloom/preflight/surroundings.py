@@ -1,0 +1,93 @@
+"""Rules about the network of one machine: a free port, and nothing foreign in the underlay's range."""
+
+from collections.abc import Iterator
+from typing import Any, cast
+
+from wireloom.errors import Severity
+from wireloom.network.network import Network
+from wireloom.observe.state import AddressSeen, NodeState, RouteSeen
+from wireloom.preflight.finding import Check, Finding
+from wireloom.render.desired import FENCE_METRIC
+from wireloom.values import Prefix
+
+ANOTHER_RANGE = "choose another range under `underlay:`"
+
+
+def check_surroundings(network: Network, state: NodeState) -> Iterator[Finding]:
+    """All rules of this module. What our own interface holds is nobody else's."""
+    yield from _check_port(network, state)
+    foreign = sorted(
+        (one for one in state.ground.addresses if one.device != network.interface),
+        key=lambda one: (one.device, str(one.address)),
+    )
+    for address in foreign:
+        yield from _check_address(network, state, address)
+    connected = {(one.device, one.address.network) for one in foreign}
+    for route in sorted(state.routes, key=lambda one: (str(one.to), one.device)):
+        if (route.device, route.to) not in connected:
+            yield from _check_route(network, state, route)
+
+
+def _check_port(network: Network, state: NodeState) -> Iterator[Finding]:
+    ours = state.link is not None and state.link.port == network.port
+    if state.ground.port_holder is None or ours:
+        return
+    holder = state.ground.port_holder or "no process: the kernel's, perhaps of another WireGuard interface"
+    yield Finding(
+        state.name,
+        Check.PORT,
+        f"UDP port {network.port} is taken by {holder}",
+        f"stop that there (ss -anup 'sport = :{network.port}'; wg show all listen-port), or choose another"
+        " `port` under `underlay:`",
+    )
+
+
+def _check_address(network: Network, state: NodeState, seen: AddressSeen) -> Iterator[Finding]:
+    what = f"{seen.device} has {seen.address}"
+    for underlay in network.ranges:
+        if seen.address.version != underlay.version:
+            continue
+        if seen.address.ip in underlay or _is_within(seen.address.network, underlay):
+            yield Finding(
+                state.name,
+                Check.RANGE,
+                f"{what}, which is in the underlay's range {underlay}",
+                f"take it away there (ip address del {seen.address} dev {seen.device}, and where it is"
+                f" configured), or {ANOTHER_RANGE}",
+            )
+        elif _is_within(underlay, seen.address.network):
+            yield Finding(
+                state.name,
+                Check.RANGE,
+                f"{what}: the underlay's range {underlay} is a part of that network",
+                f"what has such addresses there can't be reached any more: {ANOTHER_RANGE}",
+                Severity.WARNING,
+            )
+
+
+def _check_route(network: Network, state: NodeState, route: RouteSeen) -> Iterator[Finding]:
+    """A route into the range takes packets past the interface; one with a worse metric, while that is away.
+
+    Fences are ours, those of a range that the fleet once had among them. A route to more than the range
+    loses against ours.
+    """
+    if route.device == network.interface or (route.kind, route.metric) == ("unreachable", FENCE_METRIC):
+        return
+    for underlay in network.ranges:
+        if _is_within(route.to, underlay):
+            kind = "" if route.kind == "unicast" else f"{route.kind} "
+            device = f" dev {route.device}" if route.device else ""
+            metric = f" metric {route.metric}" if route.metric else ""
+            words = f"{kind}{route.to}{device}{metric}"
+            yield Finding(
+                state.name,
+                Check.RANGE,
+                f"the route {words} leads into the underlay's range {underlay}",
+                f"take it away there (ip -{underlay.version} route del {words}, and where it is configured),"
+                f" or {ANOTHER_RANGE}",
+            )
+
+
+def _is_within(inner: Prefix, outer: Prefix) -> bool:
+    """Whether a range is a part of another, or the same."""
+    return inner.version == outer.version and inner.subnet_of(cast("Any", outer))
