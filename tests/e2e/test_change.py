@@ -1,8 +1,10 @@
 """Changes on a running mesh: what did not change must not feel them."""
 
+import subprocess
 import time
+from pathlib import Path
 
-from tests.e2e.world import World, lost_packets
+from tests.e2e.world import WIRELOOM, World, lost_packets
 
 
 def ping_all_the_while(world: World, node: str, address: str) -> object:
@@ -111,3 +113,39 @@ def test_the_operator_is_killed_at_any_moment_and_the_next_apply_converges(mende
     mended.run("apply", "--yes")
     assert mended.json("plan")["changes"] == []
     assert mended.json("verify")["verdict"] == "holds"
+
+
+def test_a_fleet_is_not_moved_to_another_interface_beside_its_old_one(mended: World) -> None:
+    mended.edit("ipv4: 10.99.0.0/16", "ipv4: 10.99.0.0/16, interface: wl0")
+    refused = mended.run("apply", "--yes", expect=1)
+    assert "w1: error: this fleet is on wg0 there, and can't be moved to wl0" in refused.stderr
+    assert mended.on("w1", "ls", "/etc/wireguard").split() == ["wg0.conf", "wg0.key"]
+
+
+def test_a_lab_that_was_not_named_is_not_taken_down(mended: World, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [WIRELOOM, "lab", "down"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, "fleet.yaml" in done.stderr) == (1, True)
+    assert mended.on("w1", "true") == ""
+
+
+def test_a_range_can_grow_although_its_old_fence_lay_inside(mended: World) -> None:
+    mended.edit("ipv4: 10.99.0.0/16", "ipv4: 10.96.0.0/12")
+    mended.run("apply", "--yes")
+    assert mended.settles("holds")
+    assert mended.json("plan")["changes"] == []
+
+
+def test_a_detour_in_clear_is_not_taken_for_an_answer(mended: World) -> None:
+    """Both ends have a more special route beside the tunnel, and every ping is answered."""
+    mended.shell("cp1", "nft delete table inet wireloom; ip route add 10.99.0.2/32 via 10.0.0.3")
+    mended.shell("w1", "nft delete table inet wireloom; ip route add 10.99.0.1/32 via 10.0.0.2")
+    assert mended.on("cp1", "ping", "-c", "1", "-W", "2", "10.99.0.2")
+    found = mended.json("verify", expect=2)
+    assert {(one["from"], one["to"]) for one in found["claims"] if one["verdict"] == "falsified"} == {
+        ("cp1", "w1"),
+        ("w1", "cp1"),
+    }
+    mended.shell("cp1", "ip route del 10.99.0.2/32 via 10.0.0.3")
+    mended.shell("w1", "ip route del 10.99.0.1/32 via 10.0.0.2")

@@ -1,11 +1,8 @@
 """What wireloom must not touch, it does not touch, and says what to do."""
 
-import subprocess
-from pathlib import Path
-
 import pytest
 
-from tests.e2e.world import WIRELOOM, World
+from tests.e2e.world import World
 
 
 def test_a_configuration_of_somebody_else_is_never_overwritten(world: World) -> None:
@@ -91,18 +88,3 @@ def test_a_lab_fleet_is_dialled_in_its_lab_alone(tmp_path: object) -> None:
     refused = homeless.run("plan", expect=1)
     assert "is not up" in refused.stderr
     assert "wireloom lab up" in refused.stderr
-
-
-def test_a_fleet_is_not_moved_to_another_interface_beside_its_old_one(mended: World) -> None:
-    mended.edit("ipv4: 10.99.0.0/16", "ipv4: 10.99.0.0/16, interface: wl0")
-    refused = mended.run("apply", "--yes", expect=1)
-    assert "w1: error: this fleet is on wg0 there, and can't be moved to wl0" in refused.stderr
-    assert mended.on("w1", "ls", "/etc/wireguard").split() == ["wg0.conf", "wg0.key"]
-
-
-def test_a_lab_that_was_not_named_is_not_taken_down(mended: World, tmp_path: Path) -> None:
-    done = subprocess.run(
-        [WIRELOOM, "lab", "down"], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert (done.returncode, "fleet.yaml" in done.stderr) == (1, True)
-    assert mended.on("w1", "true") == ""
