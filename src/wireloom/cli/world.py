@@ -180,10 +180,13 @@ def ask(question: str, *, yes: bool) -> None:
     with contextlib.suppress(OSError, termios.error):
         termios.tcflush(sys.stdin, termios.TCIFLUSH)
     # asyncio's handler would only take note of a Ctrl-C, and the question would go on waiting.
+    # It must not hear of it either: it would cancel the farewell to the machines.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    wakeup = signal.set_wakeup_fd(-1)
     try:
         agreed = click.confirm(question, err=True)
     finally:
+        signal.set_wakeup_fd(wakeup)
         signal.signal(signal.SIGINT, before)
     if not agreed:
         raise UserError.one("stopped: nothing was changed")
