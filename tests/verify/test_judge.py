@@ -56,6 +56,10 @@ def told(kind: str, **changed: str) -> tuple[str, str]:
 
 ANSWERS = {
     "all": (("holds", "3 of 3 answered, 0.1 ms"), f"ping 0 {line(ANSWERED)}"),
+    "all, by another way": (
+        ("falsified", "goes by eth1 and not by the underlay, as `ip route get` says there"),
+        f"ping 0 astray eth1 {line(ANSWERED)}",
+    ),
     "some": (("holds", "2 of 3 answered, 0.1 ms"), f"ping 0 {line(BUSYBOX)}"),
     "none": (("falsified", "0 of 3 answered"), f"ping 0 {line(SILENCE)}"),
     "no session": (("falsified", "0 of 3 answered"), f"ping 0 {line(NO_SESSION)}"),

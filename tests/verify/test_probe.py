@@ -90,6 +90,7 @@ def test_run_for_real_it_reports_pings_peers_and_the_time_and_no_secret() -> Non
         done = a.sh(probe_script("wg0", 1440, [peer("b", "10.99.0.2"), peer("c", "10.99.0.3")]))
     report = read_report(done.stdout)
     assert parse_ping(report.pings["ping", 0][0]).received == 3
+    assert report.pings["ping", 0][0].startswith("astray eth0 ")
     assert "Network is unreachable" in report.pings["ping", 1][0]
     assert parse_ping(report.pings["full", 0][0]).too_long == 1400
     assert parse_ping(report.pings["small", 0][0]).received == 2

@@ -30,16 +30,18 @@ class PingSeen:
 def probe_script(interface: str, mtu: int, peers: Sequence[Peer]) -> str:
     """The test of some peers from one node, as shell.
 
-    It prints ``astray N DEVICE`` for each underlay address that the machine would reach by another device,
-    ``ping N TEXT`` for each underlay address of the peers, ``full N TEXT`` and ``small N TEXT``
-    for their endpoints, dialled with packets as large as the tunnel's own and with small ones, then
-    ``peer LINE`` with ``wg show dump`` without preshared keys, and ``now SECONDS seconds``. N is the peer's
-    place in ``peers``; only addresses and numbers go into the script.
+    It prints ``ping N TEXT`` for each underlay address of the peers, where TEXT begins with ``astray
+    DEVICE`` if the machine would send to it by another device than ``interface``; ``full N TEXT`` and
+    ``small N TEXT`` for their endpoints, dialled with packets as large as the tunnel's own and with small
+    ones, then ``peer LINE`` with ``wg show dump`` without preshared keys, and ``now SECONDS seconds``. N
+    is the peer's place in ``peers``; only addresses and numbers go into the script.
     """
     lines = [
-        "probe() { said=$(ping -n -i 0.3 -W 2 $3 2>&1 | tr '\\n' ' '); echo \"$1 $2 $said\"; }",
-        "way() { device=$(ip -o route get $2 2>/dev/null | sed -n 's/.* dev \\([^ ]*\\).*/\\1/p');"
-        f' test "$device" = {interface} || echo "astray $1 ${{device:-nowhere}}"; }}',
+        "way() { ip -o route get \"$1\" 2>/dev/null | sed -n 's/.* dev \\([^ ]*\\).*/\\1/p'; }",
+        "probe() { said=$(ping -n -i 0.3 -W 2 $3 2>&1 | tr '\\n' ' ');"
+        f' device=$(test "$1" != ping || way "${{3##* }}");'
+        f' test "${{device:-{interface}}}" = {interface} || said="astray $device $said";'
+        ' echo "$1 $2 $said"; }',
     ]
     tests = [line for place, peer in enumerate(peers) for line in _tests(place, peer, mtu)]
     for start in range(0, len(tests), PARALLEL):
@@ -51,7 +53,6 @@ def probe_script(interface: str, mtu: int, peers: Sequence[Peer]) -> str:
 
 def _tests(place: int, peer: Peer, mtu: int) -> Iterator[str]:
     for prefix in peer.allowed_ips:
-        yield f"way {place} {prefix.network_address}"
         yield f"probe ping {place} '-c {PINGS} {prefix.network_address}'"
     if peer.endpoint is not None:
         address = peer.endpoint.address
