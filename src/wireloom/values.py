@@ -23,6 +23,9 @@ Interface = IPv4Interface | IPv6Interface
 
 KEY_BYTES = 32
 
+VXLAN_PORT = 8472
+"""What Linux and flannel send VXLAN to (ip-link(8), dstport); never to be open beside the tunnel."""
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class PublicKey:

@@ -37,9 +37,7 @@ from wireloom.intent.schema import (
     UNDERLAY,
     Auto,
 )
-from wireloom.values import Address, Prefix, SshTarget
-
-VXLAN_PORT = 8472  # flannel's, on every address of a node; dropped everywhere but inside the underlay
+from wireloom.values import VXLAN_PORT, Address, Prefix, SshTarget
 
 # Names that mean something else on a node: the kernel's own, and those of the CNI that would take them.
 _TAKEN_INTERFACES = {

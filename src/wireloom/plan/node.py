@@ -96,9 +96,7 @@ def _plan_drop_in(desired: NodeDesired, state: NodeState) -> UnitChange | None:
 
 def _describe_drop_in(unit: UnitChange) -> Iterator[Change]:
     action = Action.CREATE if unit.before is None else Action.UPDATE
-    keeps = "RefuseManualStop=yes" in unit.file.text
-    reason = "a reload can't lose the key" + (", no stop by hand: k3s rides on it" if keeps else "")
-    yield Change(action, f"file {unit.file.path}", reason)
+    yield Change(action, f"file {unit.file.path}", unit.file.purpose)
 
 
 def _plan_unit(desired: NodeDesired, state: NodeState) -> Iterator[Change]:

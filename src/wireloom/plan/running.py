@@ -207,27 +207,22 @@ def plan_fences(desired: NodeDesired, routes: frozenset[RouteSeen]) -> Iterator[
     """The fence of every range, and none of a range that is given up: it may lie inside of a new one."""
     for old in sorted(routes, key=lambda one: str(one.to)):
         if (old.kind, old.metric) == ("unreachable", FENCE_METRIC) and old.to not in desired.fenced:
-            stale = ("unreachable", str(old.to), "metric", str(FENCE_METRIC))
-            yield Change(
-                Action.DELETE,
-                f"route unreachable {old.to}",
-                "not a range of the fleet any more",
-                Risk.NONE,
-                (_ip_route(old.to, "del", *stale),),
-                (_ip_route(old.to, "replace", *stale),),
-            )
+            target, reason = f"route unreachable {old.to}", "not a range of the fleet any more"
+            take, put = _fence(old.to, "del"), _fence(old.to, "replace")
+            yield Change(Action.DELETE, target, reason, Risk.NONE, (take,), (put,))
     for prefix in desired.fenced:
         fence = RouteSeen("unreachable", prefix, "", FENCE_METRIC)
         if not any(replace(one, device="") == fence for one in routes):  # IPv6 says that its device is lo
-            route = ("unreachable", str(prefix), "metric", str(FENCE_METRIC))
-            yield Change(
-                Action.CREATE,
+            target, reason = (
                 f"route unreachable {prefix}",
                 "packets would leave in clear while the interface is down",
-                Risk.NONE,
-                (_ip_route(prefix, "replace", *route),),
-                (_ip_route(prefix, "del", *route),),
             )
+            put, take = _fence(prefix, "replace"), _fence(prefix, "del")
+            yield Change(Action.CREATE, target, reason, Risk.NONE, (put,), (take,))
+
+
+def _fence(prefix: Prefix, verb: str) -> Command:
+    return _ip_route(prefix, verb, "unreachable", str(prefix), "metric", str(FENCE_METRIC))
 
 
 def plan_connected(desired: NodeDesired, link: LinkSeen, routes: frozenset[RouteSeen]) -> Iterator[Change]:

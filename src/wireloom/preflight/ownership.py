@@ -16,7 +16,6 @@ def check_ownership(network: Network, lock: Lock, state: NodeState) -> Iterator[
     """What stands there is wireloom's, of this fleet, and not newer than the lock."""
     yield from _check_owner(network, state)
     yield from _check_others(network, state)
-    yield from _check_way_in(network, state)
     yield from _check_key(network, state)
     yield from _check_generation(network, lock, state)
 
@@ -59,19 +58,6 @@ def _check_others(network: Network, state: NodeState) -> Iterator[Finding]:
                 Check.OWNERSHIP,
                 f"this machine is in the fleet `{fleet}`, too, on {interface}, and has one guard only",
                 "set `guard: false` under `underlay:` in both files",
-            )
-
-
-def _check_way_in(network: Network, state: NodeState) -> Iterator[Finding]:
-    """A range that is new here, and that the operator's own connection comes from: it would be cut off."""
-    fences = {route.to for route in state.routes if route.kind == "unreachable"}
-    for prefix in network.fenced:
-        if state.client is not None and state.client in prefix and prefix not in fences:
-            yield Finding(
-                state.name,
-                Check.OWNERSHIP,
-                f"you come from {state.client}, which is inside {prefix}: it would be cut off",
-                "choose another range, under `underlay:` or `kubernetes:`",
             )
 
 

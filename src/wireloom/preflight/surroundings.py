@@ -1,4 +1,4 @@
-"""Rules about the network of one machine: a free port, and nothing foreign in the underlay's range."""
+"""Rules about the network of one machine: a free port, a range that nobody else is in."""
 
 from collections.abc import Iterator
 from typing import Any, cast
@@ -16,6 +16,7 @@ ANOTHER_RANGE = "choose another range under `underlay:`"
 def check_surroundings(network: Network, state: NodeState) -> Iterator[Finding]:
     """All rules of this module. What our own interface holds is nobody else's."""
     yield from _check_port(network, state)
+    yield from _check_way_in(network, state)
     foreign = sorted(
         (one for one in state.ground.addresses if one.device != network.interface),
         key=lambda one: (one.device, str(one.address)),
@@ -40,6 +41,19 @@ def _check_port(network: Network, state: NodeState) -> Iterator[Finding]:
         f"stop that there (ss -anup 'sport = :{network.port}'; wg show all listen-port), or choose another"
         " `port` under `underlay:`",
     )
+
+
+def _check_way_in(network: Network, state: NodeState) -> Iterator[Finding]:
+    """A range that is new here, and that the operator's own connection comes from: it would be cut off."""
+    fences = {route.to for route in state.routes if route.kind == "unreachable"}
+    for prefix in network.fenced:
+        if state.client is not None and state.client in prefix and prefix not in fences:
+            yield Finding(
+                state.name,
+                Check.RANGE,
+                f"you come from {state.client}, which is inside {prefix}: it would be cut off",
+                "choose another range, under `underlay:` or `kubernetes:`",
+            )
 
 
 def _check_address(network: Network, state: NodeState, seen: AddressSeen) -> Iterator[Finding]:

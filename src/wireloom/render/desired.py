@@ -36,10 +36,14 @@ class ConfigFile:
 
 @dataclass(frozen=True, slots=True)
 class UnitFile:
-    """A file of systemd's, 0644, which is told to read its units again after a change of it."""
+    """A file of systemd's, 0644, which is told to read its units again after a change of it.
+
+    ``purpose``: what it is good for, in a few words.
+    """
 
     path: str
     text: str
+    purpose: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,7 @@ class NodeDesired:
 def render_node(network: Network, name: NodeName) -> NodeDesired:
     """The part of a Network that is one node's."""
     member = network.members[name]
+    text, purpose = render_drop_in(member, network.fleet)
     peers = tuple(network.peers(name))
     body = "".join(render_peer(peer) for peer in peers if peer.public_key is not None)
     return NodeDesired(
@@ -86,7 +91,7 @@ def render_node(network: Network, name: NodeName) -> NodeDesired:
         fenced=network.fenced,
         config=ConfigFile(config_path(network.interface), render_head(network, name), body),
         guard=render_guard(network),
-        drop_in=UnitFile(drop_in_path(network.interface), render_drop_in(network, name)),
+        drop_in=UnitFile(drop_in_path(network.interface), text, purpose),
     )
 
 

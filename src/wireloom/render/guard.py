@@ -8,12 +8,10 @@ every address, and an underlay address answers on the physical side, too (Linux 
 from collections.abc import Iterator
 
 from wireloom.network.network import Network
+from wireloom.values import VXLAN_PORT
 
 TABLE = "inet wireloom"
 """Family and name, as `nft list table` takes them."""
-
-VXLAN_PORT = 8472
-"""What Linux and flannel send VXLAN to (ip-link(8), dstport); never to be open beside the tunnel."""
 
 REMOVE = f"add table {TABLE}; delete table {TABLE}"
 """Take the table away, be it there or not: nft has no `delete if exists` before 1.0.6."""

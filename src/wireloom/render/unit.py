@@ -1,8 +1,7 @@
 """What wireloom adds to the unit wg-quick@ of systemd: a drop-in (systemd.unit(5))."""
 
-from wireloom.network.network import Network
+from wireloom.network.network import Member
 from wireloom.render.wg_quick import MARK
-from wireloom.values import NodeName
 
 _RELOAD = """\
 [Service]
@@ -28,7 +27,9 @@ def drop_in_path(interface: str) -> str:
     return f"/etc/systemd/system/wg-quick@{interface}.service.d/wireloom.conf"
 
 
-def render_drop_in(network: Network, name: NodeName) -> str:
-    """A reload that can't lose the key and, on a machine of the cluster, no stop by hand."""
-    head = f"{MARK} for {name}, a node of the fleet {network.fleet}.\n"
-    return head + _RELOAD + (_KEEP if network.members[name].roles else "")
+def render_drop_in(member: Member, fleet: str) -> tuple[str, str]:
+    """The text and its purpose: a safe reload and, on a machine of the cluster, no stop by hand."""
+    head = f"{MARK} for {member.name}, a node of the fleet {fleet}.\n"
+    if member.roles:
+        return head + _RELOAD + _KEEP, "a reload can't lose the key, no stop by hand: k3s rides on it"
+    return head + _RELOAD, "a reload can't lose the key"

@@ -15,8 +15,8 @@ async def carry_through(step: Coroutine[Any, Any, T]) -> T:
     """Carry a step through although it is cancelled, however often: half of it is worse than the wait."""
     task = asyncio.ensure_future(step)
     while not task.done():
-        with contextlib.suppress(BaseException):  # its own failure is told below
-            await asyncio.shield(task)
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait([task])
     return task.result()
 
 
