@@ -1,87 +1,180 @@
-"""The text that each step of apply sends to a node: ``node.sh`` and one call."""
+"""The text that each step of apply sends to a node: wireloom's hands, and a few calls of them."""
 
+import hashlib
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from itertools import chain, groupby
 
+from wireloom.observe.probes import RUNNING
 from wireloom.plan.plan import Command, NodePlan
 from wireloom.render.desired import ConfigFile, NodeDesired
 from wireloom.values import Address, PublicKey
 
-HANDS = (files(__package__) / "node.sh").read_text(encoding="utf-8")
+HANDS = RUNNING + "".join(
+    (files(__package__) / name).read_text(encoding="utf-8")
+    for name in ("node.sh", "transaction.sh", "proof.sh")
+)
 
 PEERS_PER_COMMAND = 200
 """`wg set` takes many peers at once; this many stay far below the kernel's limit on arguments."""
+
+PAUSE = 0.4
+"""Seconds that one of two new peers leaves to the other to begin their handshake."""
 
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
     """A peer that must answer before a change is confirmed.
 
-    With ``fresh_key`` a handshake with that key must be newer than the change, too.
+    With ``fresh_key`` a handshake with that key must be newer than the change, too. ``waits``: of two that
+    are new to each other this node is the one that lets the other begin.
     """
 
     address: Address
-    fresh_key: PublicKey | None
+    fresh_key: PublicKey | None = None
+    waits: bool = False
 
     def __str__(self) -> str:
-        """``address,key`` as ``prove`` takes it."""
-        return f"{self.address},{self.fresh_key or ''}"
+        """``address,key,pause`` as proof.sh takes it."""
+        return f"{self.address},{self.fresh_key or ''},{PAUSE if self.waits else 0}"
+
+
+@dataclass(frozen=True, slots=True)
+class Hand:
+    """Whose hand it is on a node's interface: the id of one apply, and who runs it."""
+
+    interface: str
+    id: str
+    who: str
+
+    def hold(self) -> str:
+        """Have the machine for this apply."""
+        return self._script("alone", self._hold)
+
+    def stage(
+        self,
+        desired: NodeDesired,
+        plan: NodePlan,
+        public_key: PublicKey,
+        *,
+        note: "Note",
+        heard: Sequence[Neighbour],
+    ) -> str:
+        """Have the machine; write and check the files that the plan has for it. Nothing of it is live.
+
+        Answers ``heard`` for each neighbour that answers before the change.
+        """
+        config = plan.config or desired.config
+        lines = [*_text("config_head", config.head), *_text("config_body", config.body)]
+        lines += [*_text("note", note.stamp(config)), *_text("record", note.record)]
+        lines += ["alone", self._hold, _call("unchanged", plan.fingerprint)]
+        lines.append(_call("stage", config.digest, str(public_key)))
+        if plan.first_config:
+            lines.append(_call("bare", plan.first_config.digest))
+        if heard:
+            lines.append(_call("heard", *map(str, heard)))
+        return self._script(*lines)
+
+    def commit(self, plan: NodePlan, config: ConfigFile, *, seconds: int) -> str:
+        """Change the running state in place; it undoes itself in ``seconds`` unless it is confirmed.
+
+        Answers ``since``, the time before all of it: an interface that starts shakes hands at once.
+        """
+        lines = ["alone", _call("keep", self.id), "still_staged", _call("arm", self.id, str(seconds))]
+        lines.append("echo since=$(date +%s)")
+        lines += [_call("place", plan.unit.file.path, plan.unit.file.text)] if plan.unit else []
+        lines += ["enable_at_boot"] if plan.enable else []
+        lines += ["reload_units"] if plan.unit else []
+        lines += ["start"] if plan.start else []
+        lines.append("before")
+        lines += [_call("run", *command) for command in gather_peers(plan.commands)]
+        lines.append("committed")
+        undo = "\n".join(["undo_running() {", ":", *_undo(plan), "}", self._take_back(config)])
+        return "\n".join(
+            [
+                f"interface={shlex.quote(self.interface)}",
+                *_text("hands", f"interface={shlex.quote(self.interface)}\n{HANDS}"),
+                *_text("what_undoes", f"{undo}\n"),
+                'eval "$(hands)"',
+                *lines,
+                "",
+            ]
+        )
+
+    def prove(self, seconds: int, since: int, neighbours: Sequence[Neighbour]) -> str:
+        """Wait for the neighbours to answer; answers ``unproven`` for each that does not in time."""
+        return self._script(_call("prove", str(seconds), str(since), *map(str, neighbours)))
+
+    def beat(self, seconds: int = 0) -> str:
+        """Keep the machine. With ``seconds``, a committed change there waits that long from now."""
+        return self._script(_call("beat", self.id, str(seconds)))
+
+    def confirm(self, config: ConfigFile, generation: int) -> str:
+        """Put the staged file in place of the old one, and note the generation."""
+        return self._script("alone", _call("confirm", self.id, config.digest, str(generation)))
+
+    def withdraw(self) -> str:
+        """Leave the machine as it was, however far this apply came there. Answers ``outcome``."""
+        return self._script(_call("withdraw", self.id))
+
+    @property
+    def _hold(self) -> str:
+        return _call("hold", self.id, self.who)
+
+    def _take_back(self, config: ConfigFile) -> str:
+        return f'take_back {shlex.quote(self.id)} {config.digest} "$1"'
+
+    def _script(self, *lines: str) -> str:
+        return _script(self.interface, *lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What a node keeps about a generation: whose it is, and, for its history, who made it and why.
+
+    ``network`` is the digest of the whole network; ``when`` an ISO 8601 time; ``what`` a line for people.
+    """
+
+    fleet: str
+    generation: int
+    network: str
+    who: str
+    when: str
+    what: str
+
+    def stamp(self, config: ConfigFile) -> str:
+        """The text of ``/var/lib/wireloom/IF.state``."""
+        fields = {
+            "fleet": self.fleet,
+            "generation": self.generation,
+            "network": self.network,
+            "digest": config.digest,
+        }
+        return "".join(f"{name}={value}\n" for name, value in fields.items())
+
+    @property
+    def record(self) -> str:
+        """The head of a stored generation; its configuration, without the key, follows."""
+        return f"# who: {self.who}\n# when: {self.when}\n# what: {self.what}\n"
 
 
 def make_key_script(interface: str) -> str:
     """Make a key where there is none, and answer with the public one."""
-    return _script(interface, "make_key")
+    return _script(interface, "alone", "make_key")
 
 
-def stage_script(desired: NodeDesired, plan: NodePlan, public_key: PublicKey) -> str:
-    """Write and check the files that the plan has for this node; nothing of it is live."""
-    config = plan.config or desired.config
-    lines = [*_text("config_head", config.head, config), *_text("config_body", config.body, config)]
-    lines.append(_call("stage", config.digest, str(public_key)))
-    if plan.first_config:
-        lines.append(_call("bare", plan.first_config.digest, str(public_key)))
-    return _script(desired.interface, *lines)
+def _script(interface: str, *lines: str) -> str:
+    return "\n".join([f"interface={shlex.quote(interface)}", HANDS, *lines, ""])
 
 
-def commit_script(interface: str, plan: NodePlan) -> str:
-    """Bring the interface up if need be and change the running state in place.
-
-    Answers ``since``, the time before all of it: an interface that starts shakes hands at once.
-    """
-    lines = ["still_staged", "echo since=$(date +%s)"]
-    lines += [_call("place", plan.unit.file.path, plan.unit.file.text)] if plan.unit else []
-    # Enabling makes systemd read its units again, too.
-    lines += ["enable_at_boot"] if plan.enable else ["reload_units"] if plan.unit else []
-    lines += ["start"] if plan.start else []
-    lines += [_call("run", *command) for command in gather_peers(plan.commands)]
-    return _script(interface, *lines)
-
-
-def unstage_script(interface: str) -> str:
-    """Take the staged file away from a node whose running state was not touched."""
-    return _script(interface, "unstage")
-
-
-def undo_script(interface: str, plan: NodePlan, config: ConfigFile) -> str:
-    """Bring the running state back and take the staged file away; nothing where that is in place already."""
-    lines = [_call("undo", *command) for command in gather_peers(plan.inverse)]
+def _undo(plan: NodePlan) -> Iterator[str]:
+    yield from (_call("undo", *command) for command in gather_peers(plan.inverse))
     if plan.unit:
         path, before = plan.unit.file.path, plan.unit.before
-        lines += [_call("displace", path) if before is None else _call("place", path, before), "reload_units"]
-    return _script(interface, _call("unless_confirmed", config.digest), *lines, "unstage")
-
-
-def prove_script(interface: str, seconds: int, since: int, neighbours: Sequence[Neighbour]) -> str:
-    """Wait for the neighbours to answer; answers ``unproven`` for each that does not in time."""
-    return _script(interface, _call("prove", str(seconds), str(since), *map(str, neighbours)))
-
-
-def confirm_script(interface: str, config: ConfigFile, *, fleet: str, generation: int, network: str) -> str:
-    """Put the staged file in place of the old one, and note the generation."""
-    return _script(interface, _call("confirm", fleet, str(generation), network, config.digest))
+        yield _call("displace", path) if before is None else _call("place", path, before)
+        yield "reload_units"
 
 
 def gather_peers(commands: Iterable[Command]) -> Iterator[Command]:
@@ -100,17 +193,13 @@ def _peer_prefix(command: Command) -> Command | None:
     return command[:3] if command[:2] == ("wg", "set") and command[3:4] == ("peer",) else None
 
 
-def _script(interface: str, *lines: str) -> str:
-    return "\n".join([f"interface={shlex.quote(interface)}", HANDS, "alone", *lines, ""])
-
-
 def _call(function: str, *arguments: str) -> str:
     return " ".join([function, *map(shlex.quote, arguments)])
 
 
-def _text(function: str, text: str, config: ConfigFile) -> Iterator[str]:
+def _text(function: str, text: str) -> Iterator[str]:
     """A shell function that prints a text. Its end mark holds a digest of the text: it can't be in it."""
-    end = f"END_{config.digest}"
+    end = f"END_{hashlib.sha256(text.encode()).hexdigest()}"
     yield f"{function}() {{"
     yield f"cat <<'{end}'"
     yield f"{text}{end}"

@@ -4,11 +4,14 @@ from pathlib import Path
 
 import click
 
-from wireloom.apply.engine import apply
+from wireloom.apply.engine import carry_out
+from wireloom.apply.enrol import enrol
 from wireloom.apply.outcome import Ending, NodeOutcome, Outcome
+from wireloom.apply.terms import Terms
 from wireloom.cli.saved import require_same
 from wireloom.cli.settings import Settings, Verb, settings_of
 from wireloom.cli.survey import Survey, seen_lock, survey, survey_again
+from wireloom.cli.terms import make_terms, with_terms
 from wireloom.cli.world import World, ask, hidden_directory, open_world, run_async
 from wireloom.errors import Diagnostic, Severity, UserError
 from wireloom.lock.file import write_lock
@@ -21,8 +24,9 @@ from wireloom.report.terminal import Progress, show_diagnostics, show_outcome, s
 @click.command("apply", cls=Verb)
 @click.argument("saved", required=False, type=click.Path(path_type=Path, dir_okay=False, exists=True))
 @click.option("-y", "--yes", is_flag=True, help="Ask nothing; accepts host keys at first contact, too.")
+@with_terms
 @settings_of
-def command(settings: Settings, saved: Path | None, yes: bool) -> int:
+def command(settings: Settings, saved: Path | None, yes: bool, window: int, max_parallel: int | None) -> int:
     """Bring the machines to what the fleet file says, in place and node by node proven.
 
     SAVED is a plan of `wireloom plan -o`: exactly it is applied, and nothing is asked, or nothing is done if
@@ -30,7 +34,8 @@ def command(settings: Settings, saved: Path | None, yes: bool) -> int:
     Exit code 2: done, but for nodes that did not answer; they catch up at the next apply.
     """
     world = open_world(settings)
-    outcome = run_async(_apply(world, saved=saved, yes=yes))
+    terms = make_terms(window=window, max_parallel=max_parallel)
+    outcome = run_async(_apply(world, terms, saved=saved, yes=yes))
     if settings.json:
         print_document(outcome_document(outcome))
     elif not settings.quiet or outcome.failed:
@@ -40,33 +45,35 @@ def command(settings: Settings, saved: Path | None, yes: bool) -> int:
     return 2 if outcome.pending else 0
 
 
-async def _apply(world: World, *, saved: Path | None, yes: bool) -> Outcome:
+async def _apply(world: World, terms: Terms, *, saved: Path | None, yes: bool) -> Outcome:
     with Progress(quiet=world.settings.quiet) as progress:
         async with survey(world, yes=yes, progress=progress) as found:
             progress.pause()
             if _approve(found, saved=saved, yes=yes):
                 progress("looking again")
-                outcome = await _carry_out(await survey_again(found), progress)
+                outcome = await _carry_out(await survey_again(found), terms, progress)
             else:
-                outcome = await _carry_out(found, progress)
+                outcome = await _carry_out(found, terms, progress)
     if not found.plan.empty:
         _note(world, outcome)
     return outcome
 
 
-async def _carry_out(found: Survey, progress: Progress) -> Outcome:
+async def _carry_out(found: Survey, terms: Terms, progress: Progress) -> Outcome:
     """Apply the plan; where it is empty only what is new in the lock is written."""
     known = seen_lock(found)
     if found.plan.empty:
         # A machine's key outranks the lock's, also where an apply that failed had written another one.
         write_lock(known.lock_path, known.lock.with_keys(keys_seen(found.seen)))
         return _nothing_to_do(found)
-    return await apply(
-        known.fleet,
-        known.lock,
-        found.seen,
-        found.plan,
+    makers = sum(node.make_key for node in found.plan.nodes)
+    if makers:
+        progress(f"making keys on {makers} node{'s' if makers != 1 else ''}")
+    order = await enrol(known.fleet, known.lock, found.seen, found.plan, found.crew)
+    return await carry_out(
+        order,
         found.crew,
+        terms,
         save=lambda lock: write_lock(known.lock_path, lock),
         progress=progress,
     )

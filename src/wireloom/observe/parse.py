@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from hashlib import sha256
 from ipaddress import ip_address, ip_interface, ip_network
 from typing import Any, TypeVar
 
@@ -60,6 +61,7 @@ def parse_state(name: NodeName, sections: Mapping[str, str]) -> NodeState:
         guard=read("guard", parse_guard, GuardKind.OTHER),
         client=read("client", lambda text: ip_address(text.strip()) if text.strip() else None, None),
         others=parse_others(sections.get("others", "")),
+        fingerprint=sha256((sections.get("running", "") + sections.get("stamp", "")).encode()).hexdigest(),
         drop_in=parse_drop_in(sections.get("drop-in", "")),
         enabled=sections.get("enabled", "").strip() == "enabled",  # -runtime is gone after a reboot
         ground=GroundSeen(

@@ -6,6 +6,7 @@ out on the node, by field for ``wg show dump`` (wg(8)) and by line for files.
 
 import shlex
 from dataclasses import dataclass
+from importlib.resources import files
 
 from wireloom.render.desired import config_path, key_path
 from wireloom.render.guard import TABLE
@@ -14,6 +15,9 @@ from wireloom.render.wg_quick import GUARD_LINE, MARK
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where the tools are looked for, as apply does: what sshd gives to a login may lack the sbin ones."""
+
+RUNNING = (files(__package__) / "running.sh").read_text(encoding="utf-8")
+"""The shell function ``running``; ``$interface`` is the caller's."""
 
 STATE_DIRECTORY = "/var/lib/wireloom"
 TUN = "/dev/net/tun"
@@ -60,6 +64,7 @@ PROBES = (
         ' test "$other" = "$if" || echo "$other $(sed -n s/^fleet=//p "$file")"; done',
     ),
     Probe("stamp", f"cat {STATE_DIRECTORY}/$if.state"),
+    Probe("running", "running"),
     Probe("client", 'echo "${SSH_CONNECTION%% *}"'),
     Probe("link", 'ip -j -d address show dev "$if"'),
     Probe("wg", 'wg show "$if" public-key && wg show "$if" listen-port && wg show "$if" fwmark'),
@@ -115,7 +120,8 @@ PROBES = (
 def probe_script(interface: str, nonce: str, *, port: int = 51820) -> str:
     """One script that runs all probes. ``nonce`` marks the lines between them: nothing else prints it."""
     lines = [
-        f"PATH={PATH}",
+        f"PATH={PATH} interface={shlex.quote(interface)}",
+        RUNNING,
         f"if={shlex.quote(interface)} key={shlex.quote(key_path(interface))}",
         f"conf={shlex.quote(config_path(interface))} unit={shlex.quote(drop_in_path(interface))} port={port}",
     ]

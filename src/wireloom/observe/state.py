@@ -173,7 +173,8 @@ class NodeState:
 
     ``drop_in`` is the text of wireloom's addition to the unit; None where there is none. ``client`` is where
     the operator's own connection comes from, as far as sudo lets it through. ``others``: further
-    interfaces that wireloom keeps there, each with its fleet.
+    interfaces that wireloom keeps there, each with its fleet. ``fingerprint``: the SHA-256, in hex, of the
+    running state and the stamp; it changes when somebody else applies, or works by hand.
     """
 
     name: NodeName
@@ -190,6 +191,7 @@ class NodeState:
     drop_in: str | None = None
     client: Address | None = None
     others: Mapping[str, str] = field(default_factory=dict)
+    fingerprint: str = ""
     garbled: tuple[str, ...] = ()
     ground: GroundSeen = field(default_factory=GroundSeen)
 

@@ -8,7 +8,7 @@ from wireloom.plan.filed import read_fences, read_filed, read_guard
 from wireloom.plan.guard import GUARD, plan_guard
 from wireloom.plan.plan import Action, Change, NodePlan, Risk, UnitChange
 from wireloom.plan.running import plan_connected, plan_fences, plan_key, plan_running
-from wireloom.render.desired import NodeDesired, key_path
+from wireloom.render.desired import NodeDesired, key_path, text_digest
 from wireloom.values import PublicKey
 
 KEY_MODE = CONFIG_MODE = 0o600
@@ -50,6 +50,7 @@ def plan_node(
         start=state.link is None,
         enable=not state.enabled,
         config=desired.config if changes else None,
+        fingerprint=state.fingerprint,
     )
 
 
@@ -110,8 +111,10 @@ def _plan_unit(desired: NodeDesired, state: NodeState) -> Iterator[Change]:
 
 
 def _never_applied(state: NodeState) -> bool:
-    """There is no file, or one that an apply left behind that never came to its end."""
-    return state.config.kind is ConfigKind.ABSENT or state.stamp is None
+    """No file that could be started: none at all, one that no apply finished, or one spoilt by hand."""
+    if state.config.kind is ConfigKind.ABSENT or state.stamp is None:
+        return True
+    return not state.config.has_key or text_digest(state.config.keyless) != state.stamp.digest
 
 
 def _plan_interface(

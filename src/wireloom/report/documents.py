@@ -83,7 +83,13 @@ def outcome_document(outcome: Outcome) -> Document:
         "generation": outcome.generation,
         "failed": outcome.failed,
         "nodes": [
-            {"node": one.name, "ending": str(one.ending), "detail": one.detail, "hint": one.hint}
+            {
+                "node": one.name,
+                "ending": str(one.ending),
+                "step": one.step,
+                "detail": one.detail,
+                "hint": one.hint,
+            }
             for one in outcome.nodes
         ],
     }

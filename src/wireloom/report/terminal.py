@@ -195,8 +195,9 @@ def show_outcome(outcome: Outcome) -> None:
 
 
 def _outcome_line(one: NodeOutcome) -> Text:
+    step = f" at {one.step}" if one.step else ""
     detail = f": {one.detail}" if one.detail else ""
-    return Text.assemble((one.name, "bold"), " ", (str(one.ending), ENDING_COLOURS[one.ending]), detail)
+    return Text.assemble((one.name, "bold"), " ", (str(one.ending), ENDING_COLOURS[one.ending]), step, detail)
 
 
 CLAIM_MEANINGS = {
