@@ -20,6 +20,8 @@ VERBS = {
     "check": "Check the fleet file; with --nodes the machines, too.",
     "plan": "Show what apply would do.",
     "apply": "Bring the machines to what the fleet file says.",
+    "rollback": "Bring the machines back to a generation that they keep.",
+    "history": "Show the generations that the machines keep.",
     "verify": "Test on the machines that the network does what it should.",
     "status": "Show every node's interface and peers.",
     "graph": "Draw the network as SVG or DOT.",

@@ -84,8 +84,9 @@ class NodePlan:
 
     @property
     def summary(self) -> str:
-        """The changes in a line: a few of their targets."""
-        targets = [f"{change.action} {change.target}" for change in self.changes]
+        """The changes in a line: a few of their targets, files only where there is nothing else."""
+        live = [change for change in self.changes if not change.target.startswith("file ")]
+        targets = [f"{change.action} {change.target}" for change in live or self.changes]
         more = f", and {len(targets) - 6} more" if len(targets) > 6 else ""
         return ", ".join(targets[:6]) + more
 

@@ -8,6 +8,7 @@ from typing import Any
 from wireloom.apply.outcome import Outcome
 from wireloom.errors import Diagnostic
 from wireloom.network.network import Network
+from wireloom.observe.history import Generation
 from wireloom.plan.plan import Plan
 from wireloom.preflight.finding import Finding
 from wireloom.preflight.install import Installation
@@ -92,6 +93,28 @@ def outcome_document(outcome: Outcome) -> Document:
             }
             for one in outcome.nodes
         ],
+    }
+
+
+def history_document(histories: Mapping[NodeName, Iterable[Generation]]) -> Document:
+    """What every node keeps, oldest first."""
+    return {
+        "nodes": [
+            {
+                "node": name,
+                "generations": [
+                    {
+                        "generation": one.number,
+                        "when": one.when,
+                        "who": one.who,
+                        "what": one.what,
+                        "present": one.present,
+                    }
+                    for one in history
+                ],
+            }
+            for name, history in histories.items()
+        ]
     }
 
 

@@ -1,7 +1,7 @@
 """What a person reads in a terminal: data on stdout, talk on stderr, all of it readable without colour."""
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from typing import Self
@@ -14,10 +14,12 @@ from rich.text import Text
 
 from wireloom.apply.outcome import Ending, NodeOutcome, Outcome
 from wireloom.errors import Diagnostic, Severity
+from wireloom.observe.history import Generation
 from wireloom.observe.state import Unreachable
 from wireloom.plan.plan import Action, Change, NodePlan, Plan, Risk
 from wireloom.preflight.finding import Finding
 from wireloom.report.standing import NodeStanding
+from wireloom.values import NodeName
 from wireloom.verify.claim import Claim, Evidence, Verdict, conclude
 
 SIGNS = {
@@ -198,6 +200,25 @@ def _outcome_line(one: NodeOutcome) -> Text:
     step = f" at {one.step}" if one.step else ""
     detail = f": {one.detail}" if one.detail else ""
     return Text.assemble((one.name, "bold"), " ", (str(one.ending), ENDING_COLOURS[one.ending]), step, detail)
+
+
+def show_history(histories: Mapping[NodeName, Sequence[Generation]], *, every_node: bool) -> None:
+    """A generation a line, newest first; with ``every_node`` what changed on each node below it."""
+    console = _out()
+    kept: dict[int, dict[NodeName, Generation]] = {}
+    for name, history in histories.items():
+        for one in history:
+            kept.setdefault(one.number, {})[name] = one
+    if not kept:
+        console.print("No generation yet: nothing was applied.")
+    for number, nodes in sorted(kept.items(), reverse=True):
+        first = next(iter(nodes.values()))
+        count = f"{len(nodes)} node{'s' if len(nodes) != 1 else ''}"
+        line = f"{first.when}  {first.who}  {count}"
+        present = "  in use" if any(one.present for one in nodes.values()) else ""
+        console.print(Text.assemble((f"{number:>5}  ", "bold"), line, (present, "green")))
+        for name, one in nodes.items() if every_node else ():
+            console.print(Text.assemble("       ", (name, "bold"), f"  {one.what}"))
 
 
 CLAIM_MEANINGS = {
