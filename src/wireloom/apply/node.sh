@@ -68,6 +68,11 @@ check() {
     esac
 }
 
+# kept FIRST LAST: lines of the present file that stay, counted without its key line.
+kept() {
+    grep -v '^PrivateKey = ' "$config" | sed -n "$1,$2p"
+}
+
 # unchanged FINGERPRINT: nobody has changed this machine since the plan looked at it.
 unchanged() {
     sum=$({ running && cat "$state/$interface.state"; } 2>/dev/null | sha256sum)
@@ -111,15 +116,17 @@ displace() {
     rm -f "$1" && { rmdir "${1%/*}" 2>/dev/null || :; }
 }
 
-# reload_units: have systemd read its units again.
+# reload_units: have systemd read its units again, where it has read ours before: a unit that was not loaded yet
+# is read with all that belongs to it. (It takes systemd longer than all else that an apply does on a node.)
 reload_units() {
-    systemctl daemon-reload || die "systemd does not read its units again"
+    test "$(systemctl show --value -p NeedDaemonReload "wg-quick@$interface")" = no || systemctl daemon-reload ||
+        die "systemd does not read its units again"
 }
 
 # enable: started at boot, by systemd, or by whoever runs `wg-quick up` for the names in boot/.
 enable_at_boot() {
     if test -d /run/systemd/system; then
-        systemctl --quiet enable "wg-quick@$interface" || die "the unit wg-quick@$interface can't be enabled"
+        systemctl --quiet --no-reload enable "wg-quick@$interface" || die "the unit wg-quick@$interface can't be enabled"
     else
         { mkdir -p "$state/boot" && : >"$state/boot/$interface"; } || die "$state/boot can't be written"
     fi

@@ -5,11 +5,12 @@ import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from itertools import chain, groupby
+from itertools import chain, groupby, takewhile
 
 from wireloom.observe.probes import RUNNING
 from wireloom.plan.plan import Command, NodePlan
 from wireloom.render.desired import ConfigFile, NodeDesired
+from wireloom.render.wg_quick import SECTION
 from wireloom.values import Address, PublicKey
 
 HANDS = RUNNING + "".join(
@@ -67,7 +68,7 @@ class Hand:
         Answers ``heard`` for each neighbour that answers before the change.
         """
         config = plan.config or desired.config
-        lines = [*_text("config_head", config.head), *_text("config_body", config.body)]
+        lines = [*_text("config_head", config.head), *_new_text("config_body", plan.filed, config.body)]
         lines += [*_text("note", note.stamp(config)), *_text("record", note.record)]
         lines += ["alone", self._hold, _call("unchanged", plan.fingerprint)]
         lines.append(_call("stage", config.digest, str(public_key)))
@@ -198,9 +199,39 @@ def _call(function: str, *arguments: str) -> str:
 
 
 def _text(function: str, text: str) -> Iterator[str]:
-    """A shell function that prints a text. Its end mark holds a digest of the text: it can't be in it."""
-    end = f"END_{hashlib.sha256(text.encode()).hexdigest()}"
+    """A shell function that prints a text."""
+    yield from (f"{function}() {{", *_print(text), "}")
+
+
+def _new_text(function: str, old: str, new: str) -> Iterator[str]:
+    """A shell function that prints the end of a file anew, without what stays at both ends of it.
+
+    ``old`` is the present file without its key line, empty where it is not known. One node more, or less, is
+    a few lines for each of the others, however many they are.
+    """
+    before, after = old.splitlines(keepends=True), new.splitlines(keepends=True)
+    tail = _count_alike(reversed(before), reversed(after))
+    body = old.find(SECTION)
+    first = len(old[:body].splitlines()) if body >= 0 else len(before)
+    head = _count_alike(before[first:], after[: len(after) - tail])
     yield f"{function}() {{"
-    yield f"cat <<'{end}'"
-    yield f"{text}{end}"
+    if head:
+        yield f"kept {first + 1} {first + head}"
+    yield from _print("".join(after[head : len(after) - tail]))
+    if tail:
+        yield f"kept {len(before) - tail + 1} {len(before)}"
     yield "}"
+
+
+def _count_alike(some: Iterable[str], others: Iterable[str]) -> int:
+    """How many are the same, from the first on."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(some, others, strict=False)))
+
+
+def _print(text: str) -> Iterator[str]:
+    """Shell that prints a text. Its end mark holds a digest of the text: it can't be in it."""
+    if text:
+        end = f"END_{hashlib.sha256(text.encode()).hexdigest()}"
+        yield f"cat <<'{end}'\n{text}{end}"
+    else:
+        yield ":"

@@ -41,6 +41,8 @@ def plan_node(
         ]
     if not changes and (state.stamp is None or state.stamp.digest != desired.config.digest):
         changes = [Change(Action.UPDATE, "state", "wireloom's note on the node does not name this file")]
+    if not changes:
+        return NodePlan(desired.name)
     return NodePlan(
         name=desired.name,
         changes=tuple(changes),
@@ -49,8 +51,9 @@ def plan_node(
         unit=unit,
         start=state.link is None,
         enable=not state.enabled,
-        config=desired.config if changes else None,
+        config=desired.config,
         fingerprint=state.fingerprint,
+        filed=state.config.keyless if _is_intact(state) else "",
     )
 
 
@@ -112,9 +115,14 @@ def _plan_unit(desired: NodeDesired, state: NodeState) -> Iterator[Change]:
 
 def _never_applied(state: NodeState) -> bool:
     """No file that could be started: none at all, one that no apply finished, or one spoilt by hand."""
-    if state.config.kind is ConfigKind.ABSENT or state.stamp is None:
-        return True
-    return not state.config.has_key or text_digest(state.config.keyless) != state.stamp.digest
+    return not _is_intact(state)
+
+
+def _is_intact(state: NodeState) -> bool:
+    """The file is there as the last apply wrote it."""
+    if state.config.kind is not ConfigKind.OURS or state.stamp is None or not state.config.has_key:
+        return False
+    return text_digest(state.config.keyless) == state.stamp.digest
 
 
 def _plan_interface(

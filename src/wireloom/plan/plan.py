@@ -1,7 +1,7 @@
 """A plan is data: what will be done on which node, why, and what undoes it."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from wireloom.errors import Diagnostic
@@ -65,6 +65,7 @@ class NodePlan:
     ``make_key``: it has none yet. ``first_config``: what to put in place when it has no file at all.
     ``unit``: an addition to its unit. ``start``: its unit must start the interface. ``config``: the file
     to stage and, once proven, to put in place. ``fingerprint``: of the state that was seen.
+    ``filed``: the present file without its key line, where it is as an apply left it.
     """
 
     name: NodeName
@@ -76,6 +77,7 @@ class NodePlan:
     enable: bool = False
     config: ConfigFile | None = None
     fingerprint: str = ""
+    filed: str = field(default="", repr=False)
 
     @property
     def commands(self) -> tuple[Command, ...]:

@@ -12,9 +12,8 @@ from wireloom.plan.filed import read_fences, read_filed, read_guard
 from wireloom.plan.node import plan_node
 from wireloom.plan.plan import NodePlan, Plan
 from wireloom.render.desired import ConfigFile, NodeDesired, render_node
+from wireloom.render.wg_quick import SECTION
 from wireloom.values import NodeName, PublicKey
-
-SECTION = "\n[Peer]\n"
 
 
 def plan_rollback(
