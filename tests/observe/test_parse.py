@@ -100,6 +100,7 @@ def test_a_machine_with_a_userspace_interface() -> None:
                 ),
                 TWO: PeerSeen(TWO, None, frozenset({ip_network("10.99.0.3/32")}), 0, 0, 0, 0),
             },
+            keeper=1,
         )
         == seen.link
     )
@@ -318,6 +319,21 @@ def test_what_is_no_line_of_a_peer(line: str) -> None:
 def test_a_garbled_peer_garbles_the_link(line: str) -> None:
     sections = recorded("userspace") | {"peers": f"{PEER_LINE}\n{line}\n"}
     assert parse_state(NAME, sections).garbled == ("link",)
+
+
+KEEPERS = {"set": ("1\n", 1), "forbidden": ("-1\n", -1), "a kernel without IPv6": ("", 0)}
+
+
+@pytest.mark.parametrize(("text", "expected"), KEEPERS.values(), ids=KEEPERS)
+def test_the_keeper_of_addresses(text: str, expected: int) -> None:
+    link = parse_state(NAME, recorded("userspace") | {"keeper": text}).link
+    assert link is not None
+    assert link.keeper == expected
+
+
+@pytest.mark.parametrize("text", ["yes\n", "1 1\n", "cat: no such file\n"])
+def test_a_garbled_keeper_garbles_the_link(text: str) -> None:
+    assert parse_state(NAME, recorded("userspace") | {"keeper": text}).garbled == ("link",)
 
 
 ENABLED = {

@@ -158,6 +158,15 @@ def lose_fence(machine: Machine) -> None:
     machine.routes.discard(RouteSeen("unreachable", ip_network("fd42:99::/64"), "lo", 4000000))
 
 
+KEEP = ("sh", "-c", 'echo "$1" >"$2"', "sh")
+KEEPER_OF_A = "/proc/sys/net/ipv6/conf/wg0/keep_addr_on_down"
+
+
+def lose_with_link(machine: Machine) -> None:
+    machine.run((*KEEP, "0", KEEPER_OF_A))
+    machine.run(("ip", "link", "set", "dev", "wg0", "down"))
+
+
 SET = ("wg", "set", "wg0")
 ADDRESS = ("ip", "address")
 # drift, the changes, the commands
@@ -172,6 +181,13 @@ DRIFTS: dict[str, tuple[Callable[[Machine], None], list[tuple[str, str, str]], l
         renumber,
         [("create", "address 10.99.0.1/16", "none"), ("delete", "address 10.99.7.7/16", "disruptive")],
         [(*ADDRESS, "replace", "10.99.0.1/16", "dev", "wg0"), (*ADDRESS, "del", "10.99.7.7/16", "dev", "wg0"), (*ADDRESS, "replace", "10.99.0.1/16", "dev", "wg0")],
+    ),
+    "IPv6 addresses would go with the link": (run(*KEEP, "0", KEEPER_OF_A), [("update", "keep_addr_on_down of wg0", "none")], [(*KEEP, "1", KEEPER_OF_A)]),
+    "IPv6 addresses were told to go": (run(*KEEP, "-1", KEEPER_OF_A), [("update", "keep_addr_on_down of wg0", "none")], [(*KEEP, "1", KEEPER_OF_A)]),
+    "IPv6 addresses went with the link": (
+        lose_with_link,
+        [("update", "interface wg0", "none"), ("create", "address fd42:99::1/64", "none"), ("update", "keep_addr_on_down of wg0", "none")],
+        [("ip", "link", "set", "dev", "wg0", "up"), (*ADDRESS, "replace", "fd42:99::1/64", "dev", "wg0"), (*KEEP, "1", KEEPER_OF_A)],
     ),
     "a peer is missing": (lose_peer, [("create", "peer n", "none")], [(*SET, "peer", str(KEY_N), "allowed-ips", "10.99.0.3/32,fd42:99::3/128")]),
     "a stranger that took over a route": (

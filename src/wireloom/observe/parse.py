@@ -136,7 +136,7 @@ def parse_stamp(text: str) -> Stamp | None:
 
 
 def parse_link(text: str, sections: Mapping[str, str]) -> LinkSeen | None:
-    """``ip -j -d address show dev``, with the answers of the ``wg``, ``peers`` and ``preshared`` probes."""
+    """``ip -j -d address show dev``, with the answers of the four probes after it."""
     if not text.strip():
         return None
     (link,) = [one for one in json.loads(text) if one]
@@ -156,6 +156,7 @@ def parse_link(text: str, sections: Mapping[str, str]) -> LinkSeen | None:
         port=int(port),
         fwmark=0 if fwmark == "off" else int(fwmark, 16),
         peers={peer.public_key: replace(peer, preshared=str(peer.public_key) in preshared) for peer in peers},
+        keeper=int(sections.get("keeper", "").strip() or 0),
     )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from wireloom.render.desired import config_path, key_path
 from wireloom.render.guard import TABLE
 from wireloom.render.unit import drop_in_path
-from wireloom.render.wg_quick import GUARD_LINE, MARK
+from wireloom.render.wg_quick import GUARD_LINE, KEEPER, MARK
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where the tools are looked for, as apply does: what sshd gives to a login may lack the sbin ones."""
@@ -65,6 +65,8 @@ PROBES = (
     Probe("wg", 'wg show "$if" public-key && wg show "$if" listen-port && wg show "$if" fwmark'),
     Probe("peers", 'wg show "$if" dump | tail -n +2 | cut -f 1,3-'),
     Probe("preshared", 'wg show "$if" preshared-keys | grep -v "(none)$" | cut -f 1'),
+    # Not by `read`, which costs no process: dash's reads byte by byte, and /proc/sys gives it one.
+    Probe("keeper", f'cat "{KEEPER.format(interface="$if")}"'),
     Probe("routes4", "ip -j -4 route show"),
     Probe("routes6", "ip -j -6 route show"),
     # nft words a table its own way, another one in each version. So what the file would load is loaded in a

@@ -116,7 +116,10 @@ class PeerSeen:
 
 @dataclass(frozen=True, slots=True)
 class LinkSeen:
-    """The running interface. ``kind`` is wireguard, or tun for a userspace implementation."""
+    """The running interface. ``kind`` is wireguard, or tun for a userspace implementation.
+
+    ``keeper`` is its ``keep_addr_on_down``: above 0, its IPv6 addresses outlive a link that goes down.
+    """
 
     kind: str
     up: bool
@@ -126,6 +129,7 @@ class LinkSeen:
     port: int
     fwmark: int
     peers: Mapping[PublicKey, PeerSeen]
+    keeper: int = 0
 
 
 @dataclass(frozen=True, slots=True)
