@@ -16,6 +16,7 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where the tools are looked for, as apply does: what sshd gives to a login may lack the sbin ones."""
 
 STATE_DIRECTORY = "/var/lib/wireloom"
+ROUTING = "route show table all\\nrule show\\n"
 TUN = "/dev/net/tun"
 WRITTEN = ("/etc/wireguard", "/var/lib")
 """Directories that must have room, or under which others are made."""
@@ -67,8 +68,9 @@ PROBES = (
     Probe("preshared", 'wg show "$if" preshared-keys | grep -v "(none)$" | cut -f 1'),
     # Not by `read`, which costs no process: dash's reads byte by byte, and /proc/sys gives it one.
     Probe("keeper", f'cat "{KEEPER.format(interface="$if")}"'),
-    Probe("routes4", "ip -j -4 route show"),
-    Probe("routes6", "ip -j -6 route show"),
+    # One process each. A kernel without policy routing says nothing of rules.
+    Probe("routes4", f"printf '{ROUTING}' | ip -j -4 -batch -"),
+    Probe("routes6", f"printf '{ROUTING}' | ip -j -6 -batch -"),
     # nft words a table its own way, another one in each version. So what the file would load is loaded in a
     # namespace that lasts for the moment, and nft's words for the two are compared.
     Probe(

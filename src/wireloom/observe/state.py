@@ -6,6 +6,9 @@ from enum import StrEnum
 
 from wireloom.values import Address, Endpoint, Interface, NodeName, Prefix, PublicKey
 
+MAIN = "main"
+"""The table of routes that is meant where none is named."""
+
 
 @dataclass(frozen=True, slots=True)
 class SystemSeen:
@@ -59,12 +62,42 @@ class ClockSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class RouteSeen:
+    """A route. ``kind`` is unicast, unreachable, …; ``device`` may be empty."""
+
+    kind: str
+    to: Prefix
+    device: str
+    metric: int
+    table: str = MAIN
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSeen:
+    """A rule of policy routing (ip-rule(8)): packets ``source`` → ``to`` are looked up in ``table``.
+
+    ``narrow``: it asks for more than these two, as a mark. A route that is not longer than ``suppress`` is
+    passed over. ``words``: all of it, nearly as ip says it.
+    """
+
+    priority: int
+    source: Prefix
+    to: Prefix
+    table: str
+    narrow: bool
+    words: str
+    suppress: int = -1
+
+
+@dataclass(frozen=True, slots=True)
 class GroundSeen:
     """What a machine gives to build on. Each default is what nothing can be said against.
 
     ``families``: the ID of its distribution and those that it is like, nearest first (os-release(5)).
     ``identity``: a digest of its machine-id. ``versions``: what tools say of themselves, by tool.
     ``port_holder``: who has the UDP port of the underlay, None for nobody, empty where that is not known.
+    ``rules``: those that name a table, in the order of their priority. ``elsewhere``: the routes of other
+    tables than main and local.
     """
 
     families: tuple[str, ...] = ()
@@ -77,6 +110,8 @@ class GroundSeen:
     addresses: frozenset[AddressSeen] = frozenset()
     port_holder: str | None = None
     clock: ClockSeen | None = None
+    rules: tuple[RuleSeen, ...] = ()
+    elsewhere: frozenset[RouteSeen] = frozenset()
 
 
 class ConfigKind(StrEnum):
@@ -132,16 +167,6 @@ class LinkSeen:
     keeper: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class RouteSeen:
-    """A route of the main table. ``kind`` is unicast, unreachable, …; ``device`` may be empty."""
-
-    kind: str
-    to: Prefix
-    device: str
-    metric: int
-
-
 class GuardKind(StrEnum):
     """The guard's table in the kernel, against what the configuration file would load."""
 
@@ -176,8 +201,8 @@ class NodeState:
     """All that was seen of one node in one round trip. ``garbled`` names probes that made no sense.
 
     ``drop_in`` is the text of wireloom's addition to the unit; None where there is none. ``client`` is where
-    the operator's own connection comes from, as far as sudo lets it through. ``others``: further
-    interfaces that wireloom keeps there, each with its fleet.
+    the operator's own connection comes from, as far as sudo lets it through. ``routes``: those of the main
+    table. ``others``: further interfaces that wireloom keeps there, each with its fleet.
     """
 
     name: NodeName
