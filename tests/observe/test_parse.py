@@ -109,6 +109,7 @@ def test_a_machine_with_a_userspace_interface() -> None:
     assert (seen.key_kind, seen.public_key, seen.key_mode) == (KeyKind.GOOD, OWN, 0o644)
     assert Stamp("shop", 3, "feed", "beef") == seen.stamp
     assert (seen.config.kind, seen.config.mode, seen.config.has_key) == (ConfigKind.OURS, 0o600, True)
+    assert seen.config.public_key == OWN
     assert seen.enabled
     assert not seen.system.systemd
 
@@ -317,6 +318,7 @@ KEYS = {
     "no file": ("", (KeyKind.ABSENT, None, 0)),
     "an empty or broken key": ("600\n", (KeyKind.BROKEN, None, 0o600)),
     "good": (f"600\n{OWN}\n", (KeyKind.GOOD, OWN, 0o600)),
+    "a link that leads nowhere": ("0\n", (KeyKind.BROKEN, None, 0)),
     "readable by all": (f"644\n{OWN}\n", (KeyKind.GOOD, OWN, 0o644)),
     "setuid and all": (f"4755\n{OWN}\n", (KeyKind.GOOD, OWN, 0o4755)),
 }
@@ -331,10 +333,12 @@ CONFIGS = {
     "no file": ("", ConfigSeen(ConfigKind.ABSENT)),
     "foreign": ("644\n2\n", ConfigSeen(ConfigKind.FOREIGN, "", 0o644, True)),
     "foreign without a key": ("600\n0\n", ConfigSeen(ConfigKind.FOREIGN, "", 0o600, False)),
-    "ours": ("600\n1\nours\n# x\n[Interface]\n", ConfigSeen(ConfigKind.OURS, "# x\n[Interface]\n", 0o600, True)),
-    "ours, key lost": ("600\n0\nours\n# x\n", ConfigSeen(ConfigKind.OURS, "# x\n", 0o600, False)),
-    "ours, two keys": ("600\n2\nours\n# x\n", ConfigSeen(ConfigKind.OURS, "# x\n", 0o600, False)),
-    "ours, ends in empty lines": ("600\n1\nours\n# x\n\n\n", ConfigSeen(ConfigKind.OURS, "# x\n\n\n", 0o600, True)),
+    "a link that leads nowhere": ("0\n0\n", ConfigSeen(ConfigKind.FOREIGN)),
+    "ours": (f"600\n1\nours\n{OWN}\n# x\n[Interface]\n", ConfigSeen(ConfigKind.OURS, "# x\n[Interface]\n", 0o600, True, OWN)),
+    "ours, a key that wg refuses": ("600\n1\nours\n\n# x\n", ConfigSeen(ConfigKind.OURS, "# x\n", 0o600, True)),
+    "ours, key lost": ("600\n0\nours\n\n# x\n", ConfigSeen(ConfigKind.OURS, "# x\n", 0o600, False)),
+    "ours, two keys": ("600\n2\nours\n\n# x\n", ConfigSeen(ConfigKind.OURS, "# x\n", 0o600, False)),
+    "ours, ends in empty lines": (f"600\n1\nours\n{OWN}\n# x\n\n\n", ConfigSeen(ConfigKind.OURS, "# x\n\n\n", 0o600, True, OWN)),
 }  # fmt: skip
 
 
@@ -364,7 +368,7 @@ PEER_LINE = f"{ONE}\t192.0.2.2:51820\t10.99.0.2/32\t0\t0\t0\toff"
 GARBAGE = {
     "os": ["", "Debian\n6.1\nx86_64\n", "Debian\n6.1\nx86_64\nnoon\n"],
     "key": ["rw-------\n", f"600\n{OWN}x\n", "600\nwg: Key is not the correct length or format\n"],
-    "config": ["600\n", "600\nmany\n", "sh: stat: not found\n1\nours\n"],
+    "config": ["600\n", "600\nmany\n", "sh: stat: not found\n1\nours\n", "600\n1\nours\n", f"600\n1\nours\n{OWN}x\n# x\n"],
     "stamp": ["fleet=shop\n", "fleet=shop\ngeneration=x\nnetwork=a\ndigest=b\n", "shop 3\n", "\x00\x00"],
     "link": ["[", "[]", "[{},{}]", "{}", "1", '[{"mtu":1}]', '[{"flags":[],"mtu":1e999}]', '[{"flags":[],"mtu":"a lot"}]', '[{"flags":[],"mtu":1,"linkinfo":null}]', '[{"flags":[],"mtu":1,"addr_info":[{"local":"x","prefixlen":1}]}]'],
     "routes4": ["[", "{}x", "1", '"dst"', "[1]", '[{"dst":"10.0.0.1/8"}]', '[{"dst":null}]', '[{"dst":"10.0.0.0/8","metric":[]}]'],

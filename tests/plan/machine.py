@@ -110,7 +110,7 @@ class Machine:
         """The steps of apply that go well: first file, unit, start, commands, confirmed file and note."""
         if not plan.changes:
             return
-        if plan.first_config and self.config.kind is ConfigKind.ABSENT:
+        if plan.first_config:
             self._put(plan.first_config)
         if plan.unit:
             assert plan.unit.before == self.drop_in
@@ -125,18 +125,20 @@ class Machine:
             self.stamp = Stamp(fleet, generation, network, plan.config.digest)
 
     def _put(self, config: ConfigFile) -> None:
-        self.config = ConfigSeen(ConfigKind.OURS, config.keyless, 0o600, has_key=self.key is not None)
+        self.config = ConfigSeen(ConfigKind.OURS, config.keyless, 0o600, self.key is not None, self.key)
 
     def start(self) -> None:
         """``wg-quick up``, unless the interface is there already."""
         if self.link is not None:
             return
+        if self.config.has_key and self.config.public_key is None:
+            raise CommandFailed("Key is not the correct length or format")
         interface, *peers = self.config.keyless.split("\n[Peer]\n")
         options = dict(re.findall(r"^(\w+) = (.*)$", interface, re.MULTILINE))
         self.link = Link(
             mtu=int(options["MTU"]),
             port=int(options["ListenPort"]),
-            key=self.key if self.config.has_key else None,
+            key=self.config.public_key if self.config.has_key else None,
         )
         for hook in re.findall(r"^PreUp = (.*)$", interface, re.MULTILINE):
             self.run(tuple(shlex.split(hook)))

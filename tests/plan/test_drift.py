@@ -58,6 +58,25 @@ def lose_file_key(machine: Machine) -> None:
     machine.config = replace(machine.config, has_key=False)
 
 
+def swap_file_key(machine: Machine) -> None:
+    machine.config = replace(machine.config, public_key=STRANGER)
+
+
+def break_file_key(machine: Machine) -> None:
+    machine.config = replace(machine.config, public_key=None)
+
+
+def swap_file_key_and_reboot(machine: Machine) -> None:
+    swap_file_key(machine)
+    stop(machine)
+    machine.start()
+
+
+def swap_file_key_and_stop(machine: Machine) -> None:
+    swap_file_key(machine)
+    stop(machine)
+
+
 def open_file(machine: Machine) -> None:
     machine.config = replace(machine.config, mode=0o644)
 
@@ -167,6 +186,7 @@ def lose_with_link(machine: Machine) -> None:
     machine.run(("ip", "link", "set", "dev", "wg0", "down"))
 
 
+OWN_KEY = ("update", "key of wg0", "disruptive")
 SET = ("wg", "set", "wg0")
 ADDRESS = ("ip", "address")
 # drift, the changes, the commands
@@ -225,6 +245,10 @@ DRIFTS: dict[str, tuple[Callable[[Machine], None], list[tuple[str, str, str]], l
     "no file": (drop_file, [("create", "file /etc/wireguard/wg0.conf", "none"), GUARD], [("nft", LOAD)]),
     "an edited file": (edit_file, [FILE], []),
     "a file without its key": (lose_file_key, [FILE], []),
+    "a file with another key": (swap_file_key, [FILE], []),
+    "a file with a key that wg refuses": (break_file_key, [FILE], []),
+    "started from a file with another key": (swap_file_key_and_reboot, [FILE, OWN_KEY], [(*SET, "private-key", "/etc/wireguard/wg0.key")]),
+    "to be started from a file with another key": (swap_file_key_and_stop, [FILE, ("start", "interface wg0", "none"), OWN_KEY], [(*SET, "private-key", "/etc/wireguard/wg0.key")]),
     "a file that others can read": (open_file, [FILE], []),
     "not enabled": (disable, [("enable", "unit wg-quick@wg0", "none")], []),
     "no interface": (stop, [("start", "interface wg0", "none")], []),
@@ -235,7 +259,15 @@ DRIFTS: dict[str, tuple[Callable[[Machine], None], list[tuple[str, str, str]], l
     "no note": (forget_stamp, [("update", "state", "none")], []),
 }  # fmt: skip
 
-CANT_BE_UNDONE = {"no endpoint", "a preshared key", "no key", "another key", "a key that others can read"}
+CANT_BE_UNDONE = {
+    "started from a file with another key",
+    "to be started from a file with another key",
+    "no endpoint",
+    "a preshared key",
+    "no key",
+    "another key",
+    "a key that others can read",
+}
 UNDONE_AS_FILED = {"no file", "another guard"}
 """A guard that is not that of its file is not brought back: the one of the file is."""
 UNDONE_WITH_ITS_ROUTE = {"another address in the same range, and no route"}
@@ -305,6 +337,35 @@ def test_planning_changes_nothing_it_looked_at(drift: Callable[[Machine], None],
     before = deepcopy(seen)
     assert world.plan(seen) == world.plan(seen)
     assert seen == before
+
+
+def test_a_file_whose_key_wg_refuses_starts_nothing_and_is_written_anew_before(world: World) -> None:
+    machine, before = world.machines[A], world.machines[A].seen()
+    break_file_key(machine)
+    stop(machine)
+    first = plan_of_a(world).first_config
+    assert first is not None
+    assert first.body == ""
+    world.apply()
+    assert list(world.plan().changes()) == []
+    assert machine.seen() == replace(before, stamp=machine.stamp)
+
+
+def test_a_file_with_another_key_is_told_with_the_reason(world: World) -> None:
+    swap_file_key(world.machines[A])
+    assert [one.reason for one in plan_of_a(world).changes] == [
+        "its private key is not the one in /etc/wireguard/wg0.key"
+    ]
+
+
+def test_a_file_whose_key_wg_refuses_is_told_where_the_key_is_lost_too(world: World) -> None:
+    """The plan is the same before the key is made and after: none and none are not alike."""
+    machine = world.machines[A]
+    break_file_key(machine)
+    machine.key = None
+    assert FILE in outline(plan_of_a(world).changes)
+    machine.make_key(STRANGER)
+    assert FILE in outline(plan_of_a(world).changes)
 
 
 ROAMED = {

@@ -111,13 +111,14 @@ def parse_key(text: str) -> tuple[KeyKind, PublicKey | None, int]:
 
 
 def parse_config(text: str) -> ConfigSeen:
-    """Lines: mode in octal, number of key lines, and, if it is ours, ``ours`` and the keyless text."""
+    """Lines: mode in octal, number of key lines; if it is ours ``ours``, its public key, the keyless text."""
     if not text.strip():
         return ConfigSeen(ConfigKind.ABSENT)
-    mode, keys, *rest = text.split("\n", 3)
+    mode, keys, *rest = text.split("\n", 4)
     if rest[:1] != ["ours"]:
         return ConfigSeen(ConfigKind.FOREIGN, mode=int(mode, 8), has_key=int(keys) > 0)
-    return ConfigSeen(ConfigKind.OURS, rest[1], int(mode, 8), int(keys) == 1)
+    public_key = PublicKey(rest[1]) if rest[1] else None
+    return ConfigSeen(ConfigKind.OURS, rest[2], int(mode, 8), int(keys) == 1, public_key)
 
 
 def parse_others(text: str) -> dict[str, str]:

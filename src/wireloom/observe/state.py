@@ -124,12 +124,16 @@ class ConfigKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ConfigSeen:
-    """The wg-quick file. ``keyless`` is its text without the key line, empty unless it is ours."""
+    """The wg-quick file. ``keyless`` is its text without the key line, empty unless it is ours.
+
+    ``public_key`` belongs to the key of that line; None where wg refuses it, or the file is not ours.
+    """
 
     kind: ConfigKind
     keyless: str = ""
     mode: int = 0
     has_key: bool = False
+    public_key: PublicKey | None = None
 
 
 @dataclass(frozen=True, slots=True)
