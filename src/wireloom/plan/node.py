@@ -45,7 +45,7 @@ def plan_node(
         name=desired.name,
         changes=tuple(changes),
         make_key=makes_key,
-        first_config=desired.bare_config if state.link is None and _never_applied(state) else None,
+        first_config=desired.bare_config if _starts_anew(state) else None,
         unit=unit,
         start=state.link is None,
         enable=not state.enabled,
@@ -75,6 +75,8 @@ def _plan_config(desired: NodeDesired, state: NodeState) -> Iterator[Change]:
         reasons.append(f"mode {seen.mode:o} → 600")
     if not seen.has_key:
         reasons.append("it has no private key")
+    elif seen.public_key is None or seen.public_key != state.public_key:
+        reasons.append(f"its private key is not the one in {key_path(desired.interface)}")
     if reasons:
         yield Change(Action.UPDATE, target, "; ".join(reasons))
 
@@ -109,21 +111,27 @@ def _plan_unit(desired: NodeDesired, state: NodeState) -> Iterator[Change]:
         yield Change(Action.START, f"interface {desired.interface}", "not there")
 
 
-def _never_applied(state: NodeState) -> bool:
-    """There is no file, or one that an apply left behind that never came to its end."""
-    return state.config.kind is ConfigKind.ABSENT or state.stamp is None
+def _starts_anew(state: NodeState) -> bool:
+    """No interface, and no file to start it from.
+
+    None at all, one that an apply left behind that never came to its end, or one whose key wg refuses.
+    """
+    config = state.config
+    refused = config.has_key and config.public_key is None
+    return state.link is None and (config.kind is ConfigKind.ABSENT or state.stamp is None or refused)
 
 
 def _plan_interface(
     desired: NodeDesired, state: NodeState, owners: Mapping[PublicKey, str]
 ) -> Iterator[Change]:
     """The running state. A link that is not there is taken as its file will make it when it starts."""
-    absent = _never_applied(state) if state.link is None else state.config.kind is ConfigKind.ABSENT
-    text = desired.bare_config.keyless if absent else state.config.keyless
+    anew = _starts_anew(state)
+    bare = anew or state.config.kind is ConfigKind.ABSENT
+    text = desired.bare_config.keyless if bare else state.config.keyless
     filed = read_filed(text, state.public_key)
     link = state.link or filed
-    keyless_start = state.link is None and not absent and not state.config.has_key
-    running_key = state.link.public_key if state.link else None if keyless_start else state.public_key
+    filed_key = state.config.public_key if state.config.has_key else None
+    running_key = state.link.public_key if state.link else state.public_key if anew else filed_key
     for peer in desired.peers:
         if peer.public_key is None:
             yield Change(Action.CREATE, f"peer {peer.name}", "its key is made at apply")

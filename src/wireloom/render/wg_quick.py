@@ -12,6 +12,11 @@ MARK = "# Written by wireloom"
 GUARD_LINE = "PreUp = nft '"
 """How the line begins that loads the guard. A quote ends it."""
 
+KEEPER = "/proc/sys/net/ipv6/conf/{interface}/keep_addr_on_down"
+"""IPv6 addresses are lost when a link goes down, unless this says 1 (Linux, ip-sysctl)."""
+
+KEEPER_LINE = f"PostUp = echo 1 > {KEEPER.format(interface='%i')}"
+
 FENCE_METRIC = 4000000
 """Worse than any route that a person or a daemon would add."""
 
@@ -52,9 +57,8 @@ def _fences(network: Network) -> Iterator[str]:
 
 
 def _address_keepers(network: Network) -> Iterator[str]:
-    """IPv6 addresses are lost when a link goes down, unless the kernel is told to keep them."""
     if any(prefix.version == 6 for prefix in network.ranges):
-        yield "PostUp = echo 1 > /proc/sys/net/ipv6/conf/%i/keep_addr_on_down"
+        yield KEEPER_LINE
 
 
 def render_peer(peer: Peer) -> str:
