@@ -236,12 +236,14 @@ proven() {
 }
 
 # confirm FLEET GENERATION NETWORK DIGEST: the staged file becomes the file, by one rename; then the note.
+# At its end both are on the disk: a rename gets there with its directory, and the power may fail right after.
 confirm() {
     test "$(digest "$staged")" = "$4" ||
         die "$staged has changed since it was checked"
     mv "$staged" "$config" || die "$config can't be replaced"
     {
         printf 'fleet=%s\ngeneration=%s\nnetwork=%s\ndigest=%s\n' "$@" >"$state/$interface.new" &&
-            sync "$state/$interface.new" && mv "$state/$interface.new" "$state/$interface.state"
+            sync "$state/$interface.new" && mv "$state/$interface.new" "$state/$interface.state" &&
+            sync "$directory" "$state"
     } || die "$state can't be written: is the disk full, or read-only?"
 }
