@@ -146,7 +146,7 @@ def _as_wanted(want: NodeDesired, lock: Lock) -> NodeState:
         key_kind=KeyKind.GOOD,
         public_key=key,
         key_mode=0o600,
-        config=ConfigSeen(ConfigKind.OURS, want.config.keyless, 0o600, has_key=True),
+        config=ConfigSeen(ConfigKind.OURS, want.config.keyless, 0o600, has_key=True, public_key=key),
         stamp=Stamp("shop", lock.generation, lock.network, want.config.digest),
         link=link,
         routes=frozenset([*fences, *connected]),

@@ -76,6 +76,29 @@ def test_hand_made_drift_is_seen_and_put_right(mended: World) -> None:
     assert mended.json("verify")["verdict"] == "holds"
 
 
+def test_a_file_with_another_key_is_written_anew_before_a_reboot_reads_it(mended: World) -> None:
+    key = mended.on("w1", "wg", "show", "wg0", "public-key").strip()
+    mended.shell("w1", 'sed -i "s,^PrivateKey = .*,PrivateKey = $(wg genkey)," /etc/wireguard/wg0.conf')
+    [change] = mended.json("plan", expect=2)["changes"]
+    assert (change["target"], change["reason"]) == (
+        "file /etc/wireguard/wg0.conf",
+        "its private key is not the one in /etc/wireguard/wg0.key",
+    )
+    mended.run("apply", "--yes")
+    mended.shell("w1", "wg-quick down wg0; wg-quick up wg0")
+    assert mended.on("w1", "wg", "show", "wg0", "public-key").strip() == key
+    assert mended.settles("holds")
+
+
+def test_a_link_that_leads_nowhere_is_not_taken_for_no_file(mended: World) -> None:
+    """A vault that is not open, say: nothing is written through it, and nothing in its place."""
+    mended.shell("w1", "cd /etc/wireguard && mv wg0.conf wg0.away && ln -s /mnt/vault/wg0.conf wg0.conf")
+    refused = mended.run("apply", "--yes", expect=1)
+    assert "w1: error: /etc/wireguard/wg0.conf is not wireloom's and is never overwritten" in refused.stderr
+    assert mended.on("w1", "readlink", "/etc/wireguard/wg0.conf") == "/mnt/vault/wg0.conf\n"
+    mended.shell("w1", "cd /etc/wireguard && mv wg0.away wg0.conf")
+
+
 def test_a_machine_that_lost_its_key_gets_a_new_one_and_everybody_learns_it(mended: World) -> None:
     old = mended.on("w1", "wg", "show", "wg0", "public-key").strip()
     mended.shell("w1", "wg-quick down wg0; rm /etc/wireguard/wg0.key /etc/wireguard/wg0.conf")

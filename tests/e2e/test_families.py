@@ -1,6 +1,7 @@
 """Underlays of both address families, and over IPv6 alone."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -52,3 +53,19 @@ def test_ipv6_addresses_outlive_a_link_flap(world: World) -> None:
     world.shell("n1", "ip link set wg0 down; ip link set wg0 up")
     assert world.json("plan")["changes"] == []
     assert world.settles("holds")
+
+
+def test_ipv6_that_comes_to_a_running_mesh_outlives_a_link_flap(tmp_path: Path) -> None:
+    """Only the start of an interface ran the hook that keeps its IPv6 addresses."""
+    both = 'ipv4: 10.99.0.0/16, ipv6: "fd42:99::/64"'
+    world = make_world(tmp_path, DUAL.replace(both, "ipv4: 10.99.0.0/16"))
+    try:
+        world.run("lab", "up")
+        world.run("apply", "--yes")
+        world.edit("ipv4: 10.99.0.0/16", both)
+        world.run("apply", "--yes")
+        world.shell("n1", "ip link set wg0 down; ip link set wg0 up")
+        assert world.json("plan")["changes"] == []
+        assert world.settles("holds")
+    finally:
+        world.run("lab", "down", expect=None)

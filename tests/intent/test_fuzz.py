@@ -1,12 +1,18 @@
 """Whatever the bytes are: a Fleet comes out, or diagnostics."""
 
-from hypothesis import HealthCheck, example, given, settings
+from ipaddress import IPv4Address, IPv6Address, ip_network
+
+import pytest
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
-from tests.intent.files import PATH, WHOLE
+from tests.intent.files import PATH, WHOLE, mistakes, nodes
 from wireloom.errors import Severity, UserError
+from wireloom.intent.access import fold_host, parse_host
+from wireloom.intent.finding import Refused
 from wireloom.intent.fleet import Fleet
 from wireloom.intent.load import parse_fleet
+from wireloom.intent.scalars import parse_address
 
 LINES = WHOLE.splitlines()
 WORDS = [
@@ -113,3 +119,45 @@ values = st.recursive(
 def test_a_value_of_another_type(index: int, value: str) -> None:
     key = LINES[index].split(":")[0]
     read("\n".join([*LINES[:index], f"{key}: {value}", *LINES[index + 1 :]]).encode())
+
+
+hosts = (
+    st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,12}", fullmatch=True)
+    | st.ip_addresses().map(str)
+    | st.ip_addresses(v=4).map("::ffff:{}".format)
+)
+
+
+@given(hosts)
+@fast
+def test_a_host_has_one_spelling_whatever_its_case_and_its_last_dot(host: str) -> None:
+    try:
+        told = parse_host(host)
+    except Refused:
+        assume(False)
+    folded = fold_host(told)
+    assert fold_host(parse_host(folded)) == folded
+    if ":" not in told:
+        assert fold_host(told.upper()) == folded
+        assert fold_host(f"{told}.") == folded or told.endswith(".")
+
+
+@given(st.ip_addresses(v=4))
+@fast
+def test_an_ipv4_address_in_ipv6_spelling_is_told_as_it_should_be_written(address: IPv4Address) -> None:
+    for spelling in (f"::ffff:{address}", str(IPv6Address(0xFFFF << 32 | int(address)))):
+        with pytest.raises(Refused) as refused:
+            parse_address(spelling)
+        assert refused.value.hint == f"write {address}"
+
+
+@given(st.sampled_from(["10.0.0.0/{}", "fd00:1::/{}"]), st.integers(0, 7), st.integers(0, 127), st.booleans())
+@fast
+def test_a_private_address_is_a_hosts(where: str, bits: int, offset: int, last: bool) -> None:
+    """Python's own list of the hosts of a network says which."""
+    length = (128 if ":" in where else 32) - bits
+    network = ip_network(where.format(length))
+    size = network.num_addresses
+    address = network[size - 1 if last else offset % size]
+    text = nodes(f"x: {{ site: a, private: ['{address}'] }}", sites=f"{{ a: {{ private: ['{network}'] }} }}")
+    assert (mistakes(text) == ()) == (address in list(network.hosts()))

@@ -48,6 +48,10 @@ VALUES = {
     "mtu low": ("1400", "575", "8:8", "575 is out of range"),
     "mtu high": ("1400", "9001", "8:8", "9001 is out of range"),
     "mtu too low for IPv6": ("1400", "1279", "8:8", "an MTU of 1279 is too small for IPv6"),
+    "ipv6 is IPv4, mapped": ("fd42:99::/64", "::ffff:10.98.0.0/112", "7:9", "is an IPv4 range in IPv6 spelling"),
+    "ipv6 around what is mapped": ("fd42:99::/64", "::ffff:0:0/95", "7:9", "is an address in a range"),
+    "ipv6 holds what is mapped": ("fd42:99::/64", "::fffe:0:0/95", "7:9", "holds IPv4-mapped IPv6 addresses"),
+    "a private range mapped": ("10.0.0.0/16, ", '"::ffff:10.0.0.0/112", ', "11:20", "is an IPv4 range in IPv6 spelling"),
     "preshared keys": ("preshared_keys: false", "preshared_keys: true", "9:19", "not supported yet"),
     "yes is no truth value": ("nat: true", "nat: yes", "12:18", "expected true or false, got `yes`"),
     "subnets": ("subnets: []", "subnets: [192.168.1.0/24]", "11:58", "subnets of a site are not supported yet"),
@@ -90,7 +94,8 @@ ADDRESSES = {
     "unspecified": ("0.0.0.0", "is an unspecified address"),
     "unspecified 6": ('"::"', "is an unspecified address"),
     "broadcast": ("255.255.255.255", "is a broadcast address"),
-    "mapped": ('"::ffff:192.0.2.1"', "is an IPv4-mapped IPv6 address"),
+    "mapped": ('"::ffff:192.0.2.1"', "`::ffff:192.0.2.1` is an IPv4 address in IPv6 spelling"),
+    "mapped, in hexadecimal": ('"::FFFF:c000:201"', "`::FFFF:c000:201` is an IPv4 address in IPv6 spelling"),
     "scoped": ('"fe80::1%eth0"', "`fe80::1%eth0` is bound to an interface"),
     "leading zero": ("192.0.2.010", "`192.0.2.010` is not an IP address"),
     "a name": ("host.example", "`host.example` is not an IP address"),
@@ -114,6 +119,7 @@ HINTS = {
     "leading zero": ("[192.0.2.010]", "leading zeros mean octal"),
     "a name": ("[host.example]", "names are not looked up"),
     "with a port": ("[192.0.2.1:51820]", "the port is `underlay.port`"),
+    "IPv4 in IPv6 spelling": ('["::ffff:192.0.2.1"]', "write 192.0.2.1"),
     "not a list": ("192.0.2.1", "write it in brackets: [192.0.2.1]"),
     "a mapping": ("{ a: b }", "write it in brackets: [ONE, TWO]"),
 }
@@ -123,6 +129,11 @@ HINTS = {
 def test_a_hint_says_what_to_write(public: str, hint: str) -> None:
     [found] = mistakes(nodes(f"x: {{ site: a, public: {public} }}"))
     assert hint in found.hint
+
+
+def test_a_mapped_range_is_told_as_it_should_be_written() -> None:
+    [found, *_] = mistakes(whole("10.0.0.0/16, ", '"::ffff:10.0.0.0/112", '))
+    assert found.hint == "write 10.0.0.0/16"
 
 
 TARGETS = {

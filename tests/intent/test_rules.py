@@ -116,6 +116,18 @@ CLASHES = {
         ["x: { site: a, public: [192.0.2.1], ssh: u@h }", "y: { site: a, public: [192.0.2.2], ssh: { host: H, port: 22 } }"],
         [("6:51", "`y` has the same SSH target as `x`: H")],
     ),
+    "one SSH target, with a dot at the end": (
+        ["x: { site: a, public: [192.0.2.1], ssh: h.example.com }", "y: { site: a, public: [192.0.2.2], ssh: H.example.com. }"],
+        [("6:43", "`y` has the same SSH target as `x`: H.example.com.")],
+    ),
+    "one SSH target, in both spellings of IPv4": (
+        ["x: { site: a, public: [192.0.2.1], ssh: 203.0.113.5 }", "y: { site: a, public: [192.0.2.2], ssh: '::ffff:203.0.113.5' }"],
+        [("6:43", "`y` has the same SSH target as `x`: ::ffff:cb00:7105")],
+    ),
+    "one SSH target behind one jump in two spellings": (
+        ["x: { site: a, public: [192.0.2.1], ssh: { host: h, jump: j.example.com } }", "y: { site: a, public: [192.0.2.2], ssh: { host: h, jump: J.example.com. } }"],
+        [("6:51", "`y` has the same SSH target as `x`: h")],
+    ),
     "another port": (
         ["x: { site: a, public: [192.0.2.1], ssh: h }", "y: { site: a, public: [192.0.2.2], ssh: h:23 }"],
         [],
@@ -150,6 +162,30 @@ CLASHES = {
 @pytest.mark.parametrize(("lines", "expected"), CLASHES.values(), ids=CLASHES)
 def test_no_two_nodes_are_one_machine(lines: list[str], expected: Told) -> None:
     assert expected == told(nodes(*lines))
+
+
+NO_MACHINES = {
+    "network": ("10.0.0.0/16", "10.0.0.0", "10.0.0.0 is the network address of 10.0.0.0/16, a private range of the site `a`"),
+    "broadcast": ("10.0.0.0/16", "10.0.255.255", "10.0.255.255 is the broadcast address of 10.0.0.0/16, a private range of the site `a`"),
+    "of one of two ranges": ("10.0.0.0/16, 10.0.1.0/24", "10.0.1.255", "10.0.1.255 is the broadcast address of 10.0.1.0/24, a private range of the site `a`"),
+    "anycast": ("'fd00:1::/64'", "'fd00:1::'", "fd00:1:: is the subnet-router anycast address of fd00:1::/64, a private range of the site `a`"),
+    "the last of IPv6": ("'fd00:1::/64'", "'fd00:1::ffff:ffff:ffff:ffff'", None),
+    "the end of a part": ("10.0.0.0/16", "10.0.0.255", None),
+    "the first of a /31": ("10.0.0.0/31", "10.0.0.0", None),
+    "the last of a /31": ("10.0.0.0/31", "10.0.0.1", None),
+    "a /32": ("10.0.0.0/32", "10.0.0.0", None),
+    "the first of a /127": ("'fd00:1::/127'", "'fd00:1::'", None),
+    "a /128": ("'fd00:1::/128'", "'fd00:1::'", None),
+    "the first of a /30": ("10.0.0.4/30", "10.0.0.4", "10.0.0.4 is the network address of 10.0.0.4/30, a private range of the site `a`"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("ranges", "address", "expected"), NO_MACHINES.values(), ids=NO_MACHINES)
+def test_a_private_address_is_one_that_a_machine_can_have(
+    ranges: str, address: str, expected: str | None
+) -> None:
+    text = nodes(f"x: {{ site: a, private: [{address}] }}", sites=f"{{ a: {{ private: [{ranges}] }} }}")
+    assert told(text) == ([("5:27", expected)] if expected else [])
 
 
 def test_a_private_address_may_be_in_two_sites() -> None:

@@ -71,8 +71,9 @@ BEYOND = {
     "port octal", "port huge", "interface lo", "interface of flannel", "port of VXLAN",
     "ipv4 host bits", "ipv4 long prefix", "ipv4 too small", "ipv4 is IPv6", "ipv4 everything",
     "ipv4 loopback", "ipv4 multicast", "ipv4 link-local", "ipv6 too small", "ipv6 link-local",
-    "ipv6 is IPv4", "mtu too low for IPv6", "preshared keys", "subnets", "unknown site", "two roles",
-    "cni", "encrypt", "ranges not a list", "fleet with a line end",
+    "ipv6 is IPv4", "ipv6 is IPv4, mapped", "ipv6 around what is mapped", "ipv6 holds what is mapped",
+    "a private range mapped", "mtu too low for IPv6", "preshared keys", "subnets", "unknown site",
+    "two roles", "cni", "encrypt", "ranges not a list", "fleet with a line end",
 }  # fmt: skip
 
 

@@ -1,15 +1,15 @@
 """Fixtures of real systemd machines: four of them, each let in another way, and the mesh on them."""
 
-import os
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.machines.image import ImageError, find_place, find_recipe, provide_image
-from tests.machines.machines import Machines, find_obstacles, machines
+from tests.machines.image import find_recipe
+from tests.machines.machines import Machines, machines
 from tests.machines.people import settle
+from tests.machines.suite import add_consoles, mark, provide
 
 SKIP = "WIRELOOM_SKIP_SYSTEMD"
 HERE = Path(__file__).parent
@@ -36,46 +36,20 @@ Host edge-of-town
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if HERE not in item.path.parents:
-            continue
-        item.add_marker(pytest.mark.lab)
-        item.add_marker(pytest.mark.systemd)
-        if os.environ.get(SKIP):
-            item.add_marker(pytest.mark.skip(reason=f"{SKIP} is set"))
-        elif os.geteuid() != 0:
-            item.add_marker(pytest.mark.skip(reason="machines need root"))
+    mark(items, HERE, marker="systemd", skip=SKIP)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Show the consoles of the machines of a test that failed."""
     report = yield
-    if report.failed:
-        for value in getattr(item, "funcargs", {}).values():
-            if isinstance(value, Machines):
-                report.sections += [
-                    (f"console of {name}", console[-3000:]) for name, console in value.consoles().items()
-                ]
-                break
+    add_consoles(item, report)
     return report
 
 
 @pytest.fixture(scope="session")
 def image() -> Path:
-    """The root file system of all machines. That there is none is a failure, not a reason to skip."""
-    obstacles = find_obstacles()
-    if obstacles:
-        pytest.fail(
-            f"no systemd machines here: {', '.join(obstacles)}\n"
-            f"`scripts/setup --tests` installs the commands; {SKIP}=1 skips these tests",
-            pytrace=False,
-        )
-    recipe = find_recipe()
-    try:
-        return provide_image(recipe, find_place(recipe))
-    except ImageError as error:
-        pytest.fail(f"no image for systemd machines: {error}\n{SKIP}=1 skips these tests", pytrace=False)
+    """The root file system of all machines."""
+    return provide(find_recipe(), skip=SKIP)
 
 
 @contextmanager

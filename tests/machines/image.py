@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+IMAGE_VARIABLE = "WIRELOOM_TEST_IMAGE"
 SUITE = "bookworm"
 PACKAGES = (
     *("systemd", "systemd-sysv", "dbus", "openssh-server", "sudo", "procps", "kmod"),
@@ -42,16 +43,21 @@ class ImageError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What is in an image; equal recipes make images that are as good as equal."""
+    """What is in an image; equal recipes make images that are as good as equal.
+
+    ``finish`` is run inside of the new file system. ``pack``, if there is one, makes the image of it: it is
+    run in a directory that has it as ``root``, and leaves there what the image shall be.
+    """
 
     suite: str = SUITE
     packages: tuple[str, ...] = PACKAGES
     finish: str = FINISH
+    pack: str = ""
 
     @property
     def name(self) -> str:
         """The suite and a hash of all the rest."""
-        text = "\n".join((self.suite, *self.packages, self.finish))
+        text = "\n".join((self.suite, *self.packages, self.finish)) + self.pack
         return f"{self.suite}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
@@ -60,9 +66,9 @@ def find_recipe() -> Recipe:
     return Recipe(os.environ.get("WIRELOOM_TEST_SUITE") or SUITE)
 
 
-def find_place(recipe: Recipe) -> Path:
-    """Where the image is kept."""
-    return Path(os.environ.get("WIRELOOM_TEST_IMAGE") or f"/var/tmp/wireloom-test-image-{recipe.name}")
+def find_place(recipe: Recipe, variable: str = IMAGE_VARIABLE) -> Path:
+    """Where the image is kept, unless that variable of the environment names another place."""
+    return Path(os.environ.get(variable) or f"/var/tmp/wireloom-test-image-{recipe.name}")
 
 
 def provide_image(recipe: Recipe, place: Path, *, seconds: float = BUILD_SECONDS) -> Path:
@@ -119,11 +125,14 @@ def _build(recipe: Recipe, place: Path, seconds: float) -> None:
     deadline = time.monotonic() + seconds
     mirror = os.environ.get("WIRELOOM_TEST_MIRROR")
     include = f"--include={','.join(recipe.packages)}"
+    root = half / "root" if recipe.pack else half
     _run(
-        ["debootstrap", "--variant=minbase", include, recipe.suite, str(half), *([mirror] if mirror else [])],
+        ["debootstrap", "--variant=minbase", include, recipe.suite, str(root), *([mirror] if mirror else [])],
         deadline,
     )
-    _run(["chroot", str(half), "sh", "-c", recipe.finish], deadline)
+    _run(["chroot", str(root), "sh", "-c", recipe.finish], deadline)
+    if recipe.pack:
+        _run(["env", f"--chdir={half}", "sh", "-c", recipe.pack], deadline)
     (half / STAMP).write_text(f"{recipe.name}\n")
     half.rename(place)
 

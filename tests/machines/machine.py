@@ -1,32 +1,37 @@
-"""One systemd machine: its disk, its power switch, its network cable, and a way to run commands in it."""
+"""What every test machine is: an address on a wire, a power switch, a cable, a way to run commands in it."""
 
 import os
 import shlex
-import socket
 import subprocess
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
+from ipaddress import ip_interface
 from pathlib import Path
-from typing import Self
+from typing import ClassVar
 
-from tests.machines.namespaces import HERE, Namespaces, run
+from tests.machines.namespaces import Namespaces, run
 from tests.machines.patience import wait_for
-from wireloom.lab.netns import open_socket
-from wireloom.values import Interface
+from wireloom.values import Interface, Prefix
 
-BRIDGE = "br0"
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LC_ALL": "C.UTF-8"}
+RUN_SECONDS = 60.0
 
-HOST0 = """\
+NETWORK = """\
 [Match]
-Name=host0
+# The one is systemd-nspawn's name for it, the other a kernel's of its own.
+Name=host0 eth0
 [Network]
 Address={address}
+{gateway}
 # Nobody here advertises anything, and network-online.target would wait 13 s for it.
 IPv6AcceptRA=no
 """
+
+GREETING = 'exec 3<>"/dev/tcp/$0/$1" && head -c 4 <&3'
+"""What an SSH server says first; for bash, with address and port."""
 
 
 class Sudo(StrEnum):
@@ -37,100 +42,129 @@ class Sudo(StrEnum):
     NONE = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """A subnet that machines of a group are plugged into: a bridge in the group's namespaces.
+
+    ``routed``: its machines send all else to the group's own side, which forwards between its wires.
+    """
+
+    bridge: str
+    network: Prefix
+    routed: bool = False
+
+    @property
+    def own(self) -> Interface:
+        """The last address, which the group's own side has, where the operator sits."""
+        return self.address(-2)
+
+    def address(self, number: int) -> Interface:
+        """The address of that number."""
+        return ip_interface(f"{self.network[number]}/{self.network.prefixlen}")
+
+
 @dataclass
-class Machine:
+class Machine(ABC):
     """A machine of a group, whose namespaces are ``space``; ``log`` is its console.
 
-    ``key`` is the public SSH key that root and every user added let in; ``port`` is where they do.
+    ``image`` is what it starts from and never changes; what it writes is kept over a reboot. ``key`` is the
+    public SSH key that root and every user added let in; ``port`` is where they do.
     """
 
     name: str
     address: Interface
+    wire: Wire
+    image: Path
     space: Namespaces
     log: Path
     key: str
     port: int = 22
     _power: "subprocess.Popen[bytes] | None" = field(default=None, repr=False)
 
-    @classmethod
-    def install(
-        cls,
-        name: str,
-        address: Interface,
-        *,
-        image: Path,
-        space: Namespaces,
-        log: Path,
-        key: str,
-        port: int = 22,
-    ) -> Self:
-        """A machine of its own on the common image: what it writes is kept in memory, also over a reboot."""
-        machine = cls(name, address, space, log, key, port)
-        disk = machine._directory
-        space.run("mkdir", "-p", f"{disk}/changes", f"{disk}/work", f"{disk}/root")
-        layers = f"lowerdir={image},upperdir={disk}/changes,workdir={disk}/work"
-        space.run("mount", "-t", "overlay", "-o", layers, f"machine-{name}", f"{disk}/root")
-        machine.write("/etc/hostname", f"{name}\n")
-        machine.write("/etc/machine-id", f"{os.urandom(16).hex()}\n")
-        machine.write("/etc/hosts", f"127.0.0.1 localhost\n127.0.1.1 {name}\n")
-        machine.write("/etc/systemd/network/10-host0.network", HOST0.format(address=address))
-        machine.write("/root/.ssh/authorized_keys", key)
-        machine.write("/etc/ssh/sshd_config.d/port.conf", f"Port {port}\n")
-        host_key = str(machine._root / "etc/ssh/ssh_host_ed25519_key")
-        run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", host_key])
-        return machine
+    patience: ClassVar[float] = 30.0
+    """Seconds that booting may take."""
+    pause: ClassVar[float] = 0.05
+    """Seconds between two looks at whether it has booted."""
+
+    # What a kind of machine has to know
+
+    @abstractmethod
+    def prepare(self) -> None:
+        """Make its disk, with what makes it this machine on it; once, before it is switched on."""
+
+    @abstractmethod
+    def _boot_command(self) -> list[str]:
+        """What runs in the group's namespaces as long as it is switched on; stdout is its console."""
+
+    @property
+    @abstractmethod
+    def boot(self) -> str | None:
+        """What tells one boot from the next; None while no command can be run in it."""
+
+    @abstractmethod
+    def _execute(self, words: tuple[str, ...], stdin: str) -> "subprocess.CompletedProcess[str] | None":
+        """A command in it, as root, not over the network; None where it was not there, or not to the end."""
+
+    @abstractmethod
+    def write(self, path: str, text: str) -> None:
+        """Put a file on its disk."""
+
+    # Disk
 
     @property
     def _directory(self) -> str:
-        """Its disk, as the path is inside of the group's namespaces."""
+        """Where its disk and the like are, as the path is inside of the group's namespaces."""
         return f"/run/machines/{self.name}"
 
-    @property
-    def _root(self) -> Path:
-        """Its root file system, as seen by us, running or not."""
-        return self.space.root / self._directory.lstrip("/") / "root"
+    def _outside(self, path: str) -> Path:
+        """The same as seen by us."""
+        return self.space.root / path.lstrip("/")
 
-    @property
-    def _cable(self) -> str:
-        """Our end of its network cable, as systemd-nspawn names it."""
-        return f"vb-{self.name}"
-
-    def write(self, path: str, text: str) -> None:
-        """Put a file on its disk, running or not."""
-        file = self._root / path.lstrip("/")
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text)
+    def _personalise(self, root: Path) -> None:
+        """Put into a root file system what no two machines have the same."""
+        gateway = f"Gateway={self.wire.own.ip}" if self.wire.routed else ""
+        for path, text in {
+            "etc/hostname": f"{self.name}\n",
+            "etc/machine-id": f"{os.urandom(16).hex()}\n",
+            "etc/hosts": f"127.0.0.1 localhost\n127.0.1.1 {self.name}\n",
+            "etc/systemd/network/10-wire.network": NETWORK.format(address=self.address, gateway=gateway),
+            "etc/ssh/sshd_config.d/port.conf": f"Port {self.port}\n",
+            "root/.ssh/authorized_keys": self.key,
+        }.items():
+            put(root / path, text)
+        host_key = str(root / "etc/ssh/ssh_host_ed25519_key")
+        run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", self.name, "-f", host_key])
 
     # Power
 
     def switch_on(self) -> None:
         """Let it begin to boot; ``settle`` waits for the end of that."""
         assert self._power is None
-        words = (self.name, f"{self._directory}/root", BRIDGE, f"{self.space.cgroup}/{self.name}")
         with self.log.open("ab") as console:
             self._power = subprocess.Popen(
-                self.space.command("sh", str(HERE / "boot.sh"), *words),
+                self.space.command(*self._boot_command()),
                 stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C is for the test run
             )
 
-    def settle(self, *, not_as: int | None = None) -> None:
+    def settle(self, *, not_as: str | None = None) -> None:
         """Wait until systemd has started all that it wants to, nothing failed, and SSH answers.
 
-        ``not_as``: the first process that it had before a reboot.
+        ``not_as``: the boot before a reboot.
         """
-        wait_for(lambda: self._is_on() and self.init not in (None, not_as), self._story("no boot"))
-        wait_for(lambda: self._is_on() and self._state() == "running", self._story("not settled"))
-        wait_for(self._answers, self._story("no SSH server answers"))
+        self._wait(lambda: self.boot not in (None, not_as), "no boot")
+        self._wait(lambda: self._state() == "running", "not settled")
+        self._wait(self._greets, "no SSH server answers")
 
-    def reboot(self) -> int | None:
-        """Ask for a reboot as an operator does; returns at once, with the first process that is to go."""
-        init = self.init
-        assert init is not None
-        # The command may be ended by the very shutdown that it asked for.
-        self.run("systemctl", "reboot", expect=None)
-        return init
+    def reboot(self) -> str:
+        """Ask for a reboot as an operator does; returns at once, with the boot that is to end."""
+        boot = wait_for(lambda: self.boot, lambda: f"{self.name} is not running", seconds=self.patience)
+        # In a second: the command that asks must not be ended by the very shutdown that it asked for.
+        soon = ("systemd-run", "--quiet", "--on-active=1s", "--timer-property=AccuracySec=100ms")
+        self.run(*soon, "systemctl", "reboot")
+        return boot
 
     def restart(self) -> None:
         """Reboot and wait until it is back."""
@@ -142,16 +176,12 @@ class Machine:
             self._power.wait(20)
             self._power = None
 
-    @property
-    def init(self) -> int | None:
-        """Its first process, by our number; None while it has none."""
-        base = self.space.root / self.space.cgroup.lstrip("/") / self.name
-        with suppress(OSError):
-            for file in base.rglob("init.scope/cgroup.procs"):
-                return min((int(one) for one in file.read_text().split()), default=None)
-        return None
-
     # Network
+
+    @property
+    def _cable(self) -> str:
+        """Our end of its network cable, as systemd-nspawn names it."""
+        return f"vb-{self.name}"
 
     def cut(self) -> None:
         """Cut it off in silence: it still has its address, and nothing that it sends arrives."""
@@ -159,7 +189,7 @@ class Machine:
 
     def restore(self) -> None:
         """Connect it again."""
-        self.space.run("ip", "link", "set", self._cable, "master", BRIDGE)
+        self.space.run("ip", "link", "set", self._cable, "master", self.wire.bridge)
 
     @contextmanager
     def cut_off(self) -> Iterator[None]:
@@ -174,22 +204,12 @@ class Machine:
 
     def run(self, *words: str, expect: int | None = 0, stdin: str = "") -> str:
         """A command in it, as root and not over the network; fails on another exit status than expected."""
-        init = self.init
-        assert init is not None, f"{self.name} is not running"
-        done = subprocess.run(
-            ["nsenter", "--all", f"--target={init}", "--", *words],
-            check=False,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=60,
-            env=ENVIRONMENT,
-        )
+        done = self._execute(words, stdin)
         if expect is not None:
+            assert done is not None, f"{self.name} is not running, or ended under: {shlex.join(words)}"
             told = f"{self.name}: {shlex.join(words)}: {done.returncode}\n{done.stdout}{done.stderr}"
             assert done.returncode == expect, told
-        return done.stdout
+        return done.stdout if done else ""
 
     def shell(self, script: str, *, expect: int | None = 0) -> str:
         """The same with a script of ``sh``."""
@@ -217,28 +237,37 @@ class Machine:
         """What it printed since it was first switched on."""
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
+    def _wait(self, look: Callable[[], bool], what: str) -> None:
+        """Wait for a step of booting."""
+        wait_for(
+            lambda: self._is_on() and look(),
+            lambda: self._story(what),
+            seconds=self.patience,
+            pause=self.pause,
+        )
+
     def _is_on(self) -> bool:
         """Fails where it has switched itself off: waiting for it would be in vain."""
         status = None if self._power is None else self._power.poll()
         assert status is None, f"{self.name} ended with exit status {status}:\n{self.console()[-2000:]}"
         return self._power is not None
 
-    def _story(self, what: str) -> Callable[[], str]:
+    def _story(self, what: str) -> str:
         """What a failure to come up tells."""
-        return lambda: (
-            f"{self.name}: {what}\n{self._state()}\n"
-            f"{self.run('systemctl', '--failed', expect=None) if self.init else ''}\n{self.console()[-2000:]}"
-        )
+        failed = self.run("systemctl", "--failed", expect=None)
+        return f"{self.name}: {what}\n{self._state()}\n{failed}\n{self.console()[-2000:]}"
 
     def _state(self) -> str:
         """``systemctl is-system-running``: starting, running, degraded; empty while nobody answers."""
-        return self.run("systemctl", "is-system-running", expect=None).strip() if self.init else ""
+        return self.run("systemctl", "is-system-running", expect=None).strip()
 
-    def _answers(self) -> bool:
+    def _greets(self) -> bool:
         """Whether its SSH server says its name, to the machine itself: the operator may have no way to it."""
-        kind = socket.AF_INET6 if self.address.version == 6 else socket.AF_INET
-        with suppress(OSError), open_socket(Path(f"/proc/{self.init}/ns/net"), kind) as sock:
-            sock.settimeout(2)
-            sock.connect((str(self.address.ip), self.port))
-            return sock.recv(4) == b"SSH-"
-        return False
+        words = ("timeout", "2", "bash", "-c", GREETING, str(self.address.ip), str(self.port))
+        return self.run(*words, expect=None) == "SSH-"
+
+
+def put(file: Path, text: str) -> None:
+    """Write a file, and make the directories that it lies in."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)

@@ -1,14 +1,15 @@
-"""A group of systemd machines on one wire, made for a test and gone after it, whatever happens."""
+"""A group of machines on their wires, made for a test and gone after it, whatever happens."""
 
 import os
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from ipaddress import IPv4Network, IPv6Network, ip_interface
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
-from tests.machines.machine import BRIDGE, Machine
+from tests.machines.container import Container
+from tests.machines.machine import Machine, Wire
 from tests.machines.namespaces import Namespaces
 from tests.machines.workplace import Operator
 from wireloom.values import Prefix
@@ -18,6 +19,7 @@ NETWORK6 = IPv6Network("2001:db8::/64")
 """Documentation addresses (RFC 5737, RFC 3849). The operator is at the end, machines begin at 1."""
 
 COMMANDS = ("debootstrap", "systemd-nspawn", "nsenter", "unshare", "setpriv", "ip", "ssh-keygen")
+FAMILY = "wireloom-test"
 MOST = 20
 """Machines of one group, as Linux comes: each takes some of a user's 128 inotify instances, and each pair of
 them two of the 1024 entries of the ARP table. Who raises ``fs.inotify.max_user_instances`` and
@@ -25,9 +27,9 @@ them two of the 1024 entries of the ARP table. Who raises ``fs.inotify.max_user_
 """
 
 
-def find_obstacles() -> list[str]:
+def find_obstacles(commands: Iterable[str] = COMMANDS) -> list[str]:
     """What is in the way of machines on this computer; empty where they can be tried."""
-    obstacles = [f"the command {one} is missing" for one in COMMANDS if shutil.which(one) is None]
+    obstacles = [f"the command {one} is missing" for one in commands if shutil.which(one) is None]
     if os.geteuid() != 0:
         obstacles.append("this is not root")
     if not Path("/dev/net/tun").exists():
@@ -41,9 +43,8 @@ class Machines:
     ``directory`` gets the consoles' logs and the operator's home; it is the caller's to remove.
     """
 
-    def __init__(self, space: Namespaces, directory: Path, network: Prefix, *, most: int = MOST) -> None:
+    def __init__(self, space: Namespaces, directory: Path, *, most: int = MOST) -> None:
         self.space = space
-        self.network = network
         self.most = most
         self.operator = Operator(directory / "operator", space.net)
         self._directory = directory
@@ -57,22 +58,24 @@ class Machines:
         """Every machine, in the order that they were added."""
         return iter(self._machines.values())
 
-    def add(self, name: str, *, image: Path, port: int = 22) -> Machine:
+    def add(self, kind: type[Machine], name: str, *, image: Path, wire: Wire, port: int = 22) -> Machine:
         """One more machine, switched off; ``port`` is its SSH server's."""
-        number = len(self._machines) + 1
-        assert number <= self.most, (
+        assert len(self._machines) < self.most, (
             "raise fs.inotify.max_user_instances, and the ARP table's gc_thresh3, for more"
         )
-        self._machines[name] = Machine.install(
+        machine = kind(
             name,
-            ip_interface(f"{self.network[number]}/{self.network.prefixlen}"),
+            wire.address(1 + sum(other.wire == wire for other in self)),
+            wire,
             image=image,
             space=self.space,
             log=self._directory / f"{name}.console",
             key=self.operator.public_key,
             port=port,
         )
-        return self._machines[name]
+        machine.prepare()
+        self._machines[name] = machine
+        return machine
 
     def boot(self) -> None:
         """Switch all of them on side by side, and wait until every one has settled."""
@@ -84,8 +87,8 @@ class Machines:
     def reboot(self) -> None:
         """Reboot all of them at once, and wait until every one is back."""
         before = [machine.reboot() for machine in self]
-        for machine, init in zip(self, before, strict=True):
-            machine.settle(not_as=init)
+        for machine, boot in zip(self, before, strict=True):
+            machine.settle(not_as=boot)
 
     def detour(self, name: str) -> None:
         """Let the operator have no way to a machine; the other machines still have theirs."""
@@ -106,17 +109,34 @@ IMPATIENCE = {"base_reachable_time_ms": 500, "delay_first_probe_time": 1, "retra
 """How the operator's side notices in a second or two that a machine is cut off: else three time-outs pass."""
 
 
-def _lay_wire(space: Namespaces, network: Prefix) -> None:
+def _lay(wire: Wire, space: Namespaces) -> None:
     """A bridge with the operator's address."""
-    own = f"{network[-2]}/{network.prefixlen}"
     # Nobody else can have it: it is not to be looked for first, as IPv6 does.
-    claim = ["nodad"] if network.version == 6 else []
-    space.run("ip", "link", "add", BRIDGE, "type", "bridge")
-    space.run("ip", "address", "add", own, "dev", BRIDGE, *claim)
+    claim = ["nodad"] if wire.network.version == 6 else []
+    space.run("ip", "link", "add", wire.bridge, "type", "bridge")
+    space.run("ip", "address", "add", str(wire.own), "dev", wire.bridge, *claim)
     for name, value in IMPATIENCE.items():
-        file = f"/proc/sys/net/ipv{network.version}/neigh/{BRIDGE}/{name}"
-        space.run("sh", "-c", 'echo "$1" >"$2"', "sh", str(value), file)
-    space.run("ip", "link", "set", BRIDGE, "up")
+        space.tune(f"net/ipv{wire.network.version}/neigh/{wire.bridge}/{name}", value)
+    space.run("ip", "link", "set", wire.bridge, "up")
+
+
+@contextmanager
+def group_of_machines(
+    wires: Sequence[Wire], *, directory: Path, family: str = FAMILY, most: int = MOST
+) -> Iterator[Machines]:
+    """The operator's place on these wires, without machines yet; nothing is left of it afterwards.
+
+    ``family`` begins the group's name, which cgroups and processes of it bear. ``most`` machines are allowed.
+    """
+    space = Namespaces.make(f"{family}-{uuid.uuid4().hex[:12]}", directory / "keeper.log")
+    with ExitStack() as stack:
+        stack.callback(space.close)
+        for wire in wires:
+            _lay(wire, space)
+        space.tune("net/ipv4/ip_forward", int(any(wire.routed for wire in wires)))
+        group = Machines(space, directory, most=most)
+        stack.callback(group.close)
+        yield group
 
 
 @contextmanager
@@ -127,21 +147,16 @@ def machines(
     directory: Path,
     ports: Mapping[str, int] | None = None,
     network: Prefix = NETWORK,
-    family: str = "wireloom-test",
+    family: str = FAMILY,
     most: int = MOST,
 ) -> Iterator[Machines]:
-    """Machines of these names, booted; nothing is left of them afterwards, also when they don't come up.
+    """Systemd machines of these names, booted; nothing is left of them, also when they don't come up.
 
-    ``ports`` are SSH servers' where they are not 22. ``family`` begins the group's name, which cgroups and
-    processes of it bear. All addresses are of ``network``. ``most`` machines are allowed.
+    ``ports`` are SSH servers' where they are not 22. All addresses are of ``network``, on one wire.
     """
-    space = Namespaces.make(f"{family}-{uuid.uuid4().hex[:12]}", directory / "keeper.log")
-    with ExitStack() as stack:
-        stack.callback(space.close)
-        _lay_wire(space, network)
-        group = Machines(space, directory, network, most=most)
-        stack.callback(group.close)
+    wire = Wire("br0", network)
+    with group_of_machines([wire], directory=directory, family=family, most=most) as group:
         for name in names:
-            group.add(name, image=image, port=(ports or {}).get(name, 22))
+            group.add(Container, name, image=image, wire=wire, port=(ports or {}).get(name, 22))
         group.boot()
         yield group

@@ -69,6 +69,10 @@ class Namespaces:
         """A command in all of them; fails with what it said."""
         return run(self.command(*words))
 
+    def tune(self, name: str, value: int) -> None:
+        """Set a sysctl, ``net/ipv4/ip_forward`` for example."""
+        self.run("sh", "-c", 'echo "$1" >"/proc/sys/$2"', "sh", str(value), name)
+
 
 def run(command: Sequence[str]) -> str:
     """A command that must go well; its output."""

@@ -7,10 +7,12 @@ from typing import TypeVar
 Answer = TypeVar("Answer")
 
 
-def wait_for(look: Callable[[], Answer], what: Callable[[], str], *, seconds: float = 30.0) -> Answer:
+def wait_for(
+    look: Callable[[], Answer | None], what: Callable[[], str], *, seconds: float = 30.0, pause: float = 0.05
+) -> Answer:
     """Look again and again until the answer is true; the answer. Fails with ``what`` when the time is up."""
     deadline = time.monotonic() + seconds
     while not (answer := look()):
         assert time.monotonic() < deadline, f"not within {seconds:g} s: {what()}"
-        time.sleep(0.05)
+        time.sleep(pause)
     return answer

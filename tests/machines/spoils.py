@@ -77,6 +77,18 @@ def foreign_route(machine: Machine) -> Iterator[None]:
 
 
 @contextmanager
+def foreign_rule(machine: Machine) -> Iterator[None]:
+    """A rule before the main table leads the underlay's range to another table."""
+    machine.shell(
+        "ip route add 10.99.0.0/16 via 203.0.113.254 table 100 && ip rule add priority 99 lookup 100"
+    )
+    try:
+        yield
+    finally:
+        machine.shell("ip rule delete priority 99; ip route flush table 100")
+
+
+@contextmanager
 def no_tun(machine: Machine) -> Iterator[None]:
     """A container that was started without the device."""
     with mounted(machine, "/dev/net", "-t", "tmpfs", "none"):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.machines.container import Container
 from tests.machines.machine import Machine
 from tests.machines.machines import Machines
 
@@ -48,6 +49,7 @@ def on_the_wire(group: Machines, sender: Machine, script: str, wanted: str) -> i
 
 def _inside(machine: Machine) -> str:
     """The machine's first process, by its number in the group's own PID namespace (proc(5), NSpid)."""
+    assert isinstance(machine, Container)
     status = Path(f"/proc/{machine.init}/status").read_text()
     (numbers,) = [line for line in status.splitlines() if line.startswith("NSpid:")]
     return numbers.split()[-2]

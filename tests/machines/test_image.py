@@ -3,6 +3,7 @@
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ DEBOOTSTRAP = """\
 #!/bin/sh
 # debootstrap --variant=… --include=… SUITE DIRECTORY
 echo "$4" >>"$BUILDS"
-mkdir "$4" || exit
+mkdir -p "$4" || exit
 sleep 0.3
 test ! -e "$BUILDS.fail" || { echo 'E: the mirror is down'; exit 1; }
 """
@@ -84,10 +85,17 @@ def test_what_is_there_and_is_not_the_image_is_left_alone(tmp_path: Path) -> Non
     assert list((tmp_path / "image").iterdir()) == []
 
 
+def test_an_image_that_is_packed_is_what_the_packing_left(tmp_path: Path) -> None:
+    recipe = Recipe("potato", ("systemd",), "true", "mv root disk && echo packed >note")
+    made = provide_image(recipe, tmp_path / "image")
+    assert sorted(one.name for one in made.iterdir()) == sorted(("disk", "note", STAMP))
+
+
 def test_another_recipe_is_another_place(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WIRELOOM_TEST_IMAGE", raising=False)
-    recipes = (RECIPE, Recipe("woody", ("systemd",), "true"), Recipe("potato", ("dbus",), "true"))
-    assert len({find_place(recipe) for recipe in recipes}) == 3
+    others = (Recipe("woody", ("systemd",), "true"), Recipe("potato", ("dbus",), "true"))
+    packed = replace(RECIPE, pack="mv root disk")
+    assert len({find_place(recipe) for recipe in (RECIPE, *others, packed)}) == 4
 
 
 def test_the_environment_names_another_place(monkeypatch: pytest.MonkeyPatch) -> None:

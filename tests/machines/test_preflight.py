@@ -56,6 +56,12 @@ SPOILT: dict[str, tuple[Callable[[Machine], AbstractContextManager[None]], str, 
         "the route 10.99.3.0/24 dev host0 leads into the underlay's range 10.99.0.0/16",
         "ip -4 route del 10.99.3.0/24 dev host0",
     ),
+    "a rule": (
+        spoils.foreign_rule,
+        "range",
+        "the route 10.99.0.0/16 dev host0 of table 100 leads into the underlay's range",
+        "ip -4 rule del priority 99",
+    ),
     "a tool": (
         lambda machine: spoils.hidden(machine, "/usr/bin/wg-quick"),
         "tools",

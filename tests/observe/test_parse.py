@@ -23,7 +23,7 @@ from wireloom.observe.parse import (
     parse_net_admin,
     parse_peer,
     parse_port_holder,
-    parse_routes,
+    parse_routing,
     parse_stamp,
     parse_state,
     parse_system,
@@ -41,6 +41,7 @@ from wireloom.observe.state import (
     NodeState,
     PeerSeen,
     RouteSeen,
+    RuleSeen,
     Stamp,
     SystemSeen,
 )
@@ -50,6 +51,7 @@ from wireloom.values import Endpoint, NodeName, PublicKey
 
 RECORDINGS = Path(__file__).parent / "recordings"
 NAME = NodeName("a")
+EVERYWHERE = ip_network("0.0.0.0/0")
 OWN = PublicKey("N9s3unphe9iF17wpvOCCTUpkhmfNF0Sh6sOpJSlD+zY=")
 ONE = PublicKey("vczH6YJzRo7zAvOJMtW3w5TSG21zUFpNCs4u2G9Sjl0=")
 TWO = PublicKey("t/cKFb6GL66rlzOWW3678168bOjYAqW6C/PkyMKJLFA=")
@@ -100,12 +102,14 @@ def test_a_machine_with_a_userspace_interface() -> None:
                 ),
                 TWO: PeerSeen(TWO, None, frozenset({ip_network("10.99.0.3/32")}), 0, 0, 0, 0),
             },
+            keeper=1,
         )
         == seen.link
     )
     assert (seen.key_kind, seen.public_key, seen.key_mode) == (KeyKind.GOOD, OWN, 0o644)
     assert Stamp("shop", 3, "feed", "beef") == seen.stamp
     assert (seen.config.kind, seen.config.mode, seen.config.has_key) == (ConfigKind.OURS, 0o600, True)
+    assert seen.config.public_key == OWN
     assert seen.enabled
     assert not seen.system.systemd
 
@@ -184,6 +188,7 @@ def test_what_a_machine_gives_to_build_on() -> None:
                 }
             ),
             port_holder="",
+            rules=state("bare").ground.rules,
         )
         == state("userspace").ground
     )
@@ -232,12 +237,88 @@ def test_routes_that_are_not_plain() -> None:
     } == state("kernel").routes
 
 
+def test_routes_of_other_tables() -> None:
+    """But for those of local, which every address brings along."""
+    assert {
+        RouteSeen("unicast", ip_network("100.100.100.100/32"), "tailscale0", 0, "52"),
+        RouteSeen("throw", ip_network("127.0.0.0/8"), "", 0, "52"),
+        RouteSeen("unicast", ip_network("0.0.0.0/0"), "mullvad", 0, "51820"),
+        RouteSeen("local", ip_network("0.0.0.0/0"), "lo", 0, "2004"),
+        RouteSeen("unicast", ip_network("::/0"), "eth1", 1024, "100"),
+    } == state("kernel").ground.elsewhere
+
+
+def rule4(priority: int, words: str, table: str, *, narrow: bool = False, suppress: int = -1) -> RuleSeen:
+    """A rule for packets from and to everywhere."""
+    return RuleSeen(priority, EVERYWHERE, EVERYWHERE, table, narrow, words, suppress)
+
+
+def test_the_rules_of_a_machine_with_tunnels_and_two_uplinks() -> None:
+    """In their order; those that name no table are left out."""
+    everywhere6 = ip_network("::/0")
+    assert (
+        rule4(9, "from all fwmark 0x200 fwmask 0xf00 lookup 2004", "2004", narrow=True),
+        rule4(100, "from all lookup local", "local"),
+        RuleSeen(200, ip_network("203.0.113.0/24"), ip_network("192.0.2.9/32"), "100", False, "from 203.0.113.0/24 to 192.0.2.9/32 iif lo lookup 100"),
+        rule4(5270, "from all lookup 52", "52"),
+        rule4(32764, "from all lookup main suppress_prefixlength 0", "main", suppress=0),
+        rule4(32765, "not from all fwmark 0xca6c lookup 51820", "51820"),
+        rule4(32766, "from all lookup main", "main"),
+        rule4(32767, "from all lookup default", "default"),
+        RuleSeen(0, everywhere6, everywhere6, "local", False, "from all lookup local"),
+        RuleSeen(50, ip_network("2001:db8::7/128"), everywhere6, "100", False, "from 2001:db8::7/128 lookup 100"),
+        RuleSeen(32766, everywhere6, everywhere6, "main", False, "from all lookup main"),
+    ) == state("kernel").ground.rules  # fmt: skip
+
+
+# name: (what ip says beside priority and table, whether that narrows the rule, which packets it is then for)
+RULES: dict[str, tuple[dict[str, object], bool, str, str]] = {
+    "all": ({"src": "all"}, False, "0.0.0.0/0", "0.0.0.0/0"),
+    "what the machine sends": ({"src": "all", "iif": "lo"}, False, "0.0.0.0/0", "0.0.0.0/0"),
+    "what comes in elsewhere": ({"src": "all", "iif": "eth0"}, True, "0.0.0.0/0", "0.0.0.0/0"),
+    "one user": ({"src": "all", "uid_start": 7, "uid_end": 7}, True, "0.0.0.0/0", "0.0.0.0/0"),
+    "a mark": ({"src": "all", "fwmark": "0x1"}, True, "0.0.0.0/0", "0.0.0.0/0"),
+    "what nobody knows yet": ({"src": "all", "colour": "red"}, True, "0.0.0.0/0", "0.0.0.0/0"),
+    "who added it": ({"src": "all", "protocol": "static"}, False, "0.0.0.0/0", "0.0.0.0/0"),
+    "a source": ({"src": "10.1.0.0", "srclen": 16}, False, "10.1.0.0/16", "0.0.0.0/0"),
+    "one source": ({"src": "10.1.0.1"}, False, "10.1.0.1/32", "0.0.0.0/0"),
+    "a destination": ({"src": "all", "dst": "10.1.0.0", "dstlen": 16}, False, "0.0.0.0/0", "10.1.0.0/16"),
+    "no mark": ({"not": None, "src": "all", "fwmark": "0x1", "fwmask": "0xff"}, False, "0.0.0.0/0", "0.0.0.0/0"),
+    "nothing": ({"not": None, "src": "all"}, True, "0.0.0.0/0", "0.0.0.0/0"),
+    "all but one destination": ({"not": None, "src": "all", "dst": "10.1.0.0", "dstlen": 16}, True, "0.0.0.0/0", "0.0.0.0/0"),
+    "all but one interface": ({"not": None, "src": "all", "iif": "eth0"}, True, "0.0.0.0/0", "0.0.0.0/0"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("said", "narrow", "source", "to"), RULES.values(), ids=RULES)
+def test_rules(said: dict[str, object], narrow: bool, source: str, to: str) -> None:
+    text = "[]\n" + json.dumps([{"priority": 7, **said, "table": "9"}])
+    [rule] = parse_routing(text, EVERYWHERE)[1]
+    assert (rule.priority, rule.table, rule.narrow) == (7, "9", narrow)
+    assert (str(rule.source), str(rule.to)) == (source, to)
+
+
+def test_words_of_a_rule_cant_steer_a_terminal() -> None:
+    text = '[]\n[{"priority":1,"src":"all","iif":"\\u001b[2J","table":"\\u001bc"}]'
+    [rule] = parse_routing(text, EVERYWHERE)[1]
+    assert (rule.table, rule.words) == ("?c", "from all iif ?[2J lookup ?c")
+
+
+def test_a_kernel_without_policy_routing_has_routes_all_the_same() -> None:
+    text = '[{"dst":"10.0.0.0/8","dev":"eth0","flags":[]}]\n'
+    assert parse_routing(text, EVERYWHERE) == (
+        frozenset({RouteSeen("unicast", ip_network("10.0.0.0/8"), "eth0", 0)}),
+        (),
+    )
+
+
 # ---- one by one: right, empty, cut, garbage
 
 KEYS = {
     "no file": ("", (KeyKind.ABSENT, None, 0)),
     "an empty or broken key": ("600\n", (KeyKind.BROKEN, None, 0o600)),
     "good": (f"600\n{OWN}\n", (KeyKind.GOOD, OWN, 0o600)),
+    "a link that leads nowhere": ("0\n", (KeyKind.BROKEN, None, 0)),
     "readable by all": (f"644\n{OWN}\n", (KeyKind.GOOD, OWN, 0o644)),
     "setuid and all": (f"4755\n{OWN}\n", (KeyKind.GOOD, OWN, 0o4755)),
 }
@@ -252,10 +333,12 @@ CONFIGS = {
     "no file": ("", ConfigSeen(ConfigKind.ABSENT)),
     "foreign": ("644\n2\n", ConfigSeen(ConfigKind.FOREIGN, "", 0o644, True)),
     "foreign without a key": ("600\n0\n", ConfigSeen(ConfigKind.FOREIGN, "", 0o600, False)),
-    "ours": ("600\n1\nours\n# x\n[Interface]\n", ConfigSeen(ConfigKind.OURS, "# x\n[Interface]\n", 0o600, True)),
-    "ours, key lost": ("600\n0\nours\n# x\n", ConfigSeen(ConfigKind.OURS, "# x\n", 0o600, False)),
-    "ours, two keys": ("600\n2\nours\n# x\n", ConfigSeen(ConfigKind.OURS, "# x\n", 0o600, False)),
-    "ours, ends in empty lines": ("600\n1\nours\n# x\n\n\n", ConfigSeen(ConfigKind.OURS, "# x\n\n\n", 0o600, True)),
+    "a link that leads nowhere": ("0\n0\n", ConfigSeen(ConfigKind.FOREIGN)),
+    "ours": (f"600\n1\nours\n{OWN}\n# x\n[Interface]\n", ConfigSeen(ConfigKind.OURS, "# x\n[Interface]\n", 0o600, True, OWN)),
+    "ours, a key that wg refuses": ("600\n1\nours\n\n# x\n", ConfigSeen(ConfigKind.OURS, "# x\n", 0o600, True)),
+    "ours, key lost": ("600\n0\nours\n\n# x\n", ConfigSeen(ConfigKind.OURS, "# x\n", 0o600, False)),
+    "ours, two keys": ("600\n2\nours\n\n# x\n", ConfigSeen(ConfigKind.OURS, "# x\n", 0o600, False)),
+    "ours, ends in empty lines": (f"600\n1\nours\n{OWN}\n# x\n\n\n", ConfigSeen(ConfigKind.OURS, "# x\n\n\n", 0o600, True, OWN)),
 }  # fmt: skip
 
 
@@ -273,7 +356,7 @@ def test_no_link() -> None:
 
 
 def test_no_routes() -> None:
-    assert frozenset() == parse_routes("")
+    assert parse_routing("", EVERYWHERE) == (frozenset(), ())
 
 
 def test_a_link_that_wg_can_say_nothing_about() -> None:
@@ -285,11 +368,11 @@ PEER_LINE = f"{ONE}\t192.0.2.2:51820\t10.99.0.2/32\t0\t0\t0\toff"
 GARBAGE = {
     "os": ["", "Debian\n6.1\nx86_64\n", "Debian\n6.1\nx86_64\nnoon\n"],
     "key": ["rw-------\n", f"600\n{OWN}x\n", "600\nwg: Key is not the correct length or format\n"],
-    "config": ["600\n", "600\nmany\n", "sh: stat: not found\n1\nours\n"],
+    "config": ["600\n", "600\nmany\n", "sh: stat: not found\n1\nours\n", "600\n1\nours\n", f"600\n1\nours\n{OWN}x\n# x\n"],
     "stamp": ["fleet=shop\n", "fleet=shop\ngeneration=x\nnetwork=a\ndigest=b\n", "shop 3\n", "\x00\x00"],
     "link": ["[", "[]", "[{},{}]", "{}", "1", '[{"mtu":1}]', '[{"flags":[],"mtu":1e999}]', '[{"flags":[],"mtu":"a lot"}]', '[{"flags":[],"mtu":1,"linkinfo":null}]', '[{"flags":[],"mtu":1,"addr_info":[{"local":"x","prefixlen":1}]}]'],
     "routes4": ["[", "{}x", "1", '"dst"', "[1]", '[{"dst":"10.0.0.1/8"}]', '[{"dst":null}]', '[{"dst":"10.0.0.0/8","metric":[]}]'],
-    "routes6": ["[{}]", "null"],
+    "routes6": ["[{}]", "null", "[]\n[", "[]\n{}x", "[]\nnull", '[]\n[{"table":"1"}]', '[]\n[{"table":"1","priority":"first"}]', '[]\n[{"table":"1","priority":1,"src":"x"}]', '[]\n[{"table":"1","priority":1,"dst":"10.0.0.1","dstlen":8}]', '[]\n[{"table":"1","priority":1,"suppress_prefixlen":[]}]'],
 }  # fmt: skip
 
 
@@ -318,6 +401,21 @@ def test_what_is_no_line_of_a_peer(line: str) -> None:
 def test_a_garbled_peer_garbles_the_link(line: str) -> None:
     sections = recorded("userspace") | {"peers": f"{PEER_LINE}\n{line}\n"}
     assert parse_state(NAME, sections).garbled == ("link",)
+
+
+KEEPERS = {"set": ("1\n", 1), "forbidden": ("-1\n", -1), "a kernel without IPv6": ("", 0)}
+
+
+@pytest.mark.parametrize(("text", "expected"), KEEPERS.values(), ids=KEEPERS)
+def test_the_keeper_of_addresses(text: str, expected: int) -> None:
+    link = parse_state(NAME, recorded("userspace") | {"keeper": text}).link
+    assert link is not None
+    assert link.keeper == expected
+
+
+@pytest.mark.parametrize("text", ["yes\n", "1 1\n", "cat: no such file\n"])
+def test_a_garbled_keeper_garbles_the_link(text: str) -> None:
+    assert parse_state(NAME, recorded("userspace") | {"keeper": text}).garbled == ("link",)
 
 
 ENABLED = {
@@ -369,7 +467,7 @@ json_values = st.recursive(
         st.lists(inner, max_size=3)
         | st.dictionaries(
             st.sampled_from(
-                ["dst", "type", "dev", "metric", "flags", "mtu", "linkinfo", "info_kind", "addr_info", "local", "prefixlen"]
+                ["table", "priority", "src", "srclen", "not", "iif", "suppress_prefixlen", "dst", "type", "dev", "metric", "flags", "mtu", "linkinfo", "info_kind", "addr_info", "local", "prefixlen"]
             ),
             inner,
         )
@@ -380,6 +478,7 @@ pieces = st.one_of(
     st.text(max_size=30),
     json_values.map(json.dumps),
     st.lists(json_values, max_size=2).map(json.dumps),
+    st.lists(json_values.map(json.dumps), max_size=3).map("\n".join),
     st.lists(st.sampled_from([str(ONE), "600", "1", "ours", "off", "(none)", "\t", "\n", "=", "fleet=", "x"])).map("".join),
     st.lists(st.sampled_from([PEER_LINE, "\n", "\t", "0", "x"])).map("".join),
 )  # fmt: skip
@@ -477,3 +576,15 @@ def test_a_recording_with_something_wrong(start: int, length: int, new: str) -> 
 @fast
 def test_no_file_is_too_strange_to_be_read_back(text: str) -> None:
     assert read_filed(text, None).public_key is None
+
+
+@given(json_values, st.lists(json_values))
+@fast
+def test_no_routing_is_too_strange(routes: object, rules: list[object]) -> None:
+    """What is no garbage has nothing of the main table's default in it, and names a table in every rule."""
+    text = f"{json.dumps(routes)}\n{json.dumps(rules)}"
+    sections = {**recorded("userspace"), "routes4": text}
+    seen = parse_state(NAME, sections)
+    assert seen.garbled in ((), ("routes4",))
+    assert EVERYWHERE not in {one.to for one in seen.routes}
+    assert len(seen.ground.rules) <= len(rules) + 2

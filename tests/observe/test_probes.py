@@ -29,6 +29,7 @@ SHELLS = {
     }.items()
     if shutil.which(command[0])
 }
+BAD_KEYS = {"cut": OLD[:-3], "doubled": OLD * 2, "with a remark": f"{OLD} # ours"}
 lab = [pytest.mark.lab, pytest.mark.skipif(os.geteuid() != 0, reason="namespaces need root")]
 
 KEYLESS = f"""\
@@ -115,6 +116,41 @@ class TestOnAMachine:
             None,
             None,
         )
+
+    @pytest.mark.parametrize("shell", SHELLS.values(), ids=SHELLS)
+    def test_another_key_in_our_file_is_told_as_its_public_key(
+        self, shell: tuple[str, ...], machine: Sandbox
+    ) -> None:
+        machine.ask(f"{MACHINE}sed -i 's,^PrivateKey = .*,PrivateKey = {OLD},' /etc/wireguard/wg0.conf")
+        other = machine.ask(f"echo {OLD} | wg pubkey")
+        told = answer(machine, shell=shell)
+        seen = parse_state(NodeName("a"), split_sections(told, "NONCE"))
+        assert (seen.config.has_key, seen.config.public_key) == (True, PublicKey(other))
+        assert (seen.public_key, seen.config.keyless) == (PUBLIC, KEYLESS)
+        assert OLD not in told
+
+    @pytest.mark.parametrize("key", BAD_KEYS.values(), ids=BAD_KEYS)
+    @pytest.mark.parametrize("shell", SHELLS.values(), ids=SHELLS)
+    def test_a_key_that_wg_refuses_is_not_shown(
+        self, key: str, shell: tuple[str, ...], machine: Sandbox
+    ) -> None:
+        """`wg` says it in full: "Key is not the correct length or format: `…'"."""
+        machine.ask(f"{MACHINE}sed -i 's,^PrivateKey = .*,PrivateKey = {key},' /etc/wireguard/wg0.conf")
+        done = machine.sh(probe_script("wg0", "NONCE"), shell=shell)
+        seen = parse_state(NodeName("a"), split_sections(done.stdout, "NONCE"))
+        assert (seen.config.has_key, seen.config.public_key, seen.config.keyless) == (True, None, KEYLESS)
+        assert OLD[:20] not in done.stdout + done.stderr
+
+    def test_a_second_key_in_another_spelling_is_counted(self, machine: Sandbox) -> None:
+        machine.ask(f"{MACHINE}sed -i '/^PrivateKey/a \\  privatekey={OLD}' /etc/wireguard/wg0.conf")
+        seen = look(machine).config
+        assert (seen.has_key, seen.keyless) == (False, KEYLESS)
+
+    @pytest.mark.parametrize("shell", SHELLS.values(), ids=SHELLS)
+    def test_links_that_lead_nowhere_are_somebodys(self, shell: tuple[str, ...], machine: Sandbox) -> None:
+        machine.ask("cd /etc/wireguard; ln -s /mnt/vault/wg0.conf wg0.conf; ln -s /mnt/vault/wg0.key wg0.key")
+        seen = look(machine, shell=shell)
+        assert (seen.config.kind, seen.key_kind) == (ConfigKind.FOREIGN, KeyKind.BROKEN)
 
     def test_a_key_that_all_can_read(self, machine: Sandbox) -> None:
         machine.ask(f"echo {PRIVATE} >/etc/wireguard/wg0.key")

@@ -2,7 +2,8 @@
 
 Its rules are Linux's, the unpleasant ones included: an allowed IP belongs to one peer and moves to who asked
 last; in IPv4 the second address of a subnet goes with the first; in IPv6 an address is there once, whatever
-its prefix; an address brings its connected route. ``test_kernel.py`` holds them against the real thing.
+its prefix, and goes with a link that goes down, unless it is kept; an address brings its connected route.
+``test_kernel.py`` holds them against the real thing.
 """
 
 import re
@@ -29,6 +30,7 @@ from wireloom.plan.plan import Command, NodePlan
 from wireloom.preflight.tools import REQUIRED, WANTED
 from wireloom.render.desired import ConfigFile
 from wireloom.render.guard import REMOVE
+from wireloom.render.wg_quick import KEEPER, KEEPER_LINE
 from wireloom.values import Endpoint, Interface, NodeName, Prefix, PublicKey
 
 TOOLS = frozenset([*REQUIRED, *WANTED, "apt-get"])
@@ -50,6 +52,7 @@ class Link:
     port: int = 0
     fwmark: int = 0
     peers: dict[PublicKey, PeerSeen] = field(default_factory=dict)
+    keeper: int = 0
 
 
 @dataclass
@@ -75,6 +78,7 @@ class Machine:
             port=self.link.port,
             fwmark=self.link.fwmark,
             peers=dict(self.link.peers),
+            keeper=self.link.keeper,
         )
         return NodeState(
             name=self.name,
@@ -106,7 +110,7 @@ class Machine:
         """The steps of apply that go well: first file, unit, start, commands, confirmed file and note."""
         if not plan.changes:
             return
-        if plan.first_config and self.config.kind is ConfigKind.ABSENT:
+        if plan.first_config:
             self._put(plan.first_config)
         if plan.unit:
             assert plan.unit.before == self.drop_in
@@ -121,18 +125,20 @@ class Machine:
             self.stamp = Stamp(fleet, generation, network, plan.config.digest)
 
     def _put(self, config: ConfigFile) -> None:
-        self.config = ConfigSeen(ConfigKind.OURS, config.keyless, 0o600, has_key=self.key is not None)
+        self.config = ConfigSeen(ConfigKind.OURS, config.keyless, 0o600, self.key is not None, self.key)
 
     def start(self) -> None:
         """``wg-quick up``, unless the interface is there already."""
         if self.link is not None:
             return
+        if self.config.has_key and self.config.public_key is None:
+            raise CommandFailed("Key is not the correct length or format")
         interface, *peers = self.config.keyless.split("\n[Peer]\n")
         options = dict(re.findall(r"^(\w+) = (.*)$", interface, re.MULTILINE))
         self.link = Link(
             mtu=int(options["MTU"]),
             port=int(options["ListenPort"]),
-            key=self.key if self.config.has_key else None,
+            key=self.config.public_key if self.config.has_key else None,
         )
         for hook in re.findall(r"^PreUp = (.*)$", interface, re.MULTILINE):
             self.run(tuple(shlex.split(hook)))
@@ -144,6 +150,7 @@ class Machine:
             self.run(("wg", "set", INTERFACE, *words))
         for address in options["Address"].split(", "):
             self.run(("ip", "address", "replace", address, "dev", INTERFACE))
+        self.link.keeper = int(KEEPER_LINE in interface)
 
     # ---- commands
 
@@ -159,6 +166,11 @@ class Machine:
                 self._ip_route(verb, words)
             case ("nft", script):
                 self.guard = None if script == REMOVE else script
+            case ("sh", "-c", 'echo "$1" >"$2"', "sh", value, path) if path == KEEPER.format(
+                interface=INTERFACE
+            ):
+                assert self.link is not None
+                self.link.keeper = int(value)
             case ("chmod", "600", path) if path == f"/etc/wireguard/{INTERFACE}.key":
                 self.key_mode = 0o600
             case _:
@@ -172,6 +184,8 @@ class Machine:
                 self.routes |= {self._connected(address) for address in self.link.addresses}
             case ["down"]:
                 self.link.up = False
+                if self.link.keeper <= 0:
+                    self.link.addresses = [one for one in self.link.addresses if one.version == 4]
                 self.routes = {route for route in self.routes if route.device != INTERFACE}
             case ["mtu", number] if 68 <= int(number) <= 65535:
                 self.link.mtu = int(number)

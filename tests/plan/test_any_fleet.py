@@ -67,6 +67,7 @@ def shaken(draw: st.DrawFn) -> World:
     for route in sorted(machine.routes, key=repr):
         if draw(st.booleans()):
             machine.routes.discard(route)
+    link.keeper = draw(st.sampled_from([0, 1]))
     if draw(st.booleans()):
         machine.run(("ip", "link", "set", "dev", "wg0", "down"))
     return world

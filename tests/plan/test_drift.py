@@ -58,6 +58,25 @@ def lose_file_key(machine: Machine) -> None:
     machine.config = replace(machine.config, has_key=False)
 
 
+def swap_file_key(machine: Machine) -> None:
+    machine.config = replace(machine.config, public_key=STRANGER)
+
+
+def break_file_key(machine: Machine) -> None:
+    machine.config = replace(machine.config, public_key=None)
+
+
+def swap_file_key_and_reboot(machine: Machine) -> None:
+    swap_file_key(machine)
+    stop(machine)
+    machine.start()
+
+
+def swap_file_key_and_stop(machine: Machine) -> None:
+    swap_file_key(machine)
+    stop(machine)
+
+
 def open_file(machine: Machine) -> None:
     machine.config = replace(machine.config, mode=0o644)
 
@@ -158,6 +177,16 @@ def lose_fence(machine: Machine) -> None:
     machine.routes.discard(RouteSeen("unreachable", ip_network("fd42:99::/64"), "lo", 4000000))
 
 
+KEEP = ("sh", "-c", 'echo "$1" >"$2"', "sh")
+KEEPER_OF_A = "/proc/sys/net/ipv6/conf/wg0/keep_addr_on_down"
+
+
+def lose_with_link(machine: Machine) -> None:
+    machine.run((*KEEP, "0", KEEPER_OF_A))
+    machine.run(("ip", "link", "set", "dev", "wg0", "down"))
+
+
+OWN_KEY = ("update", "key of wg0", "disruptive")
 SET = ("wg", "set", "wg0")
 ADDRESS = ("ip", "address")
 # drift, the changes, the commands
@@ -172,6 +201,13 @@ DRIFTS: dict[str, tuple[Callable[[Machine], None], list[tuple[str, str, str]], l
         renumber,
         [("create", "address 10.99.0.1/16", "none"), ("delete", "address 10.99.7.7/16", "disruptive")],
         [(*ADDRESS, "replace", "10.99.0.1/16", "dev", "wg0"), (*ADDRESS, "del", "10.99.7.7/16", "dev", "wg0"), (*ADDRESS, "replace", "10.99.0.1/16", "dev", "wg0")],
+    ),
+    "IPv6 addresses would go with the link": (run(*KEEP, "0", KEEPER_OF_A), [("update", "keep_addr_on_down of wg0", "none")], [(*KEEP, "1", KEEPER_OF_A)]),
+    "IPv6 addresses were told to go": (run(*KEEP, "-1", KEEPER_OF_A), [("update", "keep_addr_on_down of wg0", "none")], [(*KEEP, "1", KEEPER_OF_A)]),
+    "IPv6 addresses went with the link": (
+        lose_with_link,
+        [("update", "interface wg0", "none"), ("create", "address fd42:99::1/64", "none"), ("update", "keep_addr_on_down of wg0", "none")],
+        [("ip", "link", "set", "dev", "wg0", "up"), (*ADDRESS, "replace", "fd42:99::1/64", "dev", "wg0"), (*KEEP, "1", KEEPER_OF_A)],
     ),
     "a peer is missing": (lose_peer, [("create", "peer n", "none")], [(*SET, "peer", str(KEY_N), "allowed-ips", "10.99.0.3/32,fd42:99::3/128")]),
     "a stranger that took over a route": (
@@ -209,6 +245,10 @@ DRIFTS: dict[str, tuple[Callable[[Machine], None], list[tuple[str, str, str]], l
     "no file": (drop_file, [("create", "file /etc/wireguard/wg0.conf", "none"), GUARD], [("nft", LOAD)]),
     "an edited file": (edit_file, [FILE], []),
     "a file without its key": (lose_file_key, [FILE], []),
+    "a file with another key": (swap_file_key, [FILE], []),
+    "a file with a key that wg refuses": (break_file_key, [FILE], []),
+    "started from a file with another key": (swap_file_key_and_reboot, [FILE, OWN_KEY], [(*SET, "private-key", "/etc/wireguard/wg0.key")]),
+    "to be started from a file with another key": (swap_file_key_and_stop, [FILE, ("start", "interface wg0", "none"), OWN_KEY], [(*SET, "private-key", "/etc/wireguard/wg0.key")]),
     "a file that others can read": (open_file, [FILE], []),
     "not enabled": (disable, [("enable", "unit wg-quick@wg0", "none")], []),
     "no interface": (stop, [("start", "interface wg0", "none")], []),
@@ -219,7 +259,15 @@ DRIFTS: dict[str, tuple[Callable[[Machine], None], list[tuple[str, str, str]], l
     "no note": (forget_stamp, [("update", "state", "none")], []),
 }  # fmt: skip
 
-CANT_BE_UNDONE = {"no endpoint", "a preshared key", "no key", "another key", "a key that others can read"}
+CANT_BE_UNDONE = {
+    "started from a file with another key",
+    "to be started from a file with another key",
+    "no endpoint",
+    "a preshared key",
+    "no key",
+    "another key",
+    "a key that others can read",
+}
 UNDONE_AS_FILED = {"no file", "another guard"}
 """A guard that is not that of its file is not brought back: the one of the file is."""
 UNDONE_WITH_ITS_ROUTE = {"another address in the same range, and no route"}
@@ -289,6 +337,35 @@ def test_planning_changes_nothing_it_looked_at(drift: Callable[[Machine], None],
     before = deepcopy(seen)
     assert world.plan(seen) == world.plan(seen)
     assert seen == before
+
+
+def test_a_file_whose_key_wg_refuses_starts_nothing_and_is_written_anew_before(world: World) -> None:
+    machine, before = world.machines[A], world.machines[A].seen()
+    break_file_key(machine)
+    stop(machine)
+    first = plan_of_a(world).first_config
+    assert first is not None
+    assert first.body == ""
+    world.apply()
+    assert list(world.plan().changes()) == []
+    assert machine.seen() == replace(before, stamp=machine.stamp)
+
+
+def test_a_file_with_another_key_is_told_with_the_reason(world: World) -> None:
+    swap_file_key(world.machines[A])
+    assert [one.reason for one in plan_of_a(world).changes] == [
+        "its private key is not the one in /etc/wireguard/wg0.key"
+    ]
+
+
+def test_a_file_whose_key_wg_refuses_is_told_where_the_key_is_lost_too(world: World) -> None:
+    """The plan is the same before the key is made and after: none and none are not alike."""
+    machine = world.machines[A]
+    break_file_key(machine)
+    machine.key = None
+    assert FILE in outline(plan_of_a(world).changes)
+    machine.make_key(STRANGER)
+    assert FILE in outline(plan_of_a(world).changes)
 
 
 ROAMED = {

@@ -167,6 +167,30 @@ def test_applied_it_leaves_nothing_to_do_and_neither_does_the_way_back(after: Fl
         assert list(world.plan().changes()) == []
 
 
+def test_ipv6_that_comes_to_a_running_interface_outlives_a_flap_of_it() -> None:
+    world = settled(three(ipv6=None))
+    world.change(three())
+    assert lines(world.plan(), A) == [
+        "update file /etc/wireguard/wg0.conf",
+        "create address fd42:99::1/64",
+        "update keep_addr_on_down of wg0",
+        "update peer b",
+        "update peer n",
+        "update table inet wireloom",
+        "create route unreachable fd42:99::/64",
+    ]
+    world.apply()
+    for verb in ("down", "up"):
+        world.machines[A].run(("ip", "link", "set", "dev", "wg0", verb))
+    assert list(world.plan().changes()) == []
+
+
+def test_an_interface_without_ipv6_keeps_nothing() -> None:
+    world = settled(three(ipv6=None))
+    assert [one.link and one.link.keeper for one in world.machines.values()] == [0, 0, 0]
+    assert list(world.plan().changes()) == []
+
+
 @pytest.mark.parametrize("after", [fleet for fleet, *_ in CHANGES.values()], ids=CHANGES)
 def test_while_the_interfaces_are_down(after: Fleet) -> None:
     """They start from the old file and are changed in place to the new one."""

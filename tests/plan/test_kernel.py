@@ -11,7 +11,15 @@ import pytest
 from tests.apply.sandbox import Sandbox, sandbox
 from tests.network.fleets import key
 from tests.plan.machine import Machine
-from tests.plan.test_drift import add_stranger, plan_of_a, renumber, swap_peers
+from tests.plan.test_drift import (
+    KEEP,
+    KEEPER_OF_A,
+    add_stranger,
+    lose_with_link,
+    plan_of_a,
+    renumber,
+    swap_peers,
+)
 from tests.plan.world import World, settled, three
 from wireloom.observe.parse import parse_state
 from wireloom.observe.probes import probe_script, split_sections
@@ -79,6 +87,7 @@ TYPED: dict[str, list[Command]] = {
     "port, mark, MTU": [(*SET, "listen-port", "4500"), (*SET, "fwmark", "0xca6c"), (*LINK, "mtu", "1280")],
     "down": [(*LINK, "down")],
     "down and up": [(*LINK, "down"), (*LINK, "up")],
+    "down without a keeper": [(*KEEP, "0", KEEPER_OF_A), (*LINK, "down")],
     "the first address of a subnet takes the second along": [(*ADDRESS, "replace", "10.99.7.7/16", "dev", "wg0"), (*ADDRESS, "del", "10.99.0.1/16", "dev", "wg0")],
     "the second goes alone": [(*ADDRESS, "replace", "10.99.7.7/16", "dev", "wg0"), (*ADDRESS, "del", "10.99.7.7/16", "dev", "wg0")],
     "another prefix is another address in IPv4": [(*ADDRESS, "replace", "10.99.0.1/24", "dev", "wg0"), (*ADDRESS, "del", "10.99.0.1/16", "dev", "wg0")],
@@ -120,6 +129,7 @@ PLANNED = {
     "larger ranges": (nothing, other_ranges),
     "larger ranges and a stranger": (add_stranger, other_ranges),
     "down": (lambda machine: machine.run((*LINK, "down")), nothing),
+    "down without a keeper": (lose_with_link, nothing),
 }
 
 

@@ -27,7 +27,7 @@ die() {
 # The size is looked at because `wg set` takes an empty key file for "no key" (a full disk leaves one).
 make_key() {
     mkdir -p "$directory" || die "$directory can't be made"
-    if ! test -e "$key"; then
+    if ! test -e "$key" && ! test -L "$key"; then
         if wg genkey >"$key.new" && test "$(wc -c <"$key.new")" -eq 45 && sync "$key.new"; then
             mv "$key.new" "$key" || die "$key can't be written: is the disk full, or read-only?"
         else
@@ -99,7 +99,9 @@ forget_save_config() {
 
 # bare DIGEST: generation 0 of a new node: key and address, no peers. Its head is that of the staged file.
 bare() {
-    test -e "$config" && ! head -n 1 "$config" | grep -q '^# Written by wireloom' && return
+    if test -e "$config" || test -L "$config"; then
+        head -n 1 "$config" 2>/dev/null | grep -q '^# Written by wireloom' || return 0
+    fi
     assemble "$staging/bare.conf" config_head true
     test "$(digest "$staging/bare.conf")" = "$1" || die "$staging/bare.conf can't be written: is the disk full?"
     mv "$staging/bare.conf" "$config" || die "$config can't be written: is the disk full, or read-only?"

@@ -233,10 +233,11 @@ confirm() {
         die "what runs is not what was committed: $(comm -3 "$change/after" "$change/now" | head -n 4 | tr '\n\t' ';>')"
     test "$(digest "$staged")" = "$2" || die "$staged has changed since it was checked"
     mv "$staged" "$config" || die "$config can't be replaced"
-    echo outcome=confirmed
     # From here on nothing undoes it; a note that is missing is written again at the next apply.
     mv "$state/$interface.next" "$state/$interface.state"
     mv "$history/next" "$history/$3"
+    sync "$directory" "$state" # a rename is on the disk when its directory is (fsync(2))
+    echo outcome=confirmed
     forget_oldest "$history"/*
     release "$1"
     disarm "$1"

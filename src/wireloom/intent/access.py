@@ -35,6 +35,14 @@ def parse_host(text: str) -> str:
     return text
 
 
+def fold_host(host: str) -> str:
+    """One spelling for all that lead to the same machine: in lower case, no dot at the end, IPv4 as such."""
+    if ":" in host:
+        mapped = IPv6Address(host).ipv4_mapped
+        return str(mapped) if mapped else host
+    return host.lower().removesuffix(".")
+
+
 def parse_identity(text: str) -> str:
     """The path of a private key on the operator's machine. Raises Refused."""
     if not text or not text.isprintable() or text.startswith("-"):

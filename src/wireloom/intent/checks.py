@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import NamedTuple
 
-from wireloom.intent.access import HOST, jump_place, resolve_target
+from wireloom.intent.access import HOST, fold_host, jump_place, resolve_target
 from wireloom.intent.fields import Entry, Values
 from wireloom.intent.finding import START, Finding, Located, Position, show, suggest
 from wireloom.intent.schema import (
@@ -186,7 +186,14 @@ def check_sites(top: Values) -> Iterator[Finding]:
 
 
 def _check_private(address: Located[Address], site: str, ranges: list[Prefix]) -> Iterator[Finding]:
-    if any(address.value in one for one in ranges):
+    around = [one for one in ranges if address.value in one]
+    for one in around:
+        if called := _reserved_as(address.value, one):
+            what = (
+                f"{address.value} is the {called} address of {one}, a private range of the site {show(site)}"
+            )
+            yield Finding(address.at, what, "write the machine's own address, as `ip address` shows it there")
+    if around:
         return
     if not ranges:
         what = f"{address.value} is private, and the site {show(site)} has no private ranges"
@@ -194,6 +201,18 @@ def _check_private(address: Located[Address], site: str, ranges: list[Prefix]) -
         return
     what = f"{address.value} is not in the private ranges of the site {show(site)}"
     yield Finding(address.at, what, f"its ranges are: {', '.join(map(str, ranges))}")
+
+
+def _reserved_as(address: Address, network: Prefix) -> str | None:
+    """What an address of a range is that no machine can have; a range of one or two is all machines' own.
+
+    RFC 919 and RFC 3021 for IPv4; the subnet-router anycast address of IPv6 (RFC 4291, 2.6.1; RFC 6164).
+    """
+    if network.num_addresses <= 2:
+        return None
+    if address == network.network_address:
+        return "network" if network.version == 4 else "subnet-router anycast"
+    return "broadcast" if network.version == 4 and address == network.broadcast_address else None
 
 
 def check_addresses(top: Values) -> Iterator[Finding]:
@@ -232,7 +251,8 @@ def check_ssh_targets(targets: Sequence[_Target]) -> Iterator[Finding]:
     """No two nodes are reached at the same host, port and jump: they would be one machine."""
     seen: dict[tuple[str, int, str | None], Entry[Values]] = {}
     for node, own, target in targets:
-        first = seen.setdefault((target.host.lower(), target.port or 22, target.jump), node)
+        jump = target.jump and fold_host(target.jump)
+        first = seen.setdefault((fold_host(target.host), target.port or 22, jump), node)
         if first is not node:
             at = own.place(HOST)
             what = f"{show(node.name)} has the same SSH target as {show(first.name)}: {target.host}"

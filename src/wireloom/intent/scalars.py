@@ -16,6 +16,7 @@ _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,8})")
 _PREFIX_LENGTH = re.compile(r"[0-9]{1,3}")
 _LEADING_ZERO = re.compile(r"0[0-9]")
 _DOTTED = re.compile(r"[0-9]+(\.[0-9]+){3}")
+_MAPPED = IPv6Network("::ffff:0:0/96")
 
 # Where no machine of a network lives, or where each machine means itself.
 # RFC 1122 3.2.1.3, RFC 3927, RFC 5771, RFC 919; RFC 4291 2.5 and 2.7.
@@ -32,7 +33,7 @@ _SPECIAL: dict[int, tuple[tuple[Prefix, str], ...]] = {
         (IPv6Network("::1/128"), "loopback"),
         (IPv6Network("fe80::/10"), "link-local"),
         (IPv6Network("ff00::/8"), "multicast"),
-        (IPv6Network("::ffff:0:0/96"), "IPv4-mapped IPv6"),
+        (_MAPPED, "IPv4-mapped IPv6"),
     ),
 }
 
@@ -138,6 +139,8 @@ def _address_hint(text: str) -> str:
 
 
 def _refuse_special(address: Address, shown: str) -> None:
+    if isinstance(address, IPv6Address) and address.ipv4_mapped:
+        raise Refused(f"{shown} is an IPv4 address in IPv6 spelling", f"write {address.ipv4_mapped}")
     for special, called in _SPECIAL[address.version]:
         if address in special:
             raise Refused(
@@ -161,6 +164,10 @@ def parse_range(text: str) -> Prefix:
     network: Prefix = kind((int(address), int(length)), strict=False)
     if network.network_address != address:
         raise Refused(f"{show(text)} is an address in a range, not a range", f"did you mean {network}?")
+    mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
+    if mapped and network.prefixlen >= _MAPPED.prefixlen:
+        hint = f"write {mapped}/{network.prefixlen - _MAPPED.prefixlen}"
+        raise Refused(f"{show(text)} is an IPv4 range in IPv6 spelling", hint)
     for special, called in _SPECIAL[network.version]:
         if network.overlaps(special):
             what = f"{show(text)} holds {called} addresses ({special})"

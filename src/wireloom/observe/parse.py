@@ -9,6 +9,7 @@ from ipaddress import ip_address, ip_interface, ip_network
 from typing import Any, TypeVar
 
 from wireloom.observe.state import (
+    MAIN,
     AddressSeen,
     ConfigKind,
     ConfigSeen,
@@ -20,6 +21,7 @@ from wireloom.observe.state import (
     NodeState,
     PeerSeen,
     RouteSeen,
+    RuleSeen,
     Stamp,
     SystemSeen,
 )
@@ -27,6 +29,8 @@ from wireloom.values import Endpoint, NodeName, Prefix, PublicKey
 
 CAP_NET_ADMIN = 12
 """The number of the capability that interfaces and routes need (linux/capability.h)."""
+
+Routing = tuple[frozenset[RouteSeen], tuple[RuleSeen, ...]]
 
 T = TypeVar("T")
 _UNKNOWN_SYSTEM = SystemSeen("unknown", "", "", False, 0.0, frozenset(), False)
@@ -45,7 +49,10 @@ def parse_state(name: NodeName, sections: Mapping[str, str]) -> NodeState:
 
     broken: tuple[KeyKind, PublicKey | None, int] = (KeyKind.BROKEN, None, 0)
     key_kind, public_key, key_mode = read("key", parse_key, broken)
-    nowhere: frozenset[RouteSeen] = frozenset()
+    lost: Routing = (frozenset(), ())
+    routes4, rules4 = read("routes4", lambda text: parse_routing(text, ip_network("0.0.0.0/0")), lost)
+    routes6, rules6 = read("routes6", lambda text: parse_routing(text, ip_network("::/0")), lost)
+    routes = routes4 | routes6
     no_disks: tuple[DiskSeen, ...] = ()
     no_addresses: frozenset[AddressSeen] = frozenset()
     return NodeState(
@@ -57,7 +64,7 @@ def parse_state(name: NodeName, sections: Mapping[str, str]) -> NodeState:
         config=read("config", parse_config, ConfigSeen(ConfigKind.FOREIGN)),
         stamp=read("stamp", parse_stamp, None),
         link=read("link", lambda text: parse_link(text, sections), None),
-        routes=read("routes4", parse_routes, nowhere) | read("routes6", parse_routes, nowhere),
+        routes=frozenset(one for one in routes if one.table == MAIN),
         guard=read("guard", parse_guard, GuardKind.OTHER),
         client=read("client", lambda text: ip_address(text.strip()) if text.strip() else None, None),
         others=parse_others(sections.get("others", "")),
@@ -73,6 +80,8 @@ def parse_state(name: NodeName, sections: Mapping[str, str]) -> NodeState:
             disks=read("disks", parse_disks, no_disks),
             addresses=read("addresses", parse_addresses, no_addresses),
             port_holder=parse_port_holder(sections.get("port", "")),
+            rules=rules4 + rules6,
+            elsewhere=frozenset(one for one in routes if one.table != MAIN),
         ),
         garbled=tuple(garbled),
     )
@@ -104,13 +113,14 @@ def parse_key(text: str) -> tuple[KeyKind, PublicKey | None, int]:
 
 
 def parse_config(text: str) -> ConfigSeen:
-    """Lines: mode in octal, number of key lines, and, if it is ours, ``ours`` and the keyless text."""
+    """Lines: mode in octal, number of key lines; if it is ours ``ours``, its public key, the keyless text."""
     if not text.strip():
         return ConfigSeen(ConfigKind.ABSENT)
-    mode, keys, *rest = text.split("\n", 3)
+    mode, keys, *rest = text.split("\n", 4)
     if rest[:1] != ["ours"]:
         return ConfigSeen(ConfigKind.FOREIGN, mode=int(mode, 8), has_key=int(keys) > 0)
-    return ConfigSeen(ConfigKind.OURS, rest[1], int(mode, 8), int(keys) == 1)
+    public_key = PublicKey(rest[1]) if rest[1] else None
+    return ConfigSeen(ConfigKind.OURS, rest[2], int(mode, 8), int(keys) == 1, public_key)
 
 
 def parse_others(text: str) -> dict[str, str]:
@@ -138,7 +148,7 @@ def parse_stamp(text: str) -> Stamp | None:
 
 
 def parse_link(text: str, sections: Mapping[str, str]) -> LinkSeen | None:
-    """``ip -j -d address show dev``, with the answers of the ``wg``, ``peers`` and ``preshared`` probes."""
+    """``ip -j -d address show dev``, with the answers of the four probes after it."""
     if not text.strip():
         return None
     (link,) = [one for one in json.loads(text) if one]
@@ -158,6 +168,7 @@ def parse_link(text: str, sections: Mapping[str, str]) -> LinkSeen | None:
         port=int(port),
         fwmark=0 if fwmark == "off" else int(fwmark, 16),
         peers={peer.public_key: replace(peer, preshared=str(peer.public_key) in preshared) for peer in peers},
+        keeper=int(sections.get("keeper", "").strip() or 0),
     )
 
 
@@ -175,23 +186,71 @@ def parse_peer(line: str) -> PeerSeen:
     )
 
 
-def parse_routes(text: str) -> frozenset[RouteSeen]:
-    """``ip -j route show`` of one family: its destinations, ``default`` left out."""
-    routes: list[dict[str, Any]] = json.loads(text) if text.strip() else []
-    return frozenset(
-        RouteSeen(
-            str(one.get("type", "unicast")),
-            _prefix(one["dst"]),
-            str(one.get("dev", "")),
-            one.get("metric", 0),
-        )
-        for one in routes
-        if one["dst"] != "default"
+def parse_routing(text: str, everywhere: Prefix) -> Routing:
+    """Two lines: ``ip -j`` of the routes of all tables, for one family, and of its rules.
+
+    Left out are the ``default`` of the main table, the whole local one, and rules that name no table.
+    """
+    documents = [json.loads(line) for line in text.splitlines() if line.strip()]
+    routes, rules = [*documents, [], []][:2]
+    found = (_parse_route(one, everywhere) for one in routes if one.get("table") != "local")
+    return (
+        frozenset(one for one in found if one.table != MAIN or one.to != everywhere),
+        tuple(_parse_rule(one, everywhere) for one in rules if "table" in one),
     )
 
 
-def _prefix(text: str) -> Prefix:
-    return ip_network(text)
+def _parse_route(one: Mapping[str, Any], everywhere: Prefix) -> RouteSeen:
+    return RouteSeen(
+        str(one.get("type", "unicast")),
+        everywhere if one["dst"] == "default" else ip_network(one["dst"]),
+        str(one.get("dev", "")),
+        int(one.get("metric", 0)),
+        _printable(str(one.get("table", MAIN))),
+    )
+
+
+_NO_SELECTORS = {
+    "not",
+    "priority",
+    "src",
+    "srclen",
+    "dst",
+    "dstlen",
+    "table",
+    "suppress_prefixlen",
+    "protocol",
+}
+
+
+def _parse_rule(one: Mapping[str, Any], everywhere: Prefix) -> RuleSeen:
+    """What it asks for beside source and destination makes a rule narrow, but for two things.
+
+    What the machine itself sends comes in by ``lo``; and packets without a certain mark are all but a few.
+    """
+    asks = {key: value for key, value in one.items() if key not in _NO_SELECTORS}
+    source, to = _selected(one, "src", everywhere), _selected(one, "dst", everywhere)
+    narrow = asks not in ({}, {"iif": "lo"})
+    if "not" in one:
+        narrow = not ({"fwmark"} <= asks.keys() <= {"fwmark", "fwmask"} and source == to == everywhere)
+    table, suppress = _printable(str(one["table"])), int(one.get("suppress_prefixlen", -1))
+    words = (
+        *(["not"] if "not" in one else []),
+        *("from", "all" if source == everywhere else str(source)),
+        *([f"to {to}"] if to != everywhere else []),
+        *(f"{key} {value}" for key, value in asks.items()),
+        *("lookup", table),
+        *([f"suppress_prefixlength {suppress}"] if suppress >= 0 else []),
+    )
+    if "not" in one:  # of what is left nothing more is known than that
+        source = to = everywhere
+    return RuleSeen(int(one["priority"]), source, to, table, narrow, _printable(" ".join(words)), suppress)
+
+
+def _selected(one: Mapping[str, Any], side: str, everywhere: Prefix) -> Prefix:
+    address = one.get(side, "all")
+    length = int(one.get(f"{side}len", everywhere.max_prefixlen))
+    return everywhere if address == "all" else ip_network(f"{address}/{length}")
 
 
 def parse_versions(text: str) -> dict[str, str]:

@@ -11,7 +11,7 @@ from importlib.resources import files
 from wireloom.render.desired import config_path, key_path
 from wireloom.render.guard import TABLE
 from wireloom.render.unit import drop_in_path
-from wireloom.render.wg_quick import GUARD_LINE, MARK
+from wireloom.render.wg_quick import GUARD_LINE, KEEPER, MARK
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where the tools are looked for, as apply does: what sshd gives to a login may lack the sbin ones."""
@@ -20,6 +20,8 @@ RUNNING = (files(__package__) / "running.sh").read_text(encoding="utf-8")
 """The shell function ``running``; ``$interface`` is the caller's."""
 
 STATE_DIRECTORY = "/var/lib/wireloom"
+KEY_LINE = "^[[:space:]]*PrivateKey[[:space:]]*="
+ROUTING = "route show table all\\nrule show\\n"
 TUN = "/dev/net/tun"
 WRITTEN = ("/etc/wireguard", "/var/lib")
 """Directories that must have room, or under which others are made."""
@@ -49,14 +51,21 @@ PROBES = (
     Probe("systemd", "test -d /run/systemd/system && echo yes"),
     Probe("tools", f"for tool in {' '.join(TOOLS)}; do command -v $tool >/dev/null && echo $tool; done"),
     Probe("module", "test -d /sys/module/wireguard || modprobe -n wireguard && echo yes"),
-    Probe("key", 'test -e "$key" && { stat -Lc %a "$key"; wg pubkey <"$key"; }'),
-    # The line of the key is cut out. Another that holds one (commented out, or a preshared key) is not
-    # wireloom's: it is told, without the key, so that the file is seen to differ.
+    # A link that leads nowhere is somebody's: `test -e` alone takes it for nothing.
+    Probe(
+        "key",
+        'if test -e "$key"; then stat -Lc %a "$key"; wg pubkey <"$key"; elif test -L "$key"; then echo 0; fi',
+    ),
+    # The line of the key is cut out, and told as its public key. A key that wg refuses it shows on stderr:
+    # that goes nowhere. Another line that holds one (commented out, or a preshared key) is not wireloom's: it
+    # is told, without the key, so that the file is seen to differ.
     Probe(
         "config",
-        'test -e "$conf" && { stat -Lc %a "$conf"; grep -c "^PrivateKey = ." "$conf"; head -n 1 "$conf" |'
-        f' grep -q "^{MARK}" && {{ echo ours; sed -E "/^[[:space:]]*PrivateKey[[:space:]]*=/Id;'
-        ' s/((Private|Preshared)Key[[:space:]]*=).*/\\1 (hidden)/I" "$conf"; } }',
+        f'if test -e "$conf"; then stat -Lc %a "$conf"; grep -ciE "{KEY_LINE}" "$conf";'
+        f' read -r first <"$conf"; case $first in "{MARK}"*) echo ours;'
+        ' echo "$(sed -n "s/^PrivateKey = //p" "$conf" | wg pubkey)";'
+        f' sed -E "/{KEY_LINE}/Id; s/((Private|Preshared)Key[[:space:]]*=).*/\\1 (hidden)/I" "$conf" ;; esac;'
+        ' elif test -L "$conf"; then echo 0; echo 0; fi',
     ),
     Probe(
         "others",
@@ -70,8 +79,11 @@ PROBES = (
     Probe("wg", 'wg show "$if" public-key && wg show "$if" listen-port && wg show "$if" fwmark'),
     Probe("peers", 'wg show "$if" dump | tail -n +2 | cut -f 1,3-'),
     Probe("preshared", 'wg show "$if" preshared-keys | grep -v "(none)$" | cut -f 1'),
-    Probe("routes4", "ip -j -4 route show"),
-    Probe("routes6", "ip -j -6 route show"),
+    # Not by `read`, which costs no process: dash's reads byte by byte, and /proc/sys gives it one.
+    Probe("keeper", f'cat "{KEEPER.format(interface="$if")}"'),
+    # One process each. A kernel without policy routing says nothing of rules.
+    Probe("routes4", f"printf '{ROUTING}' | ip -j -4 -batch -"),
+    Probe("routes6", f"printf '{ROUTING}' | ip -j -6 -batch -"),
     # nft words a table its own way, another one in each version. So what the file would load is loaded in a
     # namespace that lasts for the moment, and nft's words for the two are compared.
     Probe(

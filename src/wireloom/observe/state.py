@@ -6,6 +6,9 @@ from enum import StrEnum
 
 from wireloom.values import Address, Endpoint, Interface, NodeName, Prefix, PublicKey
 
+MAIN = "main"
+"""The table of routes that is meant where none is named."""
+
 
 @dataclass(frozen=True, slots=True)
 class SystemSeen:
@@ -59,12 +62,42 @@ class ClockSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class RouteSeen:
+    """A route. ``kind`` is unicast, unreachable, …; ``device`` may be empty."""
+
+    kind: str
+    to: Prefix
+    device: str
+    metric: int
+    table: str = MAIN
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSeen:
+    """A rule of policy routing (ip-rule(8)): packets ``source`` → ``to`` are looked up in ``table``.
+
+    ``narrow``: it asks for more than these two, as a mark. A route that is not longer than ``suppress`` is
+    passed over. ``words``: all of it, nearly as ip says it.
+    """
+
+    priority: int
+    source: Prefix
+    to: Prefix
+    table: str
+    narrow: bool
+    words: str
+    suppress: int = -1
+
+
+@dataclass(frozen=True, slots=True)
 class GroundSeen:
     """What a machine gives to build on. Each default is what nothing can be said against.
 
     ``families``: the ID of its distribution and those that it is like, nearest first (os-release(5)).
     ``identity``: a digest of its machine-id. ``versions``: what tools say of themselves, by tool.
     ``port_holder``: who has the UDP port of the underlay, None for nobody, empty where that is not known.
+    ``rules``: those that name a table, in the order of their priority. ``elsewhere``: the routes of other
+    tables than main and local.
     """
 
     families: tuple[str, ...] = ()
@@ -77,6 +110,8 @@ class GroundSeen:
     addresses: frozenset[AddressSeen] = frozenset()
     port_holder: str | None = None
     clock: ClockSeen | None = None
+    rules: tuple[RuleSeen, ...] = ()
+    elsewhere: frozenset[RouteSeen] = frozenset()
 
 
 class ConfigKind(StrEnum):
@@ -89,12 +124,16 @@ class ConfigKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ConfigSeen:
-    """The wg-quick file. ``keyless`` is its text without the key line, empty unless it is ours."""
+    """The wg-quick file. ``keyless`` is its text without the key line, empty unless it is ours.
+
+    ``public_key`` belongs to the key of that line; None where wg refuses it, or the file is not ours.
+    """
 
     kind: ConfigKind
     keyless: str = ""
     mode: int = 0
     has_key: bool = False
+    public_key: PublicKey | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +155,10 @@ class PeerSeen:
 
 @dataclass(frozen=True, slots=True)
 class LinkSeen:
-    """The running interface. ``kind`` is wireguard, or tun for a userspace implementation."""
+    """The running interface. ``kind`` is wireguard, or tun for a userspace implementation.
+
+    ``keeper`` is its ``keep_addr_on_down``: above 0, its IPv6 addresses outlive a link that goes down.
+    """
 
     kind: str
     up: bool
@@ -126,16 +168,7 @@ class LinkSeen:
     port: int
     fwmark: int
     peers: Mapping[PublicKey, PeerSeen]
-
-
-@dataclass(frozen=True, slots=True)
-class RouteSeen:
-    """A route of the main table. ``kind`` is unicast, unreachable, …; ``device`` may be empty."""
-
-    kind: str
-    to: Prefix
-    device: str
-    metric: int
+    keeper: int = 0
 
 
 class GuardKind(StrEnum):
@@ -172,9 +205,9 @@ class NodeState:
     """All that was seen of one node in one round trip. ``garbled`` names probes that made no sense.
 
     ``drop_in`` is the text of wireloom's addition to the unit; None where there is none. ``client`` is where
-    the operator's own connection comes from, as far as sudo lets it through. ``others``: further
-    interfaces that wireloom keeps there, each with its fleet. ``fingerprint``: the SHA-256, in hex, of the
-    running state and the stamp; it changes when somebody else applies, or works by hand.
+    the operator's own connection comes from, as far as sudo lets it through. ``routes``: those of the main
+    table. ``others``: further interfaces that wireloom keeps there, each with its fleet. ``fingerprint``: the
+    SHA-256, in hex, of the running state and the stamp; it changes when somebody else applies, or works by hand.
     """
 
     name: NodeName

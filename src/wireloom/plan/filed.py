@@ -6,7 +6,7 @@ from ipaddress import ip_interface, ip_network
 from typing import TypeVar
 
 from wireloom.observe.state import LinkSeen, PeerSeen, RouteSeen
-from wireloom.render.wg_quick import GUARD_LINE
+from wireloom.render.wg_quick import GUARD_LINE, KEEPER_LINE
 from wireloom.values import Endpoint, PublicKey
 
 T = TypeVar("T")
@@ -30,6 +30,7 @@ def read_filed(text: str, public_key: PublicKey | None) -> LinkSeen:
         port=_try(int, interface.get("ListenPort", "")) or 0,
         fwmark=0,
         peers={peer.public_key: peer for options in peers if (peer := _peer(options))},
+        keeper=int(KEEPER_LINE in text.splitlines()),
     )
 
 

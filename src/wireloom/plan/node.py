@@ -47,7 +47,7 @@ def plan_node(
         name=desired.name,
         changes=tuple(changes),
         make_key=makes_key,
-        first_config=desired.bare_config if state.link is None and _never_applied(state) else None,
+        first_config=desired.bare_config if _starts_anew(state) else None,
         unit=unit,
         start=state.link is None,
         enable=not state.enabled,
@@ -79,6 +79,8 @@ def _plan_config(desired: NodeDesired, state: NodeState) -> Iterator[Change]:
         reasons.append(f"mode {seen.mode:o} → 600")
     if not seen.has_key:
         reasons.append("it has no private key")
+    elif seen.public_key is None or seen.public_key != state.public_key:
+        reasons.append(f"its private key is not the one in {key_path(desired.interface)}")
     if reasons:
         yield Change(Action.UPDATE, target, "; ".join(reasons))
 
@@ -113,28 +115,30 @@ def _plan_unit(desired: NodeDesired, state: NodeState) -> Iterator[Change]:
         yield Change(Action.START, f"interface {desired.interface}", "not there")
 
 
-def _never_applied(state: NodeState) -> bool:
-    """No file that could be started: none at all, one that no apply finished, or one spoilt by hand."""
-    return not _is_intact(state)
+def _starts_anew(state: NodeState) -> bool:
+    """No interface, and no file to start it from: none at all, or one that is not as an apply left it."""
+    return state.link is None and not _is_intact(state)
 
 
 def _is_intact(state: NodeState) -> bool:
-    """The file is there as the last apply wrote it."""
-    if state.config.kind is not ConfigKind.OURS or state.stamp is None or not state.config.has_key:
+    """The file is there as the last apply wrote it, with this machine's key."""
+    config, stamp = state.config, state.stamp
+    if config.kind is not ConfigKind.OURS or stamp is None or not config.has_key:
         return False
-    return text_digest(state.config.keyless) == state.stamp.digest
+    return config.public_key == state.public_key and text_digest(config.keyless) == stamp.digest
 
 
 def _plan_interface(
     desired: NodeDesired, state: NodeState, owners: Mapping[PublicKey, str]
 ) -> Iterator[Change]:
     """The running state. A link that is not there is taken as its file will make it when it starts."""
-    absent = _never_applied(state) if state.link is None else state.config.kind is ConfigKind.ABSENT
-    text = desired.bare_config.keyless if absent else state.config.keyless
+    anew = _starts_anew(state)
+    bare = anew or state.config.kind is ConfigKind.ABSENT
+    text = desired.bare_config.keyless if bare else state.config.keyless
     filed = read_filed(text, state.public_key)
     link = state.link or filed
-    keyless_start = state.link is None and not absent and not state.config.has_key
-    running_key = state.link.public_key if state.link else None if keyless_start else state.public_key
+    filed_key = state.config.public_key if state.config.has_key else None
+    running_key = state.link.public_key if state.link else state.public_key if anew else filed_key
     for peer in desired.peers:
         if peer.public_key is None:
             yield Change(Action.CREATE, f"peer {peer.name}", "its key is made at apply")

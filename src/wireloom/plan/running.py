@@ -11,6 +11,7 @@ from wireloom.network.network import Peer
 from wireloom.observe.state import LinkSeen, PeerSeen, RouteSeen
 from wireloom.plan.plan import Action, Change, Command, Risk
 from wireloom.render.desired import FENCE_METRIC, NodeDesired, key_path
+from wireloom.render.wg_quick import KEEPER
 from wireloom.values import Interface, Prefix, PublicKey
 
 
@@ -26,6 +27,7 @@ def plan_running(
     yield from _plan_port(desired, link)
     yield from _plan_mtu(desired, link)
     yield from _plan_addresses(desired, link)
+    yield from _plan_keeper(desired, link)
     yield from _plan_peers(desired, link, filed, names)
 
 
@@ -106,6 +108,19 @@ def _plan_addresses(desired: NodeDesired, link: LinkSeen) -> Iterator[Change]:
             (put(address),),
             together=True,
         )
+
+
+def _plan_keeper(desired: NodeDesired, link: LinkSeen) -> Iterator[Change]:
+    """The file sets it when the interface starts; one that was there before IPv6 was is told now."""
+
+    def keep(value: int) -> tuple[Command, ...]:
+        path = KEEPER.format(interface=desired.interface)
+        return (("sh", "-c", 'echo "$1" >"$2"', "sh", str(value), path),)
+
+    if link.keeper <= 0 and any(address.version == 6 for address in desired.addresses):
+        reason = f"{link.keeper} → 1: IPv6 addresses would be lost when the link goes down"
+        target = f"keep_addr_on_down of {desired.interface}"
+        yield Change(Action.UPDATE, target, reason, Risk.NONE, keep(1), keep(link.keeper))
 
 
 def _is_taken_along(address: Interface, removed: Interface) -> bool:

@@ -8,6 +8,7 @@ from wireloom.lock.lock import Lock
 from wireloom.network.network import Network
 from wireloom.observe.state import NodeState, Seen, Unreachable
 from wireloom.preflight.comparison import compare_machines
+from wireloom.preflight.detours import check_detours
 from wireloom.preflight.finding import Check, Finding
 from wireloom.preflight.machine import check_machine
 from wireloom.preflight.ownership import check_ownership
@@ -44,4 +45,5 @@ def _inspect_node(name: NodeName, lock: Lock, network: Network, seen: Seen) -> I
         yield from check_machine(state)
         if not state.garbled:
             yield from check_surroundings(network, state)
+            yield from check_detours(network, state)
             yield from check_ownership(network, lock, state)

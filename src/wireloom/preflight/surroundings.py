@@ -61,7 +61,7 @@ def _check_address(network: Network, state: NodeState, seen: AddressSeen) -> Ite
     for underlay in network.ranges:
         if seen.address.version != underlay.version:
             continue
-        if seen.address.ip in underlay or _is_within(seen.address.network, underlay):
+        if seen.address.ip in underlay or is_within(seen.address.network, underlay):
             yield Finding(
                 state.name,
                 Check.RANGE,
@@ -69,7 +69,7 @@ def _check_address(network: Network, state: NodeState, seen: AddressSeen) -> Ite
                 f"take it away there (ip address del {seen.address} dev {seen.device}, and where it is"
                 f" configured), or {ANOTHER_RANGE}",
             )
-        elif _is_within(underlay, seen.address.network):
+        elif is_within(underlay, seen.address.network):
             yield Finding(
                 state.name,
                 Check.RANGE,
@@ -88,11 +88,8 @@ def _check_route(network: Network, state: NodeState, route: RouteSeen) -> Iterat
     if route.device == network.interface or (route.kind, route.metric) == ("unreachable", FENCE_METRIC):
         return
     for underlay in network.ranges:
-        if _is_within(route.to, underlay):
-            kind = "" if route.kind == "unicast" else f"{route.kind} "
-            device = f" dev {route.device}" if route.device else ""
-            metric = f" metric {route.metric}" if route.metric else ""
-            words = f"{kind}{route.to}{device}{metric}"
+        if is_within(route.to, underlay):
+            words = spell_route(route)
             yield Finding(
                 state.name,
                 Check.RANGE,
@@ -102,6 +99,14 @@ def _check_route(network: Network, state: NodeState, route: RouteSeen) -> Iterat
             )
 
 
-def _is_within(inner: Prefix, outer: Prefix) -> bool:
+def spell_route(route: RouteSeen) -> str:
+    """A route as `ip route` takes it, but for its table."""
+    kind = "" if route.kind == "unicast" else f"{route.kind} "
+    device = f" dev {route.device}" if route.device else ""
+    metric = f" metric {route.metric}" if route.metric else ""
+    return f"{kind}{route.to if route.to.prefixlen else 'default'}{device}{metric}"
+
+
+def is_within(inner: Prefix, outer: Prefix) -> bool:
     """Whether a range is a part of another, or the same."""
     return inner.version == outer.version and inner.subnet_of(cast("Any", outer))

@@ -15,6 +15,11 @@ GUARD_LINE = "PreUp = nft '"
 SECTION = "\n[Peer]\n"
 """How the section of a peer begins: with an empty line before it."""
 
+KEEPER = "/proc/sys/net/ipv6/conf/{interface}/keep_addr_on_down"
+"""IPv6 addresses are lost when a link goes down, unless this says 1 (Linux, ip-sysctl)."""
+
+KEEPER_LINE = f"PostUp = echo 1 > {KEEPER.format(interface='%i')}"
+
 FENCE_METRIC = 4000000
 """Worse than any route that a person or a daemon would add."""
 
@@ -55,9 +60,8 @@ def _fences(network: Network) -> Iterator[str]:
 
 
 def _address_keepers(network: Network) -> Iterator[str]:
-    """IPv6 addresses are lost when a link goes down, unless the kernel is told to keep them."""
     if any(prefix.version == 6 for prefix in network.ranges):
-        yield "PostUp = echo 1 > /proc/sys/net/ipv6/conf/%i/keep_addr_on_down"
+        yield KEEPER_LINE
 
 
 def render_peer(peer: Peer) -> str:

@@ -1,0 +1,61 @@
+"""A systemd machine without a kernel of its own: booted by systemd-nspawn in seconds."""
+
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+
+from tests.machines.machine import ENVIRONMENT, RUN_SECONDS, Machine, put
+from tests.machines.namespaces import HERE
+
+
+class Container(Machine):
+    """A machine whose image is a directory; what it writes is kept in memory."""
+
+    def prepare(self) -> None:
+        disk = self._directory
+        self.space.run("mkdir", "-p", f"{disk}/changes", f"{disk}/work", f"{disk}/root")
+        layers = f"lowerdir={self.image},upperdir={disk}/changes,workdir={disk}/work"
+        self.space.run("mount", "-t", "overlay", "-o", layers, f"machine-{self.name}", f"{disk}/root")
+        self._personalise(self._root)
+
+    @property
+    def _root(self) -> Path:
+        """Its root file system, as seen by us, running or not."""
+        return self._outside(f"{self._directory}/root")
+
+    def write(self, path: str, text: str) -> None:
+        """Put a file on its disk, running or not."""
+        put(self._root / path.lstrip("/"), text)
+
+    def _boot_command(self) -> list[str]:
+        cgroup = f"{self.space.cgroup}/{self.name}"
+        return ["sh", str(HERE / "boot.sh"), self.name, f"{self._directory}/root", self.wire.bridge, cgroup]
+
+    @property
+    def init(self) -> int | None:
+        """Its first process, by our number; None while it has none."""
+        with suppress(OSError):
+            for file in self._outside(f"{self.space.cgroup}/{self.name}").rglob("init.scope/cgroup.procs"):
+                return min((int(one) for one in file.read_text().split()), default=None)
+        return None
+
+    @property
+    def boot(self) -> str | None:
+        """Its first process, by our number."""
+        init = self.init
+        return None if init is None else str(init)
+
+    def _execute(self, words: tuple[str, ...], stdin: str) -> "subprocess.CompletedProcess[str] | None":
+        init = self.init
+        if init is None:
+            return None
+        return subprocess.run(
+            ["nsenter", "--all", f"--target={init}", "--", *words],
+            check=False,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=RUN_SECONDS,
+            env=ENVIRONMENT,
+        )
