@@ -207,7 +207,7 @@ class NodeState:
     ``drop_in`` is the text of wireloom's addition to the unit; None where there is none. ``client`` is where
     the operator's own connection comes from, as far as sudo lets it through. ``routes``: those of the main
     table. ``others``: further interfaces that wireloom keeps there, each with its fleet. ``fingerprint``: the
-    SHA-256, in hex, of the running state and the stamp; it changes when somebody else applies, or works by hand.
+    SHA-256, in hex, of the running state and the stamp: it changes when somebody applies, or works by hand.
     """
 
     name: NodeName
