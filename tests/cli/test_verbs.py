@@ -65,6 +65,15 @@ def test_check_quietly_says_nothing(fleet: Path, capsys: Printed) -> None:
     assert capsys.readouterr() == ("", "")
 
 
+def test_one_of_each_is_counted_as_one(fleet: Path, capsys: Printed) -> None:
+    fleet.write_text(
+        "fleet: pair\nunderlay: { ipv4: 10.99.0.0/24 }\nsites: { fsn: {} }\nnodes:\n"
+        "  a: { site: fsn, public: [203.0.113.1] }\n  b: { site: fsn, public: [203.0.113.2] }\n"
+    )
+    assert run(["check"]) == 0
+    assert "fine. 2 nodes in 1 site, 1 tunnel, " in capsys.readouterr().out
+
+
 NODES: dict[str, tuple[list[str], str]] = {
     "an installation": (["check", "--install"], "--install and --yes go with --nodes"),
     "a yes": (["check", "--yes"], "--install and --yes go with --nodes"),

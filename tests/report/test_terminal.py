@@ -64,6 +64,7 @@ SHOWN: dict[str, Shower] = {
     "plan, peers gathered": lambda: show_plan(PEERS, every_peer=False),
     "plan, every peer": lambda: show_plan(PEERS, every_peer=True),
     "plan of nothing": lambda: show_plan(Plan("shop", 2, (NodePlan(CP1), NodePlan(W1))), every_peer=False),
+    "plan of nothing on one node": lambda: show_plan(Plan("shop", 2, (NodePlan(CP1),)), every_peer=False),
     "plan of nothing, one away": lambda: show_plan(replace(PLAN, nodes=(NodePlan(CP1),)), every_peer=False),
     "plan, one note on three nodes": lambda: show_plan(
         Plan("shop", 2, (), notes=tuple(one.diagnostic for one in FINDINGS if not one.is_error)),

@@ -11,6 +11,7 @@ from wireloom.cli.settings import Settings, Verb, settings_of
 from wireloom.cli.survey import Survey, seen_lock, survey, survey_again
 from wireloom.cli.world import World, ask, hidden_directory, open_world, run_async
 from wireloom.errors import Diagnostic, Severity, UserError
+from wireloom.grammar import count
 from wireloom.lock.file import write_lock
 from wireloom.plan.fleet import keys_seen
 from wireloom.report.documents import outcome_document, print_document
@@ -93,7 +94,7 @@ def _approve(found: Survey, *, saved: Path | None, yes: bool) -> bool:
         require_same(saved, plan)
     if plan.empty or yes or saved is not None:
         return False
-    ask(f"Apply this to {sum(1 for node in plan.nodes if node.changes)} nodes?", yes=False)
+    ask(f"Apply this to {count(sum(1 for node in plan.nodes if node.changes), 'node')}?", yes=False)
     return True
 
 

@@ -6,6 +6,7 @@ import click
 
 from wireloom.cli.settings import Settings, Verb, settings_of
 from wireloom.cli.world import open_world, with_lock
+from wireloom.grammar import count
 from wireloom.lock.file import write_lock
 from wireloom.report.export import Exported, export, gather_keys
 from wireloom.secret import PrivateKey
@@ -57,7 +58,7 @@ def command(settings: Settings, output: Path, keys: Path | None) -> None:
 
 
 def _tell(exported: Exported, output: Path, *, given: bool) -> None:
-    click.echo(f"Wrote {len(exported.files)} files to {output}.", err=True)
+    click.echo(f"Wrote {count(len(exported.files), 'file')} to {output}.", err=True)
     if exported.without_private_key and given:
         click.echo(
             f"Their private key is on the machine: {', '.join(exported.without_private_key)}.", err=True

@@ -5,6 +5,7 @@ import click
 from wireloom.cli.settings import Settings, Verb, VerbGroup, settings_of
 from wireloom.cli.world import find_lab, lab_lock_path
 from wireloom.errors import UserError
+from wireloom.grammar import count
 from wireloom.intent.fleet import Fleet
 from wireloom.intent.load import load_fleet
 from wireloom.lab.machine import Lab, down, enter, find, running, up
@@ -34,7 +35,7 @@ def up_command(settings: Settings) -> None:
         print_document(_lab_document(lab))
     elif not settings.quiet:
         first = next(iter(fleet.nodes))
-        say(f"Lab {lab.name} is up: {len(lab.machines)} machines.")
+        say(f"Lab {lab.name} is up: {count(len(lab.machines), 'machine')}.")
         say(f"Look around: wireloom -f {settings.fleet_path} lab exec {first} -- ip address")
 
 
@@ -59,7 +60,7 @@ def list_command(settings: Settings) -> None:
     if settings.json:
         print_document({"labs": [_lab_document(lab) for lab in labs]})
     for lab in labs if not settings.json else []:
-        print_data(f"{lab.name}  {len(lab.machines)} machines  {lab.fleet_path}")
+        print_data(f"{lab.name}  {count(len(lab.machines), 'machine')}  {lab.fleet_path}")
 
 
 @command.command(

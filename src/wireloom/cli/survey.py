@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from wireloom.cli.world import World, ask, nonce, open_crew, with_lock
 from wireloom.errors import UserError
+from wireloom.grammar import count
 from wireloom.network.network import Network
 from wireloom.network.topology import weave
 from wireloom.observe.look import look
@@ -65,7 +66,7 @@ async def look_around(world: World, crew: Crew) -> Seen:
 @contextlib.asynccontextmanager
 async def visit(world: World, *, yes: bool, progress: Progress) -> AsyncIterator[tuple[Crew, Seen]]:
     """Dial every machine and look at it; host keys at first contact are shown and asked about."""
-    progress(f"looking at {len(world.dialled)} machines")
+    progress(f"looking at {count(len(world.dialled), 'machine')}")
     vouched: dict[NodeName, str] = {}
     for _ in range(INTRODUCTIONS):
         async with open_crew(world, accept_new=yes, progress=progress, vouched=vouched) as crew:

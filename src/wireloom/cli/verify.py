@@ -4,6 +4,7 @@ import click
 
 from wireloom.cli.settings import Settings, Verb, settings_of
 from wireloom.cli.world import World, open_crew, open_world, run_async
+from wireloom.grammar import count
 from wireloom.report.documents import evidence_document, print_document
 from wireloom.report.terminal import Progress, show_evidence
 from wireloom.verify.claim import Evidence, Verdict
@@ -32,6 +33,6 @@ def command(settings: Settings, yes: bool) -> int:
 
 async def _verify(world: World, *, yes: bool) -> Evidence:
     with Progress(quiet=world.settings.quiet) as progress:
-        progress(f"testing from {len(world.dialled)} machines")
+        progress(f"testing from {count(len(world.dialled), 'machine')}")
         async with open_crew(world, accept_new=yes, progress=progress) as crew:
             return await verify(world.network, crew, frozenset(world.dialled))

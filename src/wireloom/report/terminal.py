@@ -14,6 +14,7 @@ from rich.text import Text
 
 from wireloom.apply.outcome import Ending, NodeOutcome, Outcome
 from wireloom.errors import Diagnostic, Severity
+from wireloom.grammar import count
 from wireloom.observe.state import Unreachable
 from wireloom.plan.plan import Action, Change, NodePlan, Plan, Risk
 from wireloom.preflight.finding import Finding
@@ -136,15 +137,21 @@ def show_plan(plan: Plan, *, every_peer: bool) -> None:
             console.print(Text(node.name, "bold"))
             for line in _plan_lines(node, every_peer=every_peer):
                 console.print(line)
-    counts = [f"{count} to {action}" for action, count in _count(plan).items()]
+    counts = [f"{number} to {action}" for action, number in _count(plan).items()]
     nodes = sum(1 for node in plan.nodes if node.changes)
     if counts:
-        console.print(Text(f"Plan: {', '.join(counts)}, on {nodes} of {len(plan.nodes)} nodes.", "bold"))
+        console.print(
+            Text(f"Plan: {', '.join(counts)}, on {nodes} of {count(len(plan.nodes), 'node')}.", "bold")
+        )
     elif not plan.refusals:
         unseen = f", {len(plan.unreachable)} could not be looked at" if plan.unreachable else ""
-        console.print(Text(f"Nothing to change: {len(plan.nodes)} nodes are as the fleet file says{unseen}."))
+        console.print(Text(f"Nothing to change: {_all_as_wanted(len(plan.nodes))}{unseen}."))
     show_unreachable(plan.unreachable)
     show_diagnostics(_gather([*plan.notes, *plan.refusals]))
+
+
+def _all_as_wanted(nodes: int) -> str:
+    return f"{count(nodes, 'node')} {'is' if nodes == 1 else 'are'} as the fleet file says"
 
 
 def _count(plan: Plan) -> dict[Action, int]:
@@ -214,9 +221,9 @@ def show_evidence(evidence: Evidence, *, every_claim: bool) -> None:
         if not claims:
             continue
         verdict = conclude(claim.verdict for claim in claims)
-        count = f"{sum(claim.verdict is verdict for claim in claims)} of {len(claims)}"
+        share = f"{sum(claim.verdict is verdict for claim in claims)} of {len(claims)}"
         console.print(
-            Text.assemble((f"{verdict!s:<10}", VERDICT_COLOURS[verdict]), f"{count:>12}  {kind}: {meaning}")
+            Text.assemble((f"{verdict!s:<10}", VERDICT_COLOURS[verdict]), f"{share:>12}  {kind}: {meaning}")
         )
         for claim in claims:
             if every_claim or claim.verdict is not Verdict.HOLDS:
