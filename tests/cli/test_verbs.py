@@ -143,14 +143,48 @@ def test_graph_goes_to_stdout(begin: str, words: list[str], fleet: Path, capsys:
 
 
 @pytest.mark.parametrize(
-    ("begin", "name"), [("<svg", "net.svg"), ("graph", "net.dot"), ("<svg", "net.picture")]
+    ("begin", "name", "more"),
+    [
+        ("<svg", "net.svg", []),
+        ("<svg", "NET.SVG", []),
+        ("digraph", "net.dot", []),
+        ("digraph", "net.gv", []),
+        ("digraph", "net", ["--format", "dot"]),
+        ("<svg", "net.svg", ["--json"]),
+    ],
 )
 def test_graph_goes_to_a_file_in_the_form_of_its_name(
-    begin: str, name: str, fleet: Path, capsys: Printed
+    begin: str, name: str, more: list[str], fleet: Path, capsys: Printed
 ) -> None:
-    assert run(["graph", "-o", f"new/{name}"]) == 0
-    assert begin in Path("new", name).read_text()[:200]
-    assert capsys.readouterr().out == ""
+    assert run(["graph", "-o", name, *more]) == 0
+    assert begin in Path(name).read_text()[:200]
+    assert capsys.readouterr().out[:1] == ("{" if "--json" in more else "")
+
+
+NO_PICTURE = {
+    "another kind": ("net.png: error: no picture is drawn as .png\n    wireloom draws SVG", ["net.png"]),
+    "no kind": ("net: error: which kind of picture?\n    wireloom draws SVG (NAME.svg) and DOT", ["net"]),
+    "two kinds": ("net.svg: error: --format dot is not for a .svg file", ["net.svg", "--format", "dot"]),
+    "a kind that a format does not make right": ("is drawn as .png", ["net.png", "--format", "svg"]),
+}
+
+
+@pytest.mark.parametrize(("told", "words"), NO_PICTURE.values(), ids=NO_PICTURE)
+def test_a_name_that_promises_another_picture_is_refused(
+    told: str, words: list[str], fleet: Path, capsys: Printed
+) -> None:
+    assert run(["graph", "-o", *words]) == 1
+    assert told in capsys.readouterr().err
+    assert list(fleet.parent.iterdir()) == [fleet]
+
+
+def test_graph_makes_no_directory(fleet: Path, capsys: Printed) -> None:
+    assert run(["graph", "-o", "no/such/net.svg"]) == 1
+    assert capsys.readouterr().err == (
+        "no/such/net.svg: error: can't be written: No such file or directory\n"
+        "    there is no directory no/such: make it first, or name another\n"
+    )
+    assert list(fleet.parent.iterdir()) == [fleet]
 
 
 def test_graph_where_nothing_can_be_written_is_no_traceback(fleet: Path, capsys: Printed) -> None:

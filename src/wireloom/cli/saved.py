@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from wireloom.cli.world import unwritable
 from wireloom.disk import put_file
 from wireloom.errors import UserError
 from wireloom.plan.digest import plan_digest
@@ -17,7 +18,7 @@ def save_plan(path: Path, plan: Plan, document: Mapping[str, Any]) -> None:
     try:
         put_file(path, text.encode(), mode=0o644)
     except OSError as error:
-        raise UserError.one(f"can't be written: {error.strerror}", where=str(path)) from None
+        raise unwritable(path, error) from None
 
 
 def require_same(path: Path, plan: Plan) -> None:

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import termios
-from collections.abc import AsyncIterator, Coroutine, Iterable
+from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from wireloom.cli.interruption import heeded, interruptible
 from wireloom.cli.settings import Settings
-from wireloom.errors import Diagnostic, UserError
+from wireloom.errors import UserError
 from wireloom.intent.fleet import Fleet
 from wireloom.intent.load import load_fleet
 from wireloom.lock.allot import allot
@@ -94,14 +95,18 @@ def run_async(coroutine: Coroutine[Any, Any, T]) -> T:
     async def cancellable() -> T:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101  # we are in one
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in before:
             asyncio.get_running_loop().add_signal_handler(number, task.cancel)
         return await coroutine
 
+    before = {number: signal.getsignal(number) for number in heeded()}
     try:
         return asyncio.run(cancellable())
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def nonce() -> str:
@@ -181,22 +186,17 @@ def ask(question: str, *, yes: bool) -> None:
         termios.tcflush(sys.stdin, termios.TCIFLUSH)
     # asyncio's handler would only take note of a Ctrl-C, and the question would go on waiting.
     # It must not hear of it either: it would cancel the farewell to the machines.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    wakeup = signal.set_wakeup_fd(-1)
-    try:
+    with interruptible():
         agreed = click.confirm(question, err=True)
-    finally:
-        signal.set_wakeup_fd(wakeup)
-        signal.signal(signal.SIGINT, before)
     if not agreed:
         raise UserError.one("stopped: nothing was changed")
 
 
-def refuse(diagnostics: Iterable[Diagnostic]) -> None:
-    """Raise a UserError if there is anything to say."""
-    found = tuple(diagnostics)
-    if found:
-        raise UserError(found)
+def unwritable(path: Path, error: OSError) -> UserError:
+    """What a user is told whose file could not be written. No directory is made for it: it may be a slip."""
+    missing = not path.parent.exists()
+    hint = f"there is no directory {path.parent}: make it first, or name another" if missing else ""
+    return UserError.one(f"can't be written: {error.strerror}", where=str(path), hint=hint)
 
 
 def with_lock(world: World, lock: Lock) -> World:
