@@ -272,6 +272,16 @@ def test_a_machine_that_does_not_answer_is_told_and_no_traceback(verb: str, flee
     assert not Path("fleet.lock").exists()
 
 
+def test_verify_says_once_why_a_machine_could_not_be_asked(fleet: Path) -> None:
+    done = wireloom(fleet.parent, "verify")
+    assert done.stdout.count("connection refused") == 1
+    assert done.stdout.count("    unknown   cp1 → 2 nodes  cp1 could not be asked\n") == 3
+    document = json.loads(wireloom(fleet.parent, "verify", "--json").stdout)
+    assert [one["node"] for one in document["unasked"]] == ["cp1", "w1", "db1"]
+    of_cp1 = {one["detail"] for one in document["claims"] if one["from"] == "cp1"}
+    assert of_cp1 == {"connection refused by 127.0.0.1 port 1"}
+
+
 def test_apply_to_a_machine_that_does_not_answer_leaves_it_pending(fleet: Path) -> None:
     done = wireloom(fleet.parent, "apply", "--yes", "--json")
     assert done.returncode == 2

@@ -9,7 +9,7 @@ from ipaddress import ip_address
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
-from tests.report.samples import CP1, DB1, EVIDENCE, FINDINGS, NAS1, OUTCOME, PLAN, W1
+from tests.report.samples import CP1, DB1, EVIDENCE, FINDINGS, NAS1, OUTCOME, PLAN, SILENT, W1
 from wireloom.errors import Diagnostic, Severity
 from wireloom.plan.plan import Action, Change, NodePlan, Plan, Risk
 from wireloom.preflight.finding import Check, Finding
@@ -74,6 +74,8 @@ SHOWN: dict[str, Shower] = {
     "outcome": lambda: show_outcome(OUTCOME),
     "evidence": lambda: show_evidence(EVIDENCE, every_claim=False),
     "evidence, every claim": lambda: show_evidence(EVIDENCE, every_claim=True),
+    "evidence, some not asked": lambda: show_evidence(SILENT, every_claim=False),
+    "evidence, every claim of some not asked": lambda: show_evidence(SILENT, every_claim=True),
     "no evidence": lambda: show_evidence(Evidence((), 0, 0), every_claim=False),
     "status": lambda: show_status(STANDINGS),
     "diagnostics": lambda: show_diagnostics(

@@ -1,7 +1,7 @@
 """What a person reads in a terminal: data on stdout, talk on stderr, all of it readable without colour."""
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import replace
 from itertools import groupby
 from typing import Self
@@ -19,6 +19,7 @@ from wireloom.observe.state import Unreachable
 from wireloom.plan.plan import Action, Change, NodePlan, Plan, Risk
 from wireloom.preflight.finding import Finding
 from wireloom.report.standing import NodeStanding
+from wireloom.values import NodeName
 from wireloom.verify.claim import Claim, Evidence, Verdict, conclude
 
 SIGNS = {
@@ -214,8 +215,16 @@ CLAIM_MEANINGS = {
 
 
 def show_evidence(evidence: Evidence, *, every_claim: bool) -> None:
-    """A line per kind of claim, and every claim that does not hold; all of them if asked for."""
+    """A line per kind of claim, and every claim that does not hold; all of them if asked for.
+
+    Why a node could not be asked is told once, before all else.
+    """
     console = _out()
+    unasked = {one.name for one in evidence.unasked}
+    why = (Diagnostic(one.what, one.name, one.hint, Severity.WARNING) for one in evidence.unasked)
+    for diagnostic in _gather(why):
+        for line in _diagnostic_lines(diagnostic):
+            console.print(line)
     for kind, meaning in CLAIM_MEANINGS.items():
         claims = [claim for claim in evidence.claims if claim.claim == kind]
         if not claims:
@@ -225,9 +234,8 @@ def show_evidence(evidence: Evidence, *, every_claim: bool) -> None:
         console.print(
             Text.assemble((f"{verdict!s:<10}", VERDICT_COLOURS[verdict]), f"{share:>12}  {kind}: {meaning}")
         )
-        for claim in claims:
-            if every_claim or claim.verdict is not Verdict.HOLDS:
-                console.print(_claim_line(claim))
+        for line in _claim_lines(claims, unasked, every_claim=every_claim):
+            console.print(line)
     if evidence.sampled:
         console.print(
             Text(f"A sample: {evidence.pairs} of {evidence.all_pairs} pairs, every node among them.")
@@ -236,11 +244,22 @@ def show_evidence(evidence: Evidence, *, every_claim: bool) -> None:
     console.print(Text.assemble(("Verdict: ", "bold"), (str(verdict), f"bold {VERDICT_COLOURS[verdict]}")))
 
 
-def _claim_line(claim: Claim) -> Text:
-    pair = f"{claim.source} → {claim.target}"
-    return Text.assemble(
-        "    ", (f"{claim.verdict!s:<10}", VERDICT_COLOURS[claim.verdict]), f"{pair}  {claim.detail}"
-    )
+def _claim_lines(claims: Iterable[Claim], unasked: Set[NodeName], *, every_claim: bool) -> Iterator[Text]:
+    """Those that do not hold, or all; the claims of a node that could not be asked in one line."""
+    for source, group in groupby(claims, key=lambda claim: claim.source):
+        own = list(group)
+        if source in unasked and not every_claim:
+            targets = own[0].target if len(own) == 1 else count(len(own), "node")
+            yield _claim_line(own[0].verdict, f"{source} → {targets}", f"{source} could not be asked")
+            continue
+        for claim in own:
+            if every_claim or claim.verdict is not Verdict.HOLDS:
+                detail = f"{source} could not be asked" if source in unasked else claim.detail
+                yield _claim_line(claim.verdict, f"{source} → {claim.target}", detail)
+
+
+def _claim_line(verdict: Verdict, pair: str, detail: str) -> Text:
+    return Text.assemble("    ", (f"{verdict!s:<10}", VERDICT_COLOURS[verdict]), f"{pair}  {detail}")
 
 
 def status_table(standings: Iterable[NodeStanding]) -> Table:
