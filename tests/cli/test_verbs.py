@@ -272,6 +272,31 @@ def test_a_machine_that_does_not_answer_is_told_and_no_traceback(verb: str, flee
     assert not Path("fleet.lock").exists()
 
 
+def test_status_quietly_shows_only_what_is_wrong(fleet: Path) -> None:
+    done = wireloom(fleet.parent, "status", "-q")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["NODE", "cp1"]
+    assert len(json.loads(wireloom(fleet.parent, "status", "-q", "--json").stdout)["nodes"]) == 3
+
+
+@pytest.mark.parametrize("words", [["status", "-q"], ["plan", "-q"]], ids=" ".join)
+def test_quietly_there_is_nothing_to_say_where_nothing_is_wrong(words: list[str], fleet: Path) -> None:
+    fleet.write_text(FLEET.replace("ssh: root@127.0.0.1:1, ", ""))
+    done = wireloom(fleet.parent, *words)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_plan_quietly_tells_only_what_went_wrong(fleet: Path) -> None:
+    done = wireloom(fleet.parent, "plan", "-q")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("cp1: warning: could not be looked at")
+
+
+def test_apply_quietly_tells_who_was_left_behind(fleet: Path) -> None:
+    done = wireloom(fleet.parent, "apply", "-q", "--yes")
+    assert (done.returncode, done.stdout.splitlines()[0][:12]) == (2, "cp1 pending:")
+
+
 def test_verify_says_once_why_a_machine_could_not_be_asked(fleet: Path) -> None:
     done = wireloom(fleet.parent, "verify")
     assert done.stdout.count("connection refused") == 1

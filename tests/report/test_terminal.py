@@ -14,6 +14,7 @@ from wireloom.errors import Diagnostic, Severity
 from wireloom.plan.plan import Action, Change, NodePlan, Plan, Risk
 from wireloom.preflight.finding import Check, Finding
 from wireloom.report.standing import NodeStanding
+from wireloom.report.status import show_status
 from wireloom.report.terminal import (
     Progress,
     print_data,
@@ -23,7 +24,6 @@ from wireloom.report.terminal import (
     show_findings,
     show_outcome,
     show_plan,
-    show_status,
 )
 from wireloom.verify.claim import Evidence, Verdict
 

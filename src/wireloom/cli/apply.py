@@ -34,7 +34,7 @@ def command(settings: Settings, saved: Path | None, yes: bool) -> int:
     outcome = run_async(_apply(world, saved=saved, yes=yes))
     if settings.json:
         print_document(outcome_document(outcome))
-    elif not settings.quiet or outcome.failed:
+    elif not settings.quiet or outcome.failed or outcome.pending:
         show_outcome(outcome)
     if outcome.failed:
         return 1

@@ -19,10 +19,11 @@ def command(settings: Settings, output: Path | None, yes: bool) -> int:
     """Show what apply would do: every file, peer, route and unit, and why.
 
     A node that does not answer stays as it is, and its peers keep it. Exit code 2: there are changes;
-    1: there are none as far as can be seen, but some node did not answer.
+    1: there are none as far as can be seen, but some node did not answer. With -q the exit code is the
+    answer, and only what went wrong is told.
     """
     from wireloom.report.documents import plan_document, print_document
-    from wireloom.report.terminal import say, show_plan
+    from wireloom.report.terminal import say, show_diagnostics, show_plan, show_unreachable
 
     world = open_world(settings)
     plan = run_async(_plan(world, yes=yes))
@@ -34,6 +35,9 @@ def command(settings: Settings, output: Path | None, yes: bool) -> int:
             say(f"Saved: wireloom {settings.flags}apply {output}")
     if settings.json:
         print_document(plan_document(plan))
+    elif settings.quiet:
+        show_unreachable(plan.unreachable)
+        show_diagnostics(plan.refusals)
     else:
         show_plan(plan, every_peer=settings.verbose)
     return exit_code(plan)

@@ -9,7 +9,8 @@ from wireloom.cli.survey import visit
 from wireloom.cli.world import World, open_world, run_async
 from wireloom.report.documents import print_document, status_document
 from wireloom.report.standing import NodeStanding, take_standing
-from wireloom.report.terminal import Progress, show_status, status_table
+from wireloom.report.status import StatusView, show_status
+from wireloom.report.terminal import Progress
 
 PAUSE = 2.0
 """Seconds between two looks of ``--watch``."""
@@ -22,7 +23,7 @@ PAUSE = 2.0
 def command(settings: Settings, watch: bool, yes: bool) -> int:
     """Show every node: interface, peers with a live session, traffic, generation.
 
-    Exit code 1: some node could not be looked at.
+    With -q only the nodes that something is wrong with. Exit code 1: some node could not be looked at.
     """
     world = open_world(settings)
     if watch:
@@ -41,8 +42,14 @@ async def _look(world: World, *, yes: bool, quiet: bool = False) -> list[NodeSta
 def _show(world: World, standings: list[NodeStanding]) -> None:
     if world.settings.json:
         print_document(status_document(standings))
-    else:
-        show_status(standings)
+        return
+    chosen = _chosen(world, standings)
+    if chosen or not world.settings.quiet:
+        show_status(chosen)
+
+
+def _chosen(world: World, standings: list[NodeStanding]) -> list[NodeStanding]:
+    return [one for one in standings if one.went_wrong] if world.settings.quiet else standings
 
 
 def _watch(world: World, *, yes: bool) -> int:
@@ -57,9 +64,9 @@ def _watch(world: World, *, yes: bool) -> int:
             _show(world, standings)
             time.sleep(PAUSE)
             standings = run_async(_look(world, yes=yes, quiet=True))
-    with Live(status_table(standings), console=console, auto_refresh=False) as live:
+    with Live(StatusView(_chosen(world, standings)), console=console, auto_refresh=False) as live:
         while True:
-            live.update(status_table(standings), refresh=True)
+            live.update(StatusView(_chosen(world, standings)), refresh=True)
             time.sleep(PAUSE)
             standings = run_async(_look(world, yes=yes, quiet=True))
 

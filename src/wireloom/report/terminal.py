@@ -7,9 +7,7 @@ from itertools import groupby
 from typing import Self
 
 from rich.console import Console
-from rich.measure import Measurement
 from rich.status import Status
-from rich.table import Table
 from rich.text import Text
 
 from wireloom.apply.outcome import Ending, NodeOutcome, Outcome
@@ -18,7 +16,6 @@ from wireloom.grammar import count
 from wireloom.observe.state import Unreachable
 from wireloom.plan.plan import Action, Change, NodePlan, Plan, Risk
 from wireloom.preflight.finding import Finding
-from wireloom.report.standing import NodeStanding
 from wireloom.values import NodeName
 from wireloom.verify.claim import Claim, Evidence, Verdict, conclude
 
@@ -260,50 +257,3 @@ def _claim_lines(claims: Iterable[Claim], unasked: Set[NodeName], *, every_claim
 
 def _claim_line(verdict: Verdict, pair: str, detail: str) -> Text:
     return Text.assemble("    ", (f"{verdict!s:<10}", VERDICT_COLOURS[verdict]), f"{pair}  {detail}")
-
-
-def status_table(standings: Iterable[NodeStanding]) -> Table:
-    """One row per node."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("NODE", "SITE", "ADDRESS", "STATE", "PEERS", "HANDSHAKE", "RECEIVED", "SENT", "GEN", "BY"):
-        table.add_column(
-            title, no_wrap=True, justify="right" if title in {"PEERS", "RECEIVED", "SENT"} else "left"
-        )
-    for one in standings:
-        healthy = one.state == "up" and one.fresh_peers == one.peers
-        colour = "green" if healthy else "yellow" if one.state == "up" else "red"
-        table.add_row(
-            one.name,
-            one.site,
-            ", ".join(map(str, one.addresses)),
-            Text(one.state, colour),
-            f"{one.fresh_peers}/{one.peers}",
-            "" if one.oldest_handshake is None else f"≤ {one.oldest_handshake} s ago",
-            _bytes(one.received),
-            _bytes(one.sent),
-            "" if one.generation is None else str(one.generation),
-            one.detail or one.implementation,
-        )
-    return table
-
-
-def show_status(standings: Iterable[NodeStanding]) -> None:
-    """The table of ``status`` on stdout; as wide as it needs to be where that is no terminal."""
-    console, table = Console(file=sys.stdout, highlight=False), status_table(standings)
-    if console.is_terminal:
-        console.print(table)
-        return
-    console.width = Measurement.get(console, console.options.update(max_width=10_000), table).maximum
-    with console.capture() as padded:
-        console.print(table)
-    for line in padded.get().splitlines():
-        print_data(line.rstrip())
-
-
-def _bytes(number: int) -> str:
-    size = float(number)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if size < 1024:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} TiB"
