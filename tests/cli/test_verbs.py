@@ -389,6 +389,12 @@ def test_a_lab_that_is_not_up_is_told_with_what_to_do(verb: str, fleet: Path, ca
     )
 
 
+def test_the_hint_names_the_fleet_again_as_it_was_named(fleet: Path, capsys: Printed) -> None:
+    fleet.rename("two words.yaml")
+    assert run(["--lab", "-f", "two words.yaml", "plan"]) == 1
+    assert "computer: wireloom -f 'two words.yaml' --lab lab up\n" in capsys.readouterr().err
+
+
 def test_a_twin_is_asked_for_with_lab(fleet: Path, capsys: Printed) -> None:
     assert run(["status", "--lab"]) == 1
     assert "the lab of `clitest` is not up" in capsys.readouterr().err

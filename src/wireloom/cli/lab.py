@@ -36,7 +36,7 @@ def up_command(settings: Settings) -> None:
     elif not settings.quiet:
         first = next(iter(fleet.nodes))
         say(f"Lab {lab.name} is up: {count(len(lab.machines), 'machine')}.")
-        say(f"Look around: wireloom -f {settings.fleet_path} lab exec {first} -- ip address")
+        say(f"Look around: wireloom {settings.flags}lab exec {first} -- ip address")
 
 
 @command.command("down", cls=Verb)
@@ -91,7 +91,7 @@ def _chosen_lab(settings: Settings) -> Lab:
             f"name its fleet file with -f; up are: {names}" if labs else "build one: wireloom -f FILE lab up"
         )
         raise UserError.one("which lab?" if labs else "no lab is up", hint=hint)
-    return find_lab(_fleet(settings))
+    return find_lab(settings, _fleet(settings))
 
 
 def _fleet(settings: Settings) -> Fleet:

@@ -1,5 +1,6 @@
 """``wireloom plan``: show what apply would do. Writes nothing but the file of ``-o``."""
 
+import shlex
 from pathlib import Path
 
 import click
@@ -13,7 +14,7 @@ from wireloom.plan.plan import Plan
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Save the plan for apply."
 )
-@click.option("-y", "--yes", is_flag=True, help="Accept host keys at first contact.")
+@click.option("-y", "--yes", is_flag=True, help="Ask nothing; accepts host keys at first contact.")
 @settings_of
 def command(settings: Settings, output: Path | None, yes: bool) -> int:
     """Show what apply would do: every file, peer, route and unit, and why.
@@ -32,7 +33,7 @@ def command(settings: Settings, output: Path | None, yes: bool) -> int:
 
         save_plan(output, plan, plan_document(plan))
         if not settings.quiet:
-            say(f"Saved: wireloom {settings.flags}apply {output}")
+            say(f"Saved: wireloom {settings.flags}apply {shlex.quote(str(output))}")
     if settings.json:
         print_document(plan_document(plan))
     elif settings.quiet:

@@ -1,5 +1,6 @@
 """The options that every verb takes, before it or after it."""
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ class Settings:
     @property
     def flags(self) -> str:
         """What to say again in the next command to mean the same machines; ends with a space, or is empty."""
-        named = f"-f {self.file} " if self.file else ""
+        named = f"-f {shlex.quote(str(self.file))} " if self.file else ""
         return named + ("--lab " if self.lab else "")
 
 

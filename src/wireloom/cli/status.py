@@ -18,7 +18,7 @@ PAUSE = 2.0
 
 @click.command("status", cls=Verb)
 @click.option("-w", "--watch", is_flag=True, help="Look again every two seconds, until Ctrl-C.")
-@click.option("-y", "--yes", is_flag=True, help="Accept host keys at first contact.")
+@click.option("-y", "--yes", is_flag=True, help="Ask nothing; accepts host keys at first contact.")
 @settings_of
 def command(settings: Settings, watch: bool, yes: bool) -> int:
     """Show every node: interface, peers with a live session, traffic, generation.

@@ -69,7 +69,7 @@ async def visit(world: World, *, yes: bool, progress: Progress) -> AsyncIterator
     progress(f"looking at {count(len(world.dialled), 'machine')}")
     vouched: dict[NodeName, str] = {}
     for _ in range(INTRODUCTIONS):
-        async with open_crew(world, accept_new=yes, progress=progress, vouched=vouched) as crew:
+        async with open_crew(world, yes=yes, progress=progress, vouched=vouched) as crew:
             seen = await look_around(world, crew)
             strangers = {one.shown_by: one for one in seen.values() if isinstance(one, Stranger)}
             if not strangers or not sys.stdin.isatty():
@@ -78,7 +78,7 @@ async def visit(world: World, *, yes: bool, progress: Progress) -> AsyncIterator
         progress.pause()
         _introduce(list(strangers.values()))
         vouched |= {name: one.host_key for name, one in strangers.items()}
-    async with open_crew(world, accept_new=False, progress=progress, vouched=vouched) as crew:
+    async with open_crew(world, yes=False, progress=progress, vouched=vouched) as crew:
         yield crew, await look_around(world, crew)
 
 

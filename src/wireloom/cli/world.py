@@ -116,11 +116,12 @@ def nonce() -> str:
 
 @contextlib.asynccontextmanager
 async def open_crew(
-    world: World, *, accept_new: bool, progress: "Progress", vouched: dict[NodeName, str] | None = None
+    world: World, *, yes: bool, progress: "Progress", vouched: dict[NodeName, str] | None = None
 ) -> "AsyncIterator[Crew]":
     """The connections to the machines, or to their twins in the lab.
 
-    ``vouched`` are host keys that the user has just accepted. ``progress`` makes room for a question.
+    ``yes``: nothing is asked, and host keys at first contact are accepted. ``vouched`` are host keys that the
+    user has just accepted. ``progress`` makes room for a question.
     """
     from wireloom.cli.password import ask_password
     from wireloom.transport.crew import Crew
@@ -133,7 +134,7 @@ async def open_crew(
     if world.lab:
         from wireloom.lab.dial import LabDialer
 
-        lab = find_lab(world.fleet)
+        lab = find_lab(world.settings, world.fleet)
         transport = SshTransport(
             targets,
             pinned=pinned,
@@ -146,25 +147,24 @@ async def open_crew(
         transport = SshTransport(
             targets,
             pinned=pinned,
-            accept_new=accept_new,
+            accept_new=yes,
             sudo=world.sudo,
-            ask=partial(ask_password, world.settings, progress),
+            ask=partial(ask_password, world.settings, progress, yes=yes),
         )
     async with transport, Crew(transport) as crew:
         yield crew
 
 
-def find_lab(fleet: Fleet) -> "Lab":
+def find_lab(settings: Settings, fleet: Fleet) -> "Lab":
     """The running lab of a fleet. Raises UserError where there is none."""
     from wireloom.lab.machine import find
 
     lab = find(fleet.name)
-    named = "" if fleet.path == Path("fleet.yaml") else f"-f {fleet.path} "
     if lab is None:
         raise UserError.one(
             f"the lab of `{fleet.name}` is not up",
             where=str(fleet.path),
-            hint=f"build its machines on this computer: wireloom {named}lab up",
+            hint=f"build its machines on this computer: wireloom {settings.flags}lab up",
         )
     if lab.fleet_path != fleet.path.resolve():
         raise UserError.one(
