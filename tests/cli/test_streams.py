@@ -41,6 +41,12 @@ def test_a_full_disk_is_told_where_the_output_is_flushed_long_before_the_end(fle
     assert (done.returncode, done.stderr.decode()) == (1, f"looking at 1 machine …\n{FULL}")
 
 
+def test_a_reader_gets_each_table_as_it_is_made_and_may_leave(fleet: Path) -> None:
+    done = shell("{ wireloom status --watch; echo $? >code; } | head -n 1", fleet.parent)
+    assert done.stdout.startswith(b"NODE ")
+    assert ((fleet.parent / "code").read_text(), done.stderr.count(b"\n")) == ("1\n", 1)
+
+
 @pytest.mark.parametrize("line", ["wireloom check 2> /dev/full", "wireloom check 2>&-"])
 def test_talk_that_nobody_can_hear_stops_nothing(line: str, fleet: Path) -> None:
     fleet.write_text(fleet.read_text() + "ssh: { port: 22 }\n")

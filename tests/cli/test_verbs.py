@@ -371,6 +371,41 @@ def test_a_journal_that_can_not_be_written_is_a_warning(fleet: Path, capsys: Pri
     assert ".wireloom: warning: this apply is not in the journal: File exists" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("text", ["", "{}", "[]", "7", '{"digest"', "\0"], ids=repr)
+def test_what_is_no_saved_plan_is_told_before_a_machine_is_dialled(
+    text: str, fleet: Path, capsys: Printed
+) -> None:
+    Path("no.plan").write_text(text)
+    assert run(["apply", "no.plan"]) == 1
+    assert capsys.readouterr().err == "no.plan: error: not a plan of `wireloom plan -o`\n"
+
+
+def test_a_plan_that_could_not_be_saved_is_told_before_a_machine_is_dialled(
+    fleet: Path, capsys: Printed
+) -> None:
+    assert run(["plan", "-o", "no/such/next.plan"]) == 1
+    assert capsys.readouterr().err == (
+        "no/such/next.plan: error: can't be written: No such file or directory\n"
+        "    there is no directory no/such: make it first, or name another\n"
+    )
+
+
+EMPTY = [["check", "-f", ""], ["graph", "-o", ""], ["plan", "-o", ""], ["export", "-o", ""]]
+
+
+@pytest.mark.parametrize("words", EMPTY, ids=" ".join)
+def test_an_empty_name_is_not_the_directory_here(words: list[str], fleet: Path, capsys: Printed) -> None:
+    assert run(words) == 1
+    assert "it is empty: is a variable not set?" in capsys.readouterr().err
+    assert list(fleet.parent.iterdir()) == [fleet]
+
+
+@pytest.mark.parametrize("name", [".", "..", "/"])
+def test_init_in_the_place_of_a_directory_is_no_traceback(name: str, here: Path, capsys: Printed) -> None:
+    assert run(["-f", name, "init"]) == 1
+    assert f"{name}: error: already there" in capsys.readouterr().err
+
+
 def test_a_saved_plan_that_is_not_there_is_a_usage_error(fleet: Path, capsys: Printed) -> None:
     assert run(["apply", "no.plan"]) == 1
     assert "no.plan" in capsys.readouterr().err

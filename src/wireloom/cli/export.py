@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from wireloom.cli.settings import Settings, Verb, settings_of
+from wireloom.cli.settings import NamedPath, Settings, Verb, settings_of
 from wireloom.cli.world import open_world, with_lock
 from wireloom.grammar import count
 from wireloom.lock.file import write_lock
@@ -18,12 +18,12 @@ from wireloom.values import NodeName
     "-o",
     "--output",
     required=True,
-    type=click.Path(path_type=Path, file_okay=False),
+    type=NamedPath(path_type=Path, file_okay=False),
     help="Where the files go.",
 )
 @click.option(
     "--keys",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=NamedPath(path_type=Path, file_okay=False),
     help="Private keys, NAME.key: used where they are there, made where nobody knows one.",
 )
 @settings_of

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from wireloom.cli.settings import Settings, Verb, settings_of
+from wireloom.cli.settings import NamedPath, Settings, Verb, settings_of
 from wireloom.cli.world import open_world, unwritable
 from wireloom.errors import UserError
 
@@ -15,7 +15,7 @@ ENDINGS = {".svg": "svg", ".dot": "dot", ".gv": "dot"}
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=NamedPath(path_type=Path, dir_okay=False),
     help="Write it to this file: NAME.svg, or NAME.dot or NAME.gv.",
 )
 @click.option(

@@ -20,13 +20,13 @@ def command(settings: Settings) -> None:
     Nothing that exists is overwritten.
     """
     path = settings.fleet_path
-    schema = path.with_name("fleet.schema.json")
     if path.exists():
         raise UserError.one(
             "already there: it is not overwritten",
             where=str(path),
             hint="another name: wireloom -f NAME init",
         )
+    schema = path.with_name("fleet.schema.json")
     written = [_write(path, TEMPLATE)]
     if not schema.exists():
         written.append(_write(schema, json.dumps(json_schema(), indent=2) + "\n"))

@@ -44,7 +44,7 @@ def up_command(settings: Settings) -> None:
 @settings_of
 def down_command(settings: Settings, name: str | None) -> None:
     """Take a lab down, and everything in it: that of the fleet file, or NAME."""
-    chosen = name or _fleet(settings).name
+    chosen = _fleet(settings).name if name is None else name
     was_up = down(chosen)
     if settings.json:
         print_document({"name": chosen, "was_up": was_up})

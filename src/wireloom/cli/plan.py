@@ -5,14 +5,14 @@ from pathlib import Path
 
 import click
 
-from wireloom.cli.settings import Settings, Verb, settings_of
-from wireloom.cli.world import World, open_world, run_async
+from wireloom.cli.settings import NamedPath, Settings, Verb, settings_of
+from wireloom.cli.world import World, open_world, require_directory, run_async
 from wireloom.plan.plan import Plan
 
 
 @click.command("plan", cls=Verb)
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Save the plan for apply."
+    "-o", "--output", type=NamedPath(path_type=Path, dir_okay=False), help="Save the plan for apply."
 )
 @click.option("-y", "--yes", is_flag=True, help="Ask nothing; accepts host keys at first contact.")
 @settings_of
@@ -26,6 +26,8 @@ def command(settings: Settings, output: Path | None, yes: bool) -> int:
     from wireloom.report.documents import plan_document, print_document
     from wireloom.report.terminal import say, show_diagnostics, show_plan, show_unreachable
 
+    if output is not None:
+        require_directory(output)
     world = open_world(settings)
     plan = run_async(_plan(world, yes=yes))
     if output is not None and not plan.refusals:

@@ -1,6 +1,7 @@
 """What a verb stands on: the fleet, its lock, the way to its machines."""
 
 import contextlib
+import errno
 import os
 import signal
 import sys
@@ -190,6 +191,12 @@ def ask(question: str, *, yes: bool) -> None:
         agreed = click.confirm(question, err=True)
     if not agreed:
         raise UserError.one("stopped: nothing was changed")
+
+
+def require_directory(path: Path) -> None:
+    """Raise UserError where there is no directory for a file, before anything is begun for it."""
+    if not path.parent.is_dir():
+        raise unwritable(path, FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)))
 
 
 def unwritable(path: Path, error: OSError) -> UserError:

@@ -58,6 +58,7 @@ def show_status(standings: Sequence[NodeStanding]) -> None:
         console.print(table)
     for line in padded.get().splitlines():
         print_data(line.rstrip())
+    sys.stdout.flush()
 
 
 def _width(table: Table, console: Console, options: ConsoleOptions) -> int:
