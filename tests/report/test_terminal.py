@@ -1,6 +1,7 @@
 """What a person reads. The tests' stdout is no terminal: no colour, and no line is wrapped."""
 
 import io
+import re
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -111,6 +112,20 @@ def test_a_narrow_pipe_changes_nothing(
     monkeypatch.setenv("COLUMNS", "20")
     show()
     assert capsys.readouterr() == wide
+
+
+@pytest.mark.parametrize(
+    "show", [SHOWN["status"], lambda: told(False, ["looking"])], ids=["status", "progress"]
+)
+def test_colour_that_is_forced_makes_no_terminal_of_a_pipe(
+    show: Shower, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    show()
+    plain = capsys.readouterr()
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    show()
+    coloured = capsys.readouterr()
+    assert tuple(re.sub(r"\x1b\[[0-9;]*m| +\x1b\[0m$", "", text, flags=re.M) for text in coloured) == plain
 
 
 class Terminal(io.StringIO):

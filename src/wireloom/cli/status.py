@@ -10,7 +10,7 @@ from wireloom.cli.world import World, open_world, run_async
 from wireloom.report.documents import print_document, status_document
 from wireloom.report.standing import NodeStanding, take_standing
 from wireloom.report.status import StatusView, show_status
-from wireloom.report.terminal import Progress
+from wireloom.report.terminal import Progress, can_redraw
 
 PAUSE = 2.0
 """Seconds between two looks of ``--watch``."""
@@ -59,7 +59,7 @@ def _watch(world: World, *, yes: bool) -> int:
 
     console = Console(highlight=False)
     standings = run_async(_look(world, yes=yes))
-    if world.settings.json or not console.is_terminal:
+    if world.settings.json or not can_redraw(console):
         while True:
             _show(world, standings)
             time.sleep(PAUSE)

@@ -49,7 +49,7 @@ class StatusView:
 def show_status(standings: Sequence[NodeStanding]) -> None:
     """The table on stdout. In a pipe a node is a line, which nothing is cut from."""
     console = Console(file=sys.stdout, highlight=False)
-    if console.is_terminal:
+    if sys.stdout.isatty():
         console.print(StatusView(standings))
         return
     table = _draw(standings, frozenset(), with_detail=True)

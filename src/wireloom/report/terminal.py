@@ -57,6 +57,11 @@ def print_data(text: str) -> None:
     sys.stdout.write(f"{text}\n")
 
 
+def can_redraw(console: Console) -> bool:
+    """Whether a line that is there can be replaced. With FORCE_COLOR, as CI sets it, a pipe is still one."""
+    return console.file.isatty() and not console.is_dumb_terminal
+
+
 class Progress:
     """Says what goes on now, on stderr: a spinner on a terminal, a line each elsewhere."""
 
@@ -69,11 +74,13 @@ class Progress:
         """Show what is going on now."""
         if self._quiet:
             return
-        if not self._console.is_terminal:
+        if not can_redraw(self._console):
             self._console.print(Text(f"{text} …"))
             return
         if self._status is None:
-            self._status = self._console.status("")
+            self._status = self._console.status(
+                "", spinner="line" if self._console.options.ascii_only else "dots"
+            )
             self._status.start()
         self._status.update(Text(f"{text} …"))
 
