@@ -84,6 +84,8 @@ def test_a_terminal_that_goes_away_does_not_stop_what_nohup_has_started() -> Non
 
     try:
         assert run_async(work()) == "done"
+    except KeyboardInterrupt:
+        pytest.fail("it was heeded")
     finally:
         signal.signal(signal.SIGHUP, before)
 

@@ -1,6 +1,8 @@
 """The table of ``status`` on terminals of several widths. What it is in a pipe: test_terminal.py."""
 
+import io
 import re
+import sys
 from dataclasses import replace
 
 import pytest
@@ -8,7 +10,7 @@ from rich.console import Console
 from syrupy.assertion import SnapshotAssertion
 
 from tests.report.test_terminal import STANDINGS
-from wireloom.report.status import StatusView
+from wireloom.report.status import StatusView, show_status
 from wireloom.values import NodeName
 
 LONG = replace(STANDINGS[0], name=NodeName("a-node-with-a-name-as-long-as-a-host-may-have-in-a-fleet-file"))
@@ -46,6 +48,13 @@ def test_wide_enough_nothing_is_left_out() -> None:
 def test_a_name_that_is_too_long_is_folded_and_not_cut(width: int) -> None:
     first_column = [line.split(" ")[0] for line in draw(width, LONG).splitlines()[1:]]
     assert "".join(first_column) == LONG.name
+
+
+def test_a_pipe_has_the_table_as_soon_as_it_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    pipe = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BufferedWriter(pipe), encoding="utf-8"))  # type: ignore[arg-type]
+    show_status(STANDINGS)
+    assert pipe.getvalue().count(b"\n") == 1 + len(STANDINGS)
 
 
 def test_two_addresses_stand_below_each_other_before_a_column_goes() -> None:
