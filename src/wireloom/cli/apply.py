@@ -6,11 +6,12 @@ import click
 
 from wireloom.apply.engine import apply
 from wireloom.apply.outcome import Ending, NodeOutcome, Outcome
-from wireloom.cli.saved import require_same
+from wireloom.cli.saved import SavedPlan, read_plan
 from wireloom.cli.settings import Settings, Verb, settings_of
 from wireloom.cli.survey import Survey, seen_lock, survey, survey_again
 from wireloom.cli.world import World, ask, hidden_directory, open_world, run_async
 from wireloom.errors import Diagnostic, Severity, UserError
+from wireloom.grammar import count
 from wireloom.lock.file import write_lock
 from wireloom.plan.fleet import keys_seen
 from wireloom.report.documents import outcome_document, print_document
@@ -29,18 +30,19 @@ def command(settings: Settings, saved: Path | None, yes: bool) -> int:
     a machine has changed since.
     Exit code 2: done, but for nodes that did not answer; they catch up at the next apply.
     """
+    wanted = None if saved is None else read_plan(saved)
     world = open_world(settings)
-    outcome = run_async(_apply(world, saved=saved, yes=yes))
+    outcome = run_async(_apply(world, saved=wanted, yes=yes))
     if settings.json:
         print_document(outcome_document(outcome))
-    elif not settings.quiet or outcome.failed:
+    elif not settings.quiet or outcome.failed or outcome.pending:
         show_outcome(outcome)
     if outcome.failed:
         return 1
     return 2 if outcome.pending else 0
 
 
-async def _apply(world: World, *, saved: Path | None, yes: bool) -> Outcome:
+async def _apply(world: World, *, saved: SavedPlan | None, yes: bool) -> Outcome:
     with Progress(quiet=world.settings.quiet) as progress:
         async with survey(world, yes=yes, progress=progress) as found:
             progress.pause()
@@ -82,7 +84,7 @@ def _note(world: World, outcome: Outcome) -> None:
         show_diagnostics([Diagnostic(what, where=str(directory), severity=Severity.WARNING)])
 
 
-def _approve(found: Survey, *, saved: Path | None, yes: bool) -> bool:
+def _approve(found: Survey, *, saved: SavedPlan | None, yes: bool) -> bool:
     """Show the plan and ask for it; raise UserError unless it may be applied. Whether somebody was asked."""
     plan, settings = found.plan, found.world.settings
     if plan.refusals:
@@ -90,10 +92,10 @@ def _approve(found: Survey, *, saved: Path | None, yes: bool) -> bool:
     if not (settings.json or settings.quiet):
         show_plan(plan, every_peer=settings.verbose)
     if saved is not None:
-        require_same(saved, plan)
+        saved.require_same(plan)
     if plan.empty or yes or saved is not None:
         return False
-    ask(f"Apply this to {sum(1 for node in plan.nodes if node.changes)} nodes?", yes=False)
+    ask(f"Apply this to {count(sum(1 for node in plan.nodes if node.changes), 'node')}?", yes=False)
     return True
 
 
