@@ -88,6 +88,24 @@ def test_an_error_is_a_document_too(verb: str, here: Path, capsys: Printed) -> N
     assert document["errors"][0]["what"] == "there is no such file"
 
 
+AFTER_THE_VERB = [["plan", "--json", "--nope"], ["plan", "--nope", "--json"], ["lab", "up", "--json", "-f"]]
+
+
+@pytest.mark.parametrize("words", AFTER_THE_VERB, ids=" ".join)
+def test_a_usage_error_is_a_document_also_where_json_comes_after_the_verb(
+    words: list[str], capsys: Printed
+) -> None:
+    assert run(words) == 1
+    printed = capsys.readouterr()
+    (error,) = json.loads(printed.out)["errors"]
+    assert error["what"] in printed.err
+
+
+def test_the_json_of_a_command_in_the_lab_is_not_ours(capsys: Printed) -> None:
+    assert run(["lab", "list", "--nope", "--", "--json"]) == 1
+    assert capsys.readouterr().out == ""
+
+
 @pytest.mark.parametrize("words", [["chekc"], ["check", "more"], ["lab", "exec", "cp1"]], ids=" ".join)
 def test_a_usage_error_is_a_document_too(words: list[str], capsys: Printed) -> None:
     assert run(["--json", *words]) == 1
@@ -119,7 +137,9 @@ def test_an_interruption_is_no_traceback(
     assert capsys.readouterr().err.strip() == "wireloom: interrupted"
 
 
-def test_the_process_ends_with_the_exit_code(here: Path) -> None:
+def test_the_process_ends_with_the_exit_code(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("stdin", "stdout", "stderr"):
+        monkeypatch.setattr(sys, name, getattr(sys, name))
     with pytest.raises(SystemExit) as raised:
         main.main(["check"])
     assert raised.value.code == 1

@@ -75,7 +75,7 @@ def screen(capsys: pytest.CaptureFixture[str]) -> Screen:
 
 async def begin(screen: Screen, progress: Progress | None = None) -> "asyncio.Task[Password | None]":
     """A question that has been put."""
-    asking = asyncio.create_task(ask_password(Settings(), progress or Progress(quiet=True)))
+    asking = asyncio.create_task(ask_password(Settings(), progress or Progress(quiet=True), yes=False))
     async with asyncio.timeout(10):
         while QUESTION not in screen.said:  # noqa: ASYNC110 - the screen has no event
             await asyncio.sleep(0.01)
@@ -84,7 +84,7 @@ async def begin(screen: Screen, progress: Progress | None = None) -> "asyncio.Ta
 
 async def test_the_variable_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(os.environb, PASSWORD_VARIABLE.encode(), b" caf\xe9  ")
-    password = await ask_password(Settings(), Progress(quiet=True))
+    password = await ask_password(Settings(), Progress(quiet=True), yes=False)
     assert password is not None
     assert password.reveal() == b" caf\xe9  "
 
@@ -94,7 +94,7 @@ async def test_who_has_set_the_variable_is_not_asked(
 ) -> None:
     monkeypatch.setenv(PASSWORD_VARIABLE, "sesame")
     async with asyncio.timeout(10):
-        assert await ask_password(Settings(), Progress(quiet=True)) is not None
+        assert await ask_password(Settings(), Progress(quiet=True), yes=False) is not None
     assert screen.said == ""
 
 
@@ -104,7 +104,7 @@ async def test_a_variable_that_holds_no_password_is_an_error(
 ) -> None:
     monkeypatch.setenv(PASSWORD_VARIABLE, text)
     with pytest.raises(UserError, match=f"{PASSWORD_VARIABLE}: the sudo password {reason}") as caught:
-        await ask_password(Settings(), Progress(quiet=True))
+        await ask_password(Settings(), Progress(quiet=True), yes=False)
     assert "sesame" not in str(caught.value)
 
 
@@ -112,14 +112,20 @@ async def test_nobody_is_asked_where_stdin_is_no_terminal(
     screen: Screen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO("sesame\n"))
-    assert await ask_password(Settings(), Progress(quiet=True)) is None
+    assert await ask_password(Settings(), Progress(quiet=True), yes=False) is None
     assert screen.said == ""
 
 
 @pytest.mark.parametrize("settings", [Settings(json=True), Settings(quiet=True)], ids=["--json", "--quiet"])
 async def test_who_wants_no_talk_is_not_asked(settings: Settings, keyboard: Keyboard, screen: Screen) -> None:
     async with asyncio.timeout(10):
-        assert await ask_password(settings, Progress(quiet=True)) is None
+        assert await ask_password(settings, Progress(quiet=True), yes=False) is None
+    assert screen.said == ""
+
+
+async def test_who_says_yes_is_not_asked(keyboard: Keyboard, screen: Screen) -> None:
+    async with asyncio.timeout(10):
+        assert await ask_password(Settings(), Progress(quiet=True), yes=True) is None
     assert screen.said == ""
 
 

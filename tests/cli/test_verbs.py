@@ -65,6 +65,15 @@ def test_check_quietly_says_nothing(fleet: Path, capsys: Printed) -> None:
     assert capsys.readouterr() == ("", "")
 
 
+def test_one_of_each_is_counted_as_one(fleet: Path, capsys: Printed) -> None:
+    fleet.write_text(
+        "fleet: pair\nunderlay: { ipv4: 10.99.0.0/24 }\nsites: { fsn: {} }\nnodes:\n"
+        "  a: { site: fsn, public: [203.0.113.1] }\n  b: { site: fsn, public: [203.0.113.2] }\n"
+    )
+    assert run(["check"]) == 0
+    assert "fine. 2 nodes in 1 site, 1 tunnel, " in capsys.readouterr().out
+
+
 NODES: dict[str, tuple[list[str], str]] = {
     "an installation": (["check", "--install"], "--install and --yes go with --nodes"),
     "a yes": (["check", "--yes"], "--install and --yes go with --nodes"),
@@ -134,14 +143,48 @@ def test_graph_goes_to_stdout(begin: str, words: list[str], fleet: Path, capsys:
 
 
 @pytest.mark.parametrize(
-    ("begin", "name"), [("<svg", "net.svg"), ("graph", "net.dot"), ("<svg", "net.picture")]
+    ("begin", "name", "more"),
+    [
+        ("<svg", "net.svg", []),
+        ("<svg", "NET.SVG", []),
+        ("digraph", "net.dot", []),
+        ("digraph", "net.gv", []),
+        ("digraph", "net", ["--format", "dot"]),
+        ("<svg", "net.svg", ["--json"]),
+    ],
 )
 def test_graph_goes_to_a_file_in_the_form_of_its_name(
-    begin: str, name: str, fleet: Path, capsys: Printed
+    begin: str, name: str, more: list[str], fleet: Path, capsys: Printed
 ) -> None:
-    assert run(["graph", "-o", f"new/{name}"]) == 0
-    assert begin in Path("new", name).read_text()[:200]
-    assert capsys.readouterr().out == ""
+    assert run(["graph", "-o", name, *more]) == 0
+    assert begin in Path(name).read_text()[:200]
+    assert capsys.readouterr().out[:1] == ("{" if "--json" in more else "")
+
+
+NO_PICTURE = {
+    "another kind": ("net.png: error: no picture is drawn as .png\n    wireloom draws SVG", ["net.png"]),
+    "no kind": ("net: error: which kind of picture?\n    wireloom draws SVG (NAME.svg) and DOT", ["net"]),
+    "two kinds": ("net.svg: error: --format dot is not for a .svg file", ["net.svg", "--format", "dot"]),
+    "a kind that a format does not make right": ("is drawn as .png", ["net.png", "--format", "svg"]),
+}
+
+
+@pytest.mark.parametrize(("told", "words"), NO_PICTURE.values(), ids=NO_PICTURE)
+def test_a_name_that_promises_another_picture_is_refused(
+    told: str, words: list[str], fleet: Path, capsys: Printed
+) -> None:
+    assert run(["graph", "-o", *words]) == 1
+    assert told in capsys.readouterr().err
+    assert list(fleet.parent.iterdir()) == [fleet]
+
+
+def test_graph_makes_no_directory(fleet: Path, capsys: Printed) -> None:
+    assert run(["graph", "-o", "no/such/net.svg"]) == 1
+    assert capsys.readouterr().err == (
+        "no/such/net.svg: error: can't be written: No such file or directory\n"
+        "    there is no directory no/such: make it first, or name another\n"
+    )
+    assert list(fleet.parent.iterdir()) == [fleet]
 
 
 def test_graph_where_nothing_can_be_written_is_no_traceback(fleet: Path, capsys: Printed) -> None:
@@ -229,6 +272,41 @@ def test_a_machine_that_does_not_answer_is_told_and_no_traceback(verb: str, flee
     assert not Path("fleet.lock").exists()
 
 
+def test_status_quietly_shows_only_what_is_wrong(fleet: Path) -> None:
+    done = wireloom(fleet.parent, "status", "-q")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["NODE", "cp1"]
+    assert len(json.loads(wireloom(fleet.parent, "status", "-q", "--json").stdout)["nodes"]) == 3
+
+
+@pytest.mark.parametrize("words", [["status", "-q"], ["plan", "-q"]], ids=" ".join)
+def test_quietly_there_is_nothing_to_say_where_nothing_is_wrong(words: list[str], fleet: Path) -> None:
+    fleet.write_text(FLEET.replace("ssh: root@127.0.0.1:1, ", ""))
+    done = wireloom(fleet.parent, *words)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_plan_quietly_tells_only_what_went_wrong(fleet: Path) -> None:
+    done = wireloom(fleet.parent, "plan", "-q")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("cp1: warning: could not be looked at")
+
+
+def test_apply_quietly_tells_who_was_left_behind(fleet: Path) -> None:
+    done = wireloom(fleet.parent, "apply", "-q", "--yes")
+    assert (done.returncode, done.stdout.splitlines()[0][:12]) == (2, "cp1 pending:")
+
+
+def test_verify_says_once_why_a_machine_could_not_be_asked(fleet: Path) -> None:
+    done = wireloom(fleet.parent, "verify")
+    assert done.stdout.count("connection refused") == 1
+    assert done.stdout.count("    unknown   cp1 → 2 nodes  cp1 could not be asked\n") == 3
+    document = json.loads(wireloom(fleet.parent, "verify", "--json").stdout)
+    assert [one["node"] for one in document["unasked"]] == ["cp1", "w1", "db1"]
+    of_cp1 = {one["detail"] for one in document["claims"] if one["from"] == "cp1"}
+    assert of_cp1 == {"connection refused by 127.0.0.1 port 1"}
+
+
 def test_apply_to_a_machine_that_does_not_answer_leaves_it_pending(fleet: Path) -> None:
     done = wireloom(fleet.parent, "apply", "--yes", "--json")
     assert done.returncode == 2
@@ -293,6 +371,41 @@ def test_a_journal_that_can_not_be_written_is_a_warning(fleet: Path, capsys: Pri
     assert ".wireloom: warning: this apply is not in the journal: File exists" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("text", ["", "{}", "[]", "7", '{"digest"', "\0"], ids=repr)
+def test_what_is_no_saved_plan_is_told_before_a_machine_is_dialled(
+    text: str, fleet: Path, capsys: Printed
+) -> None:
+    Path("no.plan").write_text(text)
+    assert run(["apply", "no.plan"]) == 1
+    assert capsys.readouterr().err == "no.plan: error: not a plan of `wireloom plan -o`\n"
+
+
+def test_a_plan_that_could_not_be_saved_is_told_before_a_machine_is_dialled(
+    fleet: Path, capsys: Printed
+) -> None:
+    assert run(["plan", "-o", "no/such/next.plan"]) == 1
+    assert capsys.readouterr().err == (
+        "no/such/next.plan: error: can't be written: No such file or directory\n"
+        "    there is no directory no/such: make it first, or name another\n"
+    )
+
+
+EMPTY = [["check", "-f", ""], ["graph", "-o", ""], ["plan", "-o", ""], ["export", "-o", ""]]
+
+
+@pytest.mark.parametrize("words", EMPTY, ids=" ".join)
+def test_an_empty_name_is_not_the_directory_here(words: list[str], fleet: Path, capsys: Printed) -> None:
+    assert run(words) == 1
+    assert "it is empty: is a variable not set?" in capsys.readouterr().err
+    assert list(fleet.parent.iterdir()) == [fleet]
+
+
+@pytest.mark.parametrize("name", [".", "..", "/"])
+def test_init_in_the_place_of_a_directory_is_no_traceback(name: str, here: Path, capsys: Printed) -> None:
+    assert run(["-f", name, "init"]) == 1
+    assert f"{name}: error: already there" in capsys.readouterr().err
+
+
 def test_a_saved_plan_that_is_not_there_is_a_usage_error(fleet: Path, capsys: Printed) -> None:
     assert run(["apply", "no.plan"]) == 1
     assert "no.plan" in capsys.readouterr().err
@@ -309,6 +422,12 @@ def test_a_lab_that_is_not_up_is_told_with_what_to_do(verb: str, fleet: Path, ca
         "fleet.yaml: error: the lab of `cli-no-lab` is not up\n"
         "    build its machines on this computer: wireloom lab up\n"
     )
+
+
+def test_the_hint_names_the_fleet_again_as_it_was_named(fleet: Path, capsys: Printed) -> None:
+    fleet.rename("two words.yaml")
+    assert run(["--lab", "-f", "two words.yaml", "plan"]) == 1
+    assert "computer: wireloom -f 'two words.yaml' --lab lab up\n" in capsys.readouterr().err
 
 
 def test_a_twin_is_asked_for_with_lab(fleet: Path, capsys: Printed) -> None:

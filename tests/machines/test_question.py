@@ -81,6 +81,18 @@ def test_the_spinner_does_not_spin_over_the_question(people: Machines) -> None:
     assert spins == []
 
 
+def test_yes_asks_for_no_password_either(people: Machines) -> None:
+    prints = footprints(people)
+    with at_a_terminal(people, "apply", "--yes") as (terminal, wait):
+        terminal.read_until("never to be seen")
+        assert wait() == 1
+    shown = terminal.shown.decode()
+    assert QUESTION not in shown
+    assert "sudo on kim@203.0.113.2 asks for a password" in shown
+    assert "set WIRELOOM_SUDO_PASSWORD, or run this in a terminal and without --yes" in shown
+    assert footprints(people) == prints
+
+
 def test_ctrl_c_at_the_question_leaves_everything_as_it_was(people: Machines) -> None:
     prints = footprints(people)
     with at_a_terminal(people, "apply") as (terminal, wait):

@@ -10,7 +10,7 @@ import pytest
 from tests.network.fleets import key
 from tests.plan.test_drift import alter_peer
 from tests.plan.world import World, settled, three
-from wireloom.cli.saved import require_same, save_plan
+from wireloom.cli.saved import read_plan, save_plan
 from wireloom.errors import UserError
 from wireloom.plan.digest import plan_digest
 from wireloom.values import Endpoint, NodeName
@@ -62,7 +62,7 @@ def test_anything_else_counts(change: Callable[[World], None]) -> None:
 def test_a_saved_plan_is_taken_while_nothing_has_changed(tmp_path: Path) -> None:
     plan = pending().plan()
     save_plan(tmp_path / "plan.json", plan, {"changes": []})
-    require_same(tmp_path / "plan.json", plan)
+    read_plan(tmp_path / "plan.json").require_same(plan)
 
 
 def test_a_saved_plan_is_refused_when_the_world_has_moved(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_a_saved_plan_is_refused_when_the_world_has_moved(tmp_path: Path) -> Non
     with pytest.raises(
         UserError, match=r"have changed since this plan was made\n +nothing was changed: plan again"
     ):
-        require_same(tmp_path / "plan.json", world.plan())
+        read_plan(tmp_path / "plan.json").require_same(world.plan())
 
 
 def test_a_saved_plan_says_what_json_says(tmp_path: Path) -> None:
@@ -99,12 +99,12 @@ NO_PLANS = {
 def test_what_is_no_plan_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "plan.json").write_text(text, encoding="latin-1")
     with pytest.raises(UserError, match="not a plan of `wireloom plan -o`"):
-        require_same(tmp_path / "plan.json", settled().plan())
+        read_plan(tmp_path / "plan.json").require_same(settled().plan())
 
 
 def test_a_plan_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not a plan of"):
-        require_same(tmp_path / "plan.json", settled().plan())
+        read_plan(tmp_path / "plan.json").require_same(settled().plan())
 
 
 def test_a_plan_that_cant_be_written_is_a_mistake_of_the_user(tmp_path: Path) -> None:

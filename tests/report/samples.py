@@ -45,6 +45,25 @@ EVIDENCE = Evidence(
     all_pairs=6,
 )
 
+SILENT = Evidence(
+    claims=(
+        *(Claim("answers", CP1, one, Verdict.UNKNOWN, "no answer") for one in (W1, DB1)),
+        Claim("answers", W1, CP1, Verdict.FALSIFIED, "0 of 3 answered"),
+        Claim("answers", W1, DB1, Verdict.HOLDS, "3 of 3 answered"),
+        *(Claim("answers", DB1, one, Verdict.UNKNOWN, "no answer") for one in (CP1, W1)),
+        Claim("mtu", CP1, W1, Verdict.UNKNOWN, "no answer"),
+        Claim("mtu", NAS1, W1, Verdict.UNKNOWN, "no `ssh`"),
+    ),
+    pairs=6,
+    all_pairs=6,
+    unasked=(
+        Unreachable(CP1, "no answer", "is it up?"),
+        Unreachable(DB1, "no answer", "is it up?"),
+        Unreachable(NAS1, "no `ssh`"),
+    ),
+)
+"""Three that could not be asked, two of them for the same reason."""
+
 OUTCOME = Outcome(
     5,
     (

@@ -7,7 +7,7 @@ import pytest
 
 from tests.plan.machine import Machine
 from tests.report.graph_fleets import net, small
-from tests.report.samples import DB1, EVIDENCE, FINDINGS, OUTCOME, PLAN
+from tests.report.samples import DB1, EVIDENCE, FINDINGS, OUTCOME, PLAN, SILENT
 from wireloom.errors import Diagnostic, Severity
 from wireloom.observe.state import Unreachable
 from wireloom.plan.plan import Plan
@@ -90,11 +90,18 @@ def test_warnings_are_no_reason_not_to_be_ready() -> None:
     assert readiness_document(net(small()), FINDINGS[1:4], [])["ok"] is True
 
 
+def test_evidence_of_nodes_that_could_not_be_asked() -> None:
+    document = evidence_document(SILENT)
+    assert document["unasked"][0] == {"node": "cp1", "what": "no answer", "hint": "is it up?"}
+    assert document["claims"][0]["detail"] == "no answer"
+
+
 def test_evidence() -> None:
     assert evidence_document(EVIDENCE) == {
         "verdict": "falsified",
         "sampled": True,
         "pairs": {"tested": 2, "all": 6},
+        "unasked": [],
         "claims": [
             {"claim": "answers", "from": "cp1", "to": "w1", "verdict": "holds", "detail": "3 of 3"},
             {"claim": "handshake", "from": "cp1", "to": "w1", "verdict": "unknown", "detail": "cut short"},

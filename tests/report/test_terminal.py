@@ -1,6 +1,7 @@
 """What a person reads. The tests' stdout is no terminal: no colour, and no line is wrapped."""
 
 import io
+import re
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -9,11 +10,12 @@ from ipaddress import ip_address
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
-from tests.report.samples import CP1, DB1, EVIDENCE, FINDINGS, NAS1, OUTCOME, PLAN, W1
+from tests.report.samples import CP1, DB1, EVIDENCE, FINDINGS, NAS1, OUTCOME, PLAN, SILENT, W1
 from wireloom.errors import Diagnostic, Severity
 from wireloom.plan.plan import Action, Change, NodePlan, Plan, Risk
 from wireloom.preflight.finding import Check, Finding
 from wireloom.report.standing import NodeStanding
+from wireloom.report.status import show_status
 from wireloom.report.terminal import (
     Progress,
     print_data,
@@ -23,7 +25,6 @@ from wireloom.report.terminal import (
     show_findings,
     show_outcome,
     show_plan,
-    show_status,
 )
 from wireloom.verify.claim import Evidence, Verdict
 
@@ -64,6 +65,7 @@ SHOWN: dict[str, Shower] = {
     "plan, peers gathered": lambda: show_plan(PEERS, every_peer=False),
     "plan, every peer": lambda: show_plan(PEERS, every_peer=True),
     "plan of nothing": lambda: show_plan(Plan("shop", 2, (NodePlan(CP1), NodePlan(W1))), every_peer=False),
+    "plan of nothing on one node": lambda: show_plan(Plan("shop", 2, (NodePlan(CP1),)), every_peer=False),
     "plan of nothing, one away": lambda: show_plan(replace(PLAN, nodes=(NodePlan(CP1),)), every_peer=False),
     "plan, one note on three nodes": lambda: show_plan(
         Plan("shop", 2, (), notes=tuple(one.diagnostic for one in FINDINGS if not one.is_error)),
@@ -73,6 +75,8 @@ SHOWN: dict[str, Shower] = {
     "outcome": lambda: show_outcome(OUTCOME),
     "evidence": lambda: show_evidence(EVIDENCE, every_claim=False),
     "evidence, every claim": lambda: show_evidence(EVIDENCE, every_claim=True),
+    "evidence, some not asked": lambda: show_evidence(SILENT, every_claim=False),
+    "evidence, every claim of some not asked": lambda: show_evidence(SILENT, every_claim=True),
     "no evidence": lambda: show_evidence(Evidence((), 0, 0), every_claim=False),
     "status": lambda: show_status(STANDINGS),
     "diagnostics": lambda: show_diagnostics(
@@ -108,6 +112,20 @@ def test_a_narrow_pipe_changes_nothing(
     monkeypatch.setenv("COLUMNS", "20")
     show()
     assert capsys.readouterr() == wide
+
+
+@pytest.mark.parametrize(
+    "show", [SHOWN["status"], lambda: told(False, ["looking"])], ids=["status", "progress"]
+)
+def test_colour_that_is_forced_makes_no_terminal_of_a_pipe(
+    show: Shower, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    show()
+    plain = capsys.readouterr()
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    show()
+    coloured = capsys.readouterr()
+    assert tuple(re.sub(r"\x1b\[[0-9;]*m| +\x1b\[0m$", "", text, flags=re.M) for text in coloured) == plain
 
 
 class Terminal(io.StringIO):

@@ -61,6 +61,7 @@ async def test_a_machine_that_can_not_be_asked_leaves_its_own_claims_open(
     evidence = await run(ALL_WELL | answers, asked)
     open_claims = {(one.source, one.detail) for one in evidence.claims if one.verdict is not Verdict.HOLDS}
     assert open_claims == {(W1, detail)}
+    assert [(one.name, one.what) for one in evidence.unasked] == [(W1, detail)]
     assert evidence.verdict is Verdict.UNKNOWN
 
 

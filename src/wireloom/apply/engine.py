@@ -16,6 +16,7 @@ from wireloom.apply.script import Hand, Note
 from wireloom.apply.step import STEP_TIMEOUT, read_all, read_answer, trouble_of
 from wireloom.apply.terms import Terms
 from wireloom.apply.waves import Wave, make_waves
+from wireloom.grammar import count
 from wireloom.lock.lock import Lock
 from wireloom.observe.state import NodeState
 from wireloom.plan.plan import NodePlan
@@ -99,7 +100,7 @@ class _Job:
 
     async def stage(self) -> None:
         """Have every node for this apply alone; put the new files beside the old ones and check them."""
-        self._progress(f"staging on {_count(self._nodes)}")
+        self._progress(f"staging on {count(len(self._nodes), 'node')}")
         bystanders = [
             name
             for name, state in self._order.seen.items()
@@ -147,7 +148,7 @@ class _Job:
     async def prove(self, wave: Wave) -> None:
         """Over fresh connections: neighbours answer, new ones by a handshake newer than the change."""
         names = self._still(wave)
-        self._progress(f"proving {_count(names)} over fresh connections")
+        self._progress(f"proving {count(len(names), 'node')} over fresh connections")
         await self._crew.hang_up(names)
         seconds = max(1, min(PROVE_SECONDS, self._terms.window - 3))
         scripts = {
@@ -171,7 +172,7 @@ class _Job:
     async def confirm(self) -> None:
         """Make the staged files the ones that a reboot reads."""
         names = self._still(self._nodes)
-        self._progress(f"confirming {_count(names)}")
+        self._progress(f"confirming {count(len(names), 'node')}")
         generation = self._order.lock.generation
         scripts = {name: self._hand.confirm(self._order.desired[name].config, generation) for name in names}
         answers = await self._crew.run(scripts, timeout=STEP_TIMEOUT)
@@ -190,7 +191,7 @@ class _Job:
     async def roll_back(self) -> None:
         """Have every node that is not confirmed as it was, and see the old network work again."""
         names = sorted(set(self._nodes) & self._held - self._confirmed)
-        self._progress(f"rolling back {_count(names)}")
+        self._progress(f"rolling back {count(len(names), 'node')}")
         asked = {name: self._neighbours.again(name, self._heard.get(name, ())) for name in names}
         returns = await retreat(self._crew, self._hand, asked, window=self._terms.window, owners=self._owners)
         for name, one in returns.items():
@@ -284,7 +285,3 @@ class _Job:
         if name in self._left:
             return self._left[name]
         return NodeOutcome(name, Ending.ROLLED_BACK, self._returned.get(name, ""))
-
-
-def _count(nodes: Collection[NodeName]) -> str:
-    return f"{len(nodes)} node{'s' if len(nodes) != 1 else ''}"

@@ -9,11 +9,12 @@ from wireloom.apply.enrol import enrol
 from wireloom.apply.outcome import Outcome
 from wireloom.apply.terms import Terms
 from wireloom.cli.carry import approve, conclude, note, nothing_to_do, show, yes_option
-from wireloom.cli.saved import require_same
+from wireloom.cli.saved import SavedPlan, read_plan
 from wireloom.cli.settings import Settings, Verb, settings_of
 from wireloom.cli.survey import Survey, seen_lock, survey, survey_again
 from wireloom.cli.terms import make_terms, with_terms
 from wireloom.cli.world import World, open_world, run_async
+from wireloom.grammar import count
 from wireloom.lock.file import write_lock
 from wireloom.plan.fleet import keys_seen
 from wireloom.report.terminal import Progress
@@ -32,18 +33,19 @@ def command(settings: Settings, saved: Path | None, yes: bool, window: int, max_
     A change that can't be proven is taken back everywhere, by the nodes themselves if they must.
     Exit code 2: done, but for nodes that did not answer; they catch up at the next apply.
     """
+    wanted = None if saved is None else read_plan(saved)
     world = open_world(settings)
     terms = make_terms(window=window, max_parallel=max_parallel)
-    return conclude(settings, run_async(_apply(world, terms, saved=saved, yes=yes)))
+    return conclude(settings, run_async(_apply(world, terms, saved=wanted, yes=yes)))
 
 
-async def _apply(world: World, terms: Terms, *, saved: Path | None, yes: bool) -> Outcome:
+async def _apply(world: World, terms: Terms, *, saved: SavedPlan | None, yes: bool) -> Outcome:
     with Progress(quiet=world.settings.quiet) as progress:
         async with survey(world, yes=yes, progress=progress) as found:
             progress.pause()
             show(found.plan, world.settings)
             if saved is not None:
-                require_same(saved, found.plan)
+                saved.require_same(found.plan)
             if found.plan.empty or yes or saved is not None:
                 outcome = await _carry_out(found, terms, progress)
             else:
@@ -64,7 +66,7 @@ async def _carry_out(found: Survey, terms: Terms, progress: Progress) -> Outcome
         return nothing_to_do(found.plan, known.lock.generation)
     makers = sum(node.make_key for node in found.plan.nodes)
     if makers:
-        progress(f"making keys on {makers} node{'s' if makers != 1 else ''}")
+        progress(f"making keys on {count(makers, 'node')}")
     order = await enrol(known.fleet, known.lock, found.seen, found.plan, found.crew)
     return await carry_out(
         order, found.crew, terms, save=lambda lock: write_lock(known.lock_path, lock), progress=progress

@@ -6,6 +6,7 @@ from wireloom.apply.outcome import Ending, NodeOutcome, Outcome
 from wireloom.cli.settings import Settings
 from wireloom.cli.world import World, ask, hidden_directory
 from wireloom.errors import Diagnostic, Severity, UserError
+from wireloom.grammar import count
 from wireloom.plan.plan import Plan
 from wireloom.report.documents import outcome_document, print_document
 from wireloom.report.journal import write_journal
@@ -22,8 +23,7 @@ def show(plan: Plan, settings: Settings) -> None:
 
 def approve(plan: Plan) -> None:
     """Ask for it. Raises UserError unless the user says yes."""
-    nodes = sum(1 for node in plan.nodes if node.changes)
-    ask(f"Apply this to {nodes} node{'s' if nodes != 1 else ''}?", yes=False)
+    ask(f"Apply this to {count(sum(1 for node in plan.nodes if node.changes), 'node')}?", yes=False)
 
 
 def nothing_to_do(plan: Plan, generation: int) -> Outcome:
@@ -37,7 +37,7 @@ def conclude(settings: Settings, outcome: Outcome) -> int:
     """Tell how it ended. 1: it failed; 2: done, but for nodes that did not answer; 0: done."""
     if settings.json:
         print_document(outcome_document(outcome))
-    elif not settings.quiet or outcome.failed:
+    elif not settings.quiet or outcome.failed or outcome.pending:
         show_outcome(outcome)
     if outcome.failed:
         return 1

@@ -1,9 +1,15 @@
 """``wireloom check``: the fleet file, without touching a machine; with --nodes the machines, too."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from wireloom.cli.settings import Settings, Verb, settings_of
 from wireloom.cli.world import open_world
+from wireloom.grammar import count
+
+if TYPE_CHECKING:
+    from wireloom.network.network import Network
 
 
 @click.command("check", cls=Verb)
@@ -35,11 +41,15 @@ def command(settings: Settings, nodes: bool, install: bool, yes: bool) -> int:
     if settings.json:
         print_document({"ok": True, "network": network_document(network)})
         return 0
-    pairs = sum(1 for name in network.members for _ in network.peers(name))
-    ranges = ", ".join(map(str, network.ranges))
     if not settings.quiet:
-        print_data(
-            f"{world.fleet.path}: fine. {len(network.members)} nodes in {len(world.fleet.sites)} sites,"
-            f" {pairs // 2} tunnels, {ranges} on {network.interface}, port {network.port}, MTU {network.mtu}"
-        )
+        print_data(f"{world.fleet.path}: fine. {_describe(network, len(world.fleet.sites))}")
     return 0
+
+
+def _describe(network: "Network", sites: int) -> str:
+    tunnels = sum(1 for name in network.members for _ in network.peers(name)) // 2
+    ranges = ", ".join(map(str, network.ranges))
+    return (
+        f"{count(len(network.members), 'node')} in {count(sites, 'site')}, {count(tunnels, 'tunnel')},"
+        f" {ranges} on {network.interface}, port {network.port}, MTU {network.mtu}"
+    )

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import click
 
-from wireloom.cli.settings import Settings, Verb, settings_of
+from wireloom.cli.settings import NamedPath, Settings, Verb, settings_of
 from wireloom.cli.world import open_world, with_lock
+from wireloom.grammar import count
 from wireloom.lock.file import write_lock
 from wireloom.report.export import Exported, export, gather_keys
 from wireloom.secret import PrivateKey
@@ -17,12 +18,12 @@ from wireloom.values import NodeName
     "-o",
     "--output",
     required=True,
-    type=click.Path(path_type=Path, file_okay=False),
+    type=NamedPath(path_type=Path, file_okay=False),
     help="Where the files go.",
 )
 @click.option(
     "--keys",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=NamedPath(path_type=Path, file_okay=False),
     help="Private keys, NAME.key: used where they are there, made where nobody knows one.",
 )
 @settings_of
@@ -57,7 +58,7 @@ def command(settings: Settings, output: Path, keys: Path | None) -> None:
 
 
 def _tell(exported: Exported, output: Path, *, given: bool) -> None:
-    click.echo(f"Wrote {len(exported.files)} files to {output}.", err=True)
+    click.echo(f"Wrote {count(len(exported.files), 'file')} to {output}.", err=True)
     if exported.without_private_key and given:
         click.echo(
             f"Their private key is on the machine: {', '.join(exported.without_private_key)}.", err=True

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from wireloom.cli.settings import Settings, Verb, settings_of
+from wireloom.cli.world import unwritable
 from wireloom.errors import UserError
 from wireloom.intent.schema import json_schema
 from wireloom.intent.template import TEMPLATE
@@ -19,13 +20,13 @@ def command(settings: Settings) -> None:
     Nothing that exists is overwritten.
     """
     path = settings.fleet_path
-    schema = path.with_name("fleet.schema.json")
     if path.exists():
         raise UserError.one(
             "already there: it is not overwritten",
             where=str(path),
             hint="another name: wireloom -f NAME init",
         )
+    schema = path.with_name("fleet.schema.json")
     written = [_write(path, TEMPLATE)]
     if not schema.exists():
         written.append(_write(schema, json.dumps(json_schema(), indent=2) + "\n"))
@@ -42,5 +43,5 @@ def _write(path: Path, text: str) -> str:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except OSError as error:
-        raise UserError.one(f"can't be written: {error.strerror}", where=str(path)) from None
+        raise unwritable(path, error) from None
     return str(path)

@@ -5,6 +5,7 @@ import click
 from wireloom.cli.settings import Settings, Verb, VerbGroup, settings_of
 from wireloom.cli.world import find_lab, lab_lock_path
 from wireloom.errors import UserError
+from wireloom.grammar import count
 from wireloom.intent.fleet import Fleet
 from wireloom.intent.load import load_fleet
 from wireloom.lab.machine import Lab, down, enter, find, running, up
@@ -34,8 +35,8 @@ def up_command(settings: Settings) -> None:
         print_document(_lab_document(lab))
     elif not settings.quiet:
         first = next(iter(fleet.nodes))
-        say(f"Lab {lab.name} is up: {len(lab.machines)} machines.")
-        say(f"Look around: wireloom -f {settings.fleet_path} lab exec {first} -- ip address")
+        say(f"Lab {lab.name} is up: {count(len(lab.machines), 'machine')}.")
+        say(f"Look around: wireloom {settings.flags}lab exec {first} -- ip address")
 
 
 @command.command("down", cls=Verb)
@@ -43,7 +44,7 @@ def up_command(settings: Settings) -> None:
 @settings_of
 def down_command(settings: Settings, name: str | None) -> None:
     """Take a lab down, and everything in it: that of the fleet file, or NAME."""
-    chosen = name or _fleet(settings).name
+    chosen = _fleet(settings).name if name is None else name
     was_up = down(chosen)
     if settings.json:
         print_document({"name": chosen, "was_up": was_up})
@@ -59,7 +60,7 @@ def list_command(settings: Settings) -> None:
     if settings.json:
         print_document({"labs": [_lab_document(lab) for lab in labs]})
     for lab in labs if not settings.json else []:
-        print_data(f"{lab.name}  {len(lab.machines)} machines  {lab.fleet_path}")
+        print_data(f"{lab.name}  {count(len(lab.machines), 'machine')}  {lab.fleet_path}")
 
 
 @command.command(
@@ -90,7 +91,7 @@ def _chosen_lab(settings: Settings) -> Lab:
             f"name its fleet file with -f; up are: {names}" if labs else "build one: wireloom -f FILE lab up"
         )
         raise UserError.one("which lab?" if labs else "no lab is up", hint=hint)
-    return find_lab(_fleet(settings))
+    return find_lab(settings, _fleet(settings))
 
 
 def _fleet(settings: Settings) -> Fleet:

@@ -3,17 +3,19 @@
 import difflib
 import gc
 import importlib
-import os
+import itertools
 import sys
 from collections.abc import Sequence
 
 import click
 
 from wireloom import __version__
+from wireloom.cli.interruption import heed_signals
 from wireloom.cli.settings import Settings, VerbGroup
+from wireloom.cli.streams import OutputError, close_stdout, open_streams
 from wireloom.errors import Diagnostic, UserError
 
-OK, WRONG, PENDING, BUG = 0, 1, 2, 70
+OK, WRONG, PENDING, BUG, INTERRUPTED = 0, 1, 2, 70, 130
 
 VERBS = {
     "init": "Write a fleet.yaml to begin with.",
@@ -76,11 +78,14 @@ def command() -> None:
                   or a claim falsified (verify)
                 1 a mistake of yours or of the world, a verdict of unknown included
                70 a bug in wireloom
+              130 interrupted: Ctrl-C, SIGTERM or SIGHUP
     """  # noqa: D301  # the backspace is meant: click leaves the paragraph after it as it is
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit."""
+    open_streams()
+    heed_signals()
     sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))
 
 
@@ -91,32 +96,40 @@ def run(arguments: list[str]) -> int:
     try:
         code = _run_verb(arguments, Settings())
         sys.stdout.flush()
-    except BrokenPipeError:
-        # Who read has had enough. The interpreter flushes at exit, and must not meet the closed pipe again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OutputError as error:
+        close_stdout()
+        if not error.reader_left:
+            print(f"wireloom: {error}", file=sys.stderr)
         return WRONG
     return code
 
 
 def _run_verb(arguments: list[str], settings: Settings) -> int:
-    """Whatever goes wrong is told, and becomes an exit code; but for a reader who has gone."""
+    """Whatever goes wrong is told, and becomes an exit code; but for output that can't be written."""
     try:
         code = command.main(arguments, prog_name="wireloom", standalone_mode=False, obj=settings)
-    except (click.exceptions.Abort, KeyboardInterrupt):
-        print("\nwireloom: interrupted", file=sys.stderr)
-        return 130
+    except (click.exceptions.Abort, KeyboardInterrupt) as error:
+        # click has ended the line that ^C is on, but not that of a question.
+        print("wireloom: interrupted" if error.__cause__ else "\nwireloom: interrupted", file=sys.stderr)
+        return INTERRUPTED
     except click.ClickException as error:
+        settings.json = settings.json or _asked_for_json(arguments)
         _show_usage_error(error, settings)
         return WRONG
     except UserError as error:
         _show_user_error(error, settings)
         return WRONG
-    except BrokenPipeError:
+    except OutputError:
         raise
     except Exception:
         _show_bug()
         return BUG
     return code if isinstance(code, int) else OK
+
+
+def _asked_for_json(arguments: list[str]) -> bool:
+    """Whether ``--json`` is there: where an option makes no sense, none of those beside it was taken in."""
+    return "--json" in itertools.takewhile(lambda word: word != "--", arguments)
 
 
 def _show_usage_error(error: click.ClickException, settings: Settings) -> None:

@@ -15,15 +15,17 @@ LONGEST_LINE = 4096
 """Bytes of one line that a terminal gives (termios(3), canonical mode)."""
 
 
-async def ask_password(settings: Settings, progress: Progress) -> Password | None:
+async def ask_password(settings: Settings, progress: Progress, *, yes: bool) -> Password | None:
     """The password that the variable holds or somebody types; None where there is nobody to ask.
+
+    ``yes``: who runs this wants no question.
 
     Raises UserError for what can't be a password.
     """
     given = os.environb.get(PASSWORD_VARIABLE.encode())
     if given is not None:
         return _read_as_password(given, where=PASSWORD_VARIABLE)
-    if settings.json or settings.quiet or not sys.stdin.isatty():
+    if yes or settings.json or settings.quiet or not sys.stdin.isatty():
         return None
     progress.pause()
     return _read_as_password(await _type_hidden("sudo password, for all machines that want one: "))

@@ -1,29 +1,33 @@
 """``wireloom plan``: show what apply would do. Writes nothing but the file of ``-o``."""
 
+import shlex
 from pathlib import Path
 
 import click
 
-from wireloom.cli.settings import Settings, Verb, settings_of
-from wireloom.cli.world import World, open_world, run_async
+from wireloom.cli.settings import NamedPath, Settings, Verb, settings_of
+from wireloom.cli.world import World, open_world, require_directory, run_async
 from wireloom.plan.plan import Plan
 
 
 @click.command("plan", cls=Verb)
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Save the plan for apply."
+    "-o", "--output", type=NamedPath(path_type=Path, dir_okay=False), help="Save the plan for apply."
 )
-@click.option("-y", "--yes", is_flag=True, help="Accept host keys at first contact.")
+@click.option("-y", "--yes", is_flag=True, help="Ask nothing; accepts host keys at first contact.")
 @settings_of
 def command(settings: Settings, output: Path | None, yes: bool) -> int:
     """Show what apply would do: every file, peer, route and unit, and why.
 
     A node that does not answer stays as it is, and its peers keep it. Exit code 2: there are changes;
-    1: there are none as far as can be seen, but some node did not answer.
+    1: there are none as far as can be seen, but some node did not answer. With -q the exit code is the
+    answer, and only what went wrong is told.
     """
     from wireloom.report.documents import plan_document, print_document
-    from wireloom.report.terminal import say, show_plan
+    from wireloom.report.terminal import say, show_diagnostics, show_plan, show_unreachable
 
+    if output is not None:
+        require_directory(output)
     world = open_world(settings)
     plan = run_async(_plan(world, yes=yes))
     if output is not None and not plan.refusals:
@@ -31,9 +35,12 @@ def command(settings: Settings, output: Path | None, yes: bool) -> int:
 
         save_plan(output, plan, plan_document(plan))
         if not settings.quiet:
-            say(f"Saved: wireloom {settings.flags}apply {output}")
+            say(f"Saved: wireloom {settings.flags}apply {shlex.quote(str(output))}")
     if settings.json:
         print_document(plan_document(plan))
+    elif settings.quiet:
+        show_unreachable(plan.unreachable)
+        show_diagnostics(plan.refusals)
     else:
         show_plan(plan, every_peer=settings.verbose)
     return exit_code(plan)

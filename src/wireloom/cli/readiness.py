@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from wireloom.cli.survey import look_around, visit
 from wireloom.cli.world import World, ask, run_async
+from wireloom.grammar import count
 from wireloom.network.network import Network
 from wireloom.network.topology import weave
 from wireloom.observe.state import Seen
@@ -64,7 +65,7 @@ async def _look(world: World, *, install: bool, yes: bool) -> Readiness:
 def _approve(wanted: Sequence[Installation], *, yes: bool) -> None:
     for one in wanted:
         say(f"  {one.node}  {one}")
-    ask(f"Install this on {_count(len(wanted), 'machine')}?", yes=yes)
+    ask(f"Install this on {count(len(wanted), 'machine')}?", yes=yes)
 
 
 async def _install(crew: Crew, wanted: Sequence[Installation]) -> list[Finding]:
@@ -87,13 +88,9 @@ def _conclude(world: World, network: Network, findings: Sequence[Finding]) -> No
     behind = {one.node for one in errors}
     place, machines = world.fleet.path, len(world.dialled)
     if errors:
-        where = f"{len(behind)} of {_count(machines, 'machine')}"
-        print_data(f"{place}: not ready: {_count(len(errors), 'error')} on {where}")
+        where = f"{len(behind)} of {count(machines, 'machine')}"
+        print_data(f"{place}: not ready: {count(len(errors), 'error')} on {where}")
     elif not world.settings.quiet:
         ranges = ", ".join(map(str, network.ranges))
         network_name = f"{network.interface}: {ranges}, port {network.port}"
-        print_data(f"{place}: {_count(machines, 'machine')} ready for {network_name}")
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}" if number == 1 else f"{number} {word}s"
+        print_data(f"{place}: {count(machines, 'machine')} ready for {network_name}")

@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from wireloom.cli.world import unwritable
 from wireloom.disk import put_file
 from wireloom.errors import UserError
 from wireloom.plan.digest import plan_digest
@@ -17,19 +19,29 @@ def save_plan(path: Path, plan: Plan, document: Mapping[str, Any]) -> None:
     try:
         put_file(path, text.encode(), mode=0o644)
     except OSError as error:
-        raise UserError.one(f"can't be written: {error.strerror}", where=str(path)) from None
+        raise unwritable(path, error) from None
 
 
-def require_same(path: Path, plan: Plan) -> None:
-    """Raise UserError unless the saved plan is the one that the machines need now."""
+@dataclass(frozen=True, slots=True)
+class SavedPlan:
+    """A plan on disk: where it is, and the digest of all that it does."""
+
+    path: Path
+    digest: str
+
+    def require_same(self, plan: Plan) -> None:
+        """Raise UserError unless it is the plan that the machines need now."""
+        if self.digest != plan_digest(plan):
+            raise UserError.one(
+                "the machines, the fleet file or the lock have changed since this plan was made",
+                where=str(self.path),
+                hint="nothing was changed: plan again",
+            )
+
+
+def read_plan(path: Path) -> SavedPlan:
+    """Read what ``save_plan`` wrote. Raises UserError."""
     try:
-        saved = json.loads(path.read_text(encoding="utf-8"))
-        digest = saved["digest"]
+        return SavedPlan(path, str(json.loads(path.read_text(encoding="utf-8"))["digest"]))
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise UserError.one("not a plan of `wireloom plan -o`", where=str(path)) from None
-    if digest != plan_digest(plan):
-        raise UserError.one(
-            "the machines, the fleet file or the lock have changed since this plan was made",
-            where=str(path),
-            hint="nothing was changed: plan again",
-        )

@@ -1,5 +1,6 @@
 """The options that every verb takes, before it or after it."""
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,18 @@ class Settings:
     @property
     def flags(self) -> str:
         """What to say again in the next command to mean the same machines; ends with a space, or is empty."""
-        named = f"-f {self.file} " if self.file else ""
+        named = f"-f {shlex.quote(str(self.file))} " if self.file else ""
         return named + ("--lab " if self.lab else "")
+
+
+class NamedPath(click.Path):
+    """A path that has a name: an empty one, of a variable that is not set, would be the directory here."""
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        """The path. Fails where it is empty."""
+        if value == "":
+            self.fail("it is empty: is a variable not set?", parameter, context)
+        return super().convert(value, parameter, context)
 
 
 def _remember(context: click.Context, parameter: click.Parameter, value: Any) -> None:
@@ -41,9 +52,7 @@ def _common_options() -> list[click.Option]:
         return click.Option(list(names), expose_value=False, callback=_remember, **attributes)
 
     return [
-        option(
-            "-f", "--file", type=click.Path(path_type=Path), help="The fleet file.  [default: fleet.yaml]"
-        ),
+        option("-f", "--file", type=NamedPath(path_type=Path), help="The fleet file.  [default: fleet.yaml]"),
         option("--json", is_flag=True, help="Print data as JSON, for programs."),
         option("--lab", is_flag=True, help="Work on the fleet's twin in a lab on this machine."),
         option("-v", "--verbose", is_flag=True, help="Say more."),

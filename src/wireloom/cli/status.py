@@ -9,7 +9,8 @@ from wireloom.cli.survey import visit
 from wireloom.cli.world import World, open_world, run_async
 from wireloom.report.documents import print_document, status_document
 from wireloom.report.standing import NodeStanding, take_standing
-from wireloom.report.terminal import Progress, show_status, status_table
+from wireloom.report.status import StatusView, show_status
+from wireloom.report.terminal import Progress, can_redraw
 
 PAUSE = 2.0
 """Seconds between two looks of ``--watch``."""
@@ -17,12 +18,12 @@ PAUSE = 2.0
 
 @click.command("status", cls=Verb)
 @click.option("-w", "--watch", is_flag=True, help="Look again every two seconds, until Ctrl-C.")
-@click.option("-y", "--yes", is_flag=True, help="Accept host keys at first contact.")
+@click.option("-y", "--yes", is_flag=True, help="Ask nothing; accepts host keys at first contact.")
 @settings_of
 def command(settings: Settings, watch: bool, yes: bool) -> int:
     """Show every node: interface, peers with a live session, traffic, generation.
 
-    Exit code 1: some node could not be looked at.
+    With -q only the nodes that something is wrong with. Exit code 1: some node could not be looked at.
     """
     world = open_world(settings)
     if watch:
@@ -41,8 +42,14 @@ async def _look(world: World, *, yes: bool, quiet: bool = False) -> list[NodeSta
 def _show(world: World, standings: list[NodeStanding]) -> None:
     if world.settings.json:
         print_document(status_document(standings))
-    else:
-        show_status(standings)
+        return
+    chosen = _chosen(world, standings)
+    if chosen or not world.settings.quiet:
+        show_status(chosen)
+
+
+def _chosen(world: World, standings: list[NodeStanding]) -> list[NodeStanding]:
+    return [one for one in standings if one.went_wrong] if world.settings.quiet else standings
 
 
 def _watch(world: World, *, yes: bool) -> int:
@@ -52,14 +59,14 @@ def _watch(world: World, *, yes: bool) -> int:
 
     console = Console(highlight=False)
     standings = run_async(_look(world, yes=yes))
-    if world.settings.json or not console.is_terminal:
+    if world.settings.json or not can_redraw(console):
         while True:
             _show(world, standings)
             time.sleep(PAUSE)
             standings = run_async(_look(world, yes=yes, quiet=True))
-    with Live(status_table(standings), console=console, auto_refresh=False) as live:
+    with Live(StatusView(_chosen(world, standings)), console=console, auto_refresh=False) as live:
         while True:
-            live.update(status_table(standings), refresh=True)
+            live.update(StatusView(_chosen(world, standings)), refresh=True)
             time.sleep(PAUSE)
             standings = run_async(_look(world, yes=yes, quiet=True))
 

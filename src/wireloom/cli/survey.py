@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from wireloom.cli.world import World, ask, nonce, open_crew, with_lock
 from wireloom.errors import UserError
+from wireloom.grammar import count
 from wireloom.network.network import Network
 from wireloom.network.topology import weave
 from wireloom.observe.look import look
@@ -65,10 +66,10 @@ async def look_around(world: World, crew: Crew) -> Seen:
 @contextlib.asynccontextmanager
 async def visit(world: World, *, yes: bool, progress: Progress) -> AsyncIterator[tuple[Crew, Seen]]:
     """Dial every machine and look at it; host keys at first contact are shown and asked about."""
-    progress(f"looking at {len(world.dialled)} machines")
+    progress(f"looking at {count(len(world.dialled), 'machine')}")
     vouched: dict[NodeName, str] = {}
     for _ in range(INTRODUCTIONS):
-        async with open_crew(world, accept_new=yes, progress=progress, vouched=vouched) as crew:
+        async with open_crew(world, yes=yes, progress=progress, vouched=vouched) as crew:
             seen = await look_around(world, crew)
             strangers = {one.shown_by: one for one in seen.values() if isinstance(one, Stranger)}
             if not strangers or not sys.stdin.isatty():
@@ -77,7 +78,7 @@ async def visit(world: World, *, yes: bool, progress: Progress) -> AsyncIterator
         progress.pause()
         _introduce(list(strangers.values()))
         vouched |= {name: one.host_key for name, one in strangers.items()}
-    async with open_crew(world, accept_new=False, progress=progress, vouched=vouched) as crew:
+    async with open_crew(world, yes=False, progress=progress, vouched=vouched) as crew:
         yield crew, await look_around(world, crew)
 
 

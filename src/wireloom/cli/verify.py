@@ -4,6 +4,7 @@ import click
 
 from wireloom.cli.settings import Settings, Verb, settings_of
 from wireloom.cli.world import World, open_crew, open_world, run_async
+from wireloom.grammar import count
 from wireloom.report.documents import evidence_document, print_document
 from wireloom.report.terminal import Progress, show_evidence
 from wireloom.verify.claim import Evidence, Verdict
@@ -13,7 +14,7 @@ EXIT_CODES = {Verdict.HOLDS: 0, Verdict.FALSIFIED: 2, Verdict.UNKNOWN: 1}
 
 
 @click.command("verify", cls=Verb)
-@click.option("-y", "--yes", is_flag=True, help="Accept host keys at first contact.")
+@click.option("-y", "--yes", is_flag=True, help="Ask nothing; accepts host keys at first contact.")
 @settings_of
 def command(settings: Settings, yes: bool) -> int:
     """Test every pair of nodes: answers, handshakes, packet sizes. Changes nothing.
@@ -32,6 +33,6 @@ def command(settings: Settings, yes: bool) -> int:
 
 async def _verify(world: World, *, yes: bool) -> Evidence:
     with Progress(quiet=world.settings.quiet) as progress:
-        progress(f"testing from {len(world.dialled)} machines")
-        async with open_crew(world, accept_new=yes, progress=progress) as crew:
+        progress(f"testing from {count(len(world.dialled), 'machine')}")
+        async with open_crew(world, yes=yes, progress=progress) as crew:
             return await verify(world.network, crew, frozenset(world.dialled))

@@ -1,11 +1,12 @@
 """What a verb stands on: the fleet, its lock, the way to its machines."""
 
 import contextlib
+import errno
 import os
 import signal
 import sys
 import termios
-from collections.abc import AsyncIterator, Coroutine, Iterable
+from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,8 +14,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from wireloom.cli.interruption import heeded, interruptible
 from wireloom.cli.settings import Settings
-from wireloom.errors import Diagnostic, UserError
+from wireloom.errors import UserError
 from wireloom.intent.fleet import Fleet
 from wireloom.intent.load import load_fleet
 from wireloom.lock.allot import allot
@@ -94,14 +96,18 @@ def run_async(coroutine: Coroutine[Any, Any, T]) -> T:
     async def cancellable() -> T:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101  # we are in one
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in before:
             asyncio.get_running_loop().add_signal_handler(number, task.cancel)
         return await coroutine
 
+    before = {number: signal.getsignal(number) for number in heeded()}
     try:
         return asyncio.run(cancellable())
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def nonce() -> str:
@@ -111,11 +117,12 @@ def nonce() -> str:
 
 @contextlib.asynccontextmanager
 async def open_crew(
-    world: World, *, accept_new: bool, progress: "Progress", vouched: dict[NodeName, str] | None = None
+    world: World, *, yes: bool, progress: "Progress", vouched: dict[NodeName, str] | None = None
 ) -> "AsyncIterator[Crew]":
     """The connections to the machines, or to their twins in the lab.
 
-    ``vouched`` are host keys that the user has just accepted. ``progress`` makes room for a question.
+    ``yes``: nothing is asked, and host keys at first contact are accepted. ``vouched`` are host keys that the
+    user has just accepted. ``progress`` makes room for a question.
     """
     from wireloom.cli.password import ask_password
     from wireloom.transport.crew import Crew
@@ -128,7 +135,7 @@ async def open_crew(
     if world.lab:
         from wireloom.lab.dial import LabDialer
 
-        lab = find_lab(world.fleet)
+        lab = find_lab(world.settings, world.fleet)
         transport = SshTransport(
             targets,
             pinned=pinned,
@@ -141,25 +148,24 @@ async def open_crew(
         transport = SshTransport(
             targets,
             pinned=pinned,
-            accept_new=accept_new,
+            accept_new=yes,
             sudo=world.sudo,
-            ask=partial(ask_password, world.settings, progress),
+            ask=partial(ask_password, world.settings, progress, yes=yes),
         )
     async with transport, Crew(transport) as crew:
         yield crew
 
 
-def find_lab(fleet: Fleet) -> "Lab":
+def find_lab(settings: Settings, fleet: Fleet) -> "Lab":
     """The running lab of a fleet. Raises UserError where there is none."""
     from wireloom.lab.machine import find
 
     lab = find(fleet.name)
-    named = "" if fleet.path == Path("fleet.yaml") else f"-f {fleet.path} "
     if lab is None:
         raise UserError.one(
             f"the lab of `{fleet.name}` is not up",
             where=str(fleet.path),
-            hint=f"build its machines on this computer: wireloom {named}lab up",
+            hint=f"build its machines on this computer: wireloom {settings.flags}lab up",
         )
     if lab.fleet_path != fleet.path.resolve():
         raise UserError.one(
@@ -181,22 +187,23 @@ def ask(question: str, *, yes: bool) -> None:
         termios.tcflush(sys.stdin, termios.TCIFLUSH)
     # asyncio's handler would only take note of a Ctrl-C, and the question would go on waiting.
     # It must not hear of it either: it would cancel the farewell to the machines.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    wakeup = signal.set_wakeup_fd(-1)
-    try:
+    with interruptible():
         agreed = click.confirm(question, err=True)
-    finally:
-        signal.set_wakeup_fd(wakeup)
-        signal.signal(signal.SIGINT, before)
     if not agreed:
         raise UserError.one("stopped: nothing was changed")
 
 
-def refuse(diagnostics: Iterable[Diagnostic]) -> None:
-    """Raise a UserError if there is anything to say."""
-    found = tuple(diagnostics)
-    if found:
-        raise UserError(found)
+def require_directory(path: Path) -> None:
+    """Raise UserError where there is no directory for a file, before anything is begun for it."""
+    if not path.parent.is_dir():
+        raise unwritable(path, FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)))
+
+
+def unwritable(path: Path, error: OSError) -> UserError:
+    """What a user is told whose file could not be written. No directory is made for it: it may be a slip."""
+    missing = not path.parent.exists()
+    hint = f"there is no directory {path.parent}: make it first, or name another" if missing else ""
+    return UserError.one(f"can't be written: {error.strerror}", where=str(path), hint=hint)
 
 
 def with_lock(world: World, lock: Lock) -> World:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from wireloom.errors import UserError
+from wireloom.grammar import count
 from wireloom.lab.plan import LabPlan
 from wireloom.lab.processes import LAB_MARKER
 from wireloom.lab.requirements import PATH
@@ -83,7 +84,9 @@ def _converse(starter: subprocess.Popen[bytes], plan: LabPlan, plan_digest: str,
         match next(steps).split():
             case ["machine", name, "up"]:
                 del waiting[name]
-                progress(f"{len(plan.machines) - len(waiting)} of {len(plan.machines)} machines answer")
+                progress(
+                    f"{len(plan.machines) - len(waiting)} of {count(len(plan.machines), 'machine')} answer"
+                )
             case other:
                 raise _Failed(" ".join(other))
     _say(starter.stdin, f"ready {plan_digest} {secrets.token_hex(8)}")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wireloom.errors import UserError
+from wireloom.grammar import count
 from wireloom.intent.fleet import Fleet
 from wireloom.lab import processes
 from wireloom.lab.build import ENVIRONMENT, build
@@ -206,7 +207,7 @@ def _build(fleet: Fleet, progress: Callable[[str], None]) -> None:
     ]
     subprocess.run(make_key, env=ENVIRONMENT, check=True, stdin=subprocess.DEVNULL, capture_output=True)
     plan = plan_lab(fleet, _public_key(directory))
-    progress(f"lab {fleet.name}: {len(fleet.nodes)} machines at {len(fleet.sites)} sites")
+    progress(f"lab {fleet.name}: {count(len(fleet.nodes), 'machine')} at {count(len(fleet.sites), 'site')}")
     build(plan, fleet.path.resolve(), directory, progress)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from wireloom.grammar import count
 from wireloom.observe.state import ConfigKind, KeyKind, NodeState
 from wireloom.plan.filed import read_fences, read_filed, read_guard
 from wireloom.plan.guard import GUARD, plan_guard
@@ -70,7 +71,7 @@ def _plan_config(desired: NodeDesired, state: NodeState) -> Iterator[Change]:
     target = f"file {desired.config.path}"
     seen = state.config
     if seen.kind is ConfigKind.ABSENT:
-        yield Change(Action.CREATE, target, f"{len(desired.peers)} peers")
+        yield Change(Action.CREATE, target, count(len(desired.peers), "peer"))
         return
     reasons = []
     if seen.keyless != desired.config.keyless or any(peer.public_key is None for peer in desired.peers):
@@ -89,8 +90,8 @@ def _describe_difference(text: str, desired: NodeDesired) -> str:
     before, after = text.splitlines(), desired.config.keyless.splitlines()
     gone, new = set(before) - set(after), set(after) - set(before)
     waiting = sum(peer.public_key is None for peer in desired.peers)
-    promised = f", {waiting} peers once their keys are made" if waiting else ""
-    return f"{len(new)} lines new, {len(gone)} gone{promised}"
+    promised = f", {count(waiting, 'peer')} once their keys are made" if waiting else ""
+    return f"{count(len(new), 'line')} new, {len(gone)} gone{promised}"
 
 
 def _plan_drop_in(desired: NodeDesired, state: NodeState) -> UnitChange | None:

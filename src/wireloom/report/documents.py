@@ -124,6 +124,7 @@ def evidence_document(evidence: Evidence) -> Document:
         "verdict": str(evidence.verdict),
         "sampled": evidence.sampled,
         "pairs": {"tested": evidence.pairs, "all": evidence.all_pairs},
+        "unasked": [{"node": one.name, "what": one.what, "hint": one.hint} for one in evidence.unasked],
         "claims": [
             {
                 "claim": one.claim,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from wireloom.grammar import count
 from wireloom.intent.fleet import Site
 from wireloom.network.network import Member
 from wireloom.report.tunnels import Bundle, Detail, Picture, Tunnel, Way
@@ -21,7 +22,7 @@ def print_dot(picture: Picture) -> str:
     facts = [
         f"{network.interface} · {', '.join(map(str, network.ranges))}",
         f"UDP {network.port} · MTU {network.mtu}",
-        f"{len(network.members)} nodes · {picture.tunnel_count} tunnels",
+        f"{count(len(network.members), 'node')} · {count(picture.tunnel_count, 'tunnel')}",
     ]
     lines = [
         f"digraph {_quote(network.fleet)} {{",
@@ -47,7 +48,9 @@ def _cluster(number: int, site: Site, members: tuple[Member, ...], picture: Pict
         about.append("behind NAT")
     yield f"  subgraph cluster_{number} {{"
     if picture.detail is not Detail.TUNNELS:
-        about += [f"{bundle.count} tunnels inside, {bundle.way}" for bundle in picture.inside[site.name]]
+        about += [
+            f"{count(bundle.count, 'tunnel')} inside, {bundle.way}" for bundle in picture.inside[site.name]
+        ]
         yield f"    {_site_id(site.name)} [label={_label(site.name)}, shape=ellipse, style=bold];"
     style = "dashed" if site.nat else "rounded"
     yield f"    label={_label(site.name, *about)}; style={style};"

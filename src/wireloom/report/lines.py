@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from wireloom.grammar import count
 from wireloom.report.layout import (
     PORT_HEIGHT,
     Box,
@@ -183,11 +184,10 @@ def _list_port(place: PlacedSite, row: int, label: str) -> Port:
 
 
 def _bundle_title(bundle: Bundle) -> str:
+    tunnels = count(bundle.count, "tunnel")
     if bundle.way is Way.ONE_WAY:
-        return (
-            f"{bundle.count:,} tunnels: nodes of {bundle.near} dial nodes of {bundle.far}, not the other way"
-        )
-    return f"{bundle.count:,} tunnels between {bundle.near} and {bundle.far}, by {bundle.way} addresses"
+        return f"{tunnels}: nodes of {bundle.near} dial nodes of {bundle.far}, not the other way"
+    return f"{tunnels} between {bundle.near} and {bundle.far}, by {bundle.way} addresses"
 
 
 def _thickness(count: int) -> float:
@@ -213,7 +213,7 @@ def _draw_spokes(sheet: Sheet) -> tuple[list[Line], list[Port]]:
                     spoke.way,
                     spoke.site if spoke.dials else "",
                     "" if spoke.dials else spoke.site,
-                    f"{spoke.site}: {spoke.count:,} tunnels to {spoke.sites} other sites",
+                    f"{spoke.site}: {count(spoke.count, 'tunnel')} to {count(spoke.sites, 'other site')}",
                     f"M{number(start)} {number(port.y)}H{number(end)}",
                     _thickness(spoke.count),
                 )

@@ -32,6 +32,16 @@ class NodeStanding:
     sent: int = 0
     detail: str = ""
 
+    @property
+    def healthy(self) -> bool:
+        """Up, with a live session to every peer."""
+        return self.state == "up" and self.fresh_peers == self.peers
+
+    @property
+    def went_wrong(self) -> bool:
+        """Something is to be said of it even to who wants to hear of troubles only."""
+        return not self.healthy and self.state != "not asked"
+
 
 def take_standing(network: Network, seen: Seen) -> Iterator[NodeStanding]:
     """Every node of the network, in its order."""

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from xml.sax.saxutils import escape, quoteattr
 
+from wireloom.grammar import count
 from wireloom.network.network import Member
 from wireloom.report.layout import (
     HEAD,
@@ -98,9 +99,9 @@ def _describe(picture: Picture) -> str:
         + (f" and {len(members) - MOST_NAMED} more" if len(members) > MOST_NAMED else "")
         for name, members in picture.members.items()
     )
-    ways = "; ".join(f"{_MEANING[way]}: {count:,}" for way, count in picture.counts().items())
-    nodes = f"{len(network.members):,} nodes at {len(picture.sites)} sites"
-    return f"{nodes}, {picture.tunnel_count:,} tunnels ({ways}). {sites}."
+    ways = "; ".join(f"{_MEANING[way]}: {tunnels:,}" for way, tunnels in picture.counts().items())
+    nodes = f"{count(len(network.members), 'node')} at {count(len(picture.sites), 'site')}"
+    return f"{nodes}, {count(picture.tunnel_count, 'tunnel')} ({ways}). {sites}."
 
 
 def _header(sheet: Sheet) -> Iterator[str]:
@@ -135,7 +136,7 @@ def _site(place: PlacedSite, picture: Picture) -> Iterator[str]:
     if picture.detail is not Detail.TUNNELS:
         for row, bundle in enumerate(picture.inside[site.name]):
             y = box.y + 57 + row * NOTE_HEIGHT
-            tunnels = f"{bundle.count:,} tunnel{'s' if bundle.count > 1 else ''} inside"
+            tunnels = f"{count(bundle.count, 'tunnel')} inside"
             x = box.x + PADDING + 2
             yield f'<path class="line sample {bundle.way}" d="M{number(x)} {number(y - 4)}h24"/>'
             yield _write(x + 31, y, "small soft", tunnels)
@@ -202,8 +203,8 @@ class _Entry:
 
 def _entries(picture: Picture) -> Iterator[_Entry]:
     """What occurs in the picture and needs a word."""
-    for way, count in picture.counts().items():
-        yield _Entry(f"{_MEANING[way]}: {count:,}", way=way)
+    for way, tunnels in picture.counts().items():
+        yield _Entry(f"{_MEANING[way]}: {tunnels:,}", way=way)
     members = picture.network.members.values()
     present = {_role(member) for member in members}
     yield from (_Entry(text, mark=mark) for mark, text in _ROLE_MEANING.items() if mark in present)

@@ -1,24 +1,22 @@
 """What a person reads in a terminal: data on stdout, talk on stderr, all of it readable without colour."""
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from itertools import groupby
 from typing import Self
 
 from rich.console import Console
-from rich.measure import Measurement
 from rich.status import Status
-from rich.table import Table
 from rich.text import Text
 
 from wireloom.apply.outcome import Ending, NodeOutcome, Outcome
 from wireloom.errors import Diagnostic, Severity
+from wireloom.grammar import count
 from wireloom.observe.history import Generation
 from wireloom.observe.state import Unreachable
 from wireloom.plan.plan import Action, Change, NodePlan, Plan, Risk
 from wireloom.preflight.finding import Finding
-from wireloom.report.standing import NodeStanding
 from wireloom.values import NodeName
 from wireloom.verify.claim import Claim, Evidence, Verdict, conclude
 
@@ -60,6 +58,11 @@ def print_data(text: str) -> None:
     sys.stdout.write(f"{text}\n")
 
 
+def can_redraw(console: Console) -> bool:
+    """Whether a line that is there can be replaced. With FORCE_COLOR, as CI sets it, a pipe is still one."""
+    return console.file.isatty() and not console.is_dumb_terminal
+
+
 class Progress:
     """Says what goes on now, on stderr: a spinner on a terminal, a line each elsewhere."""
 
@@ -72,11 +75,13 @@ class Progress:
         """Show what is going on now."""
         if self._quiet:
             return
-        if not self._console.is_terminal:
+        if not can_redraw(self._console):
             self._console.print(Text(f"{text} …"))
             return
         if self._status is None:
-            self._status = self._console.status("")
+            self._status = self._console.status(
+                "", spinner="line" if self._console.options.ascii_only else "dots"
+            )
             self._status.start()
         self._status.update(Text(f"{text} …"))
 
@@ -138,15 +143,21 @@ def show_plan(plan: Plan, *, every_peer: bool) -> None:
             console.print(Text(node.name, "bold"))
             for line in _plan_lines(node, every_peer=every_peer):
                 console.print(line)
-    counts = [f"{count} to {action}" for action, count in _count(plan).items()]
+    counts = [f"{number} to {action}" for action, number in _count(plan).items()]
     nodes = sum(1 for node in plan.nodes if node.changes)
     if counts:
-        console.print(Text(f"Plan: {', '.join(counts)}, on {nodes} of {len(plan.nodes)} nodes.", "bold"))
+        console.print(
+            Text(f"Plan: {', '.join(counts)}, on {nodes} of {count(len(plan.nodes), 'node')}.", "bold")
+        )
     elif not plan.refusals:
         unseen = f", {len(plan.unreachable)} could not be looked at" if plan.unreachable else ""
-        console.print(Text(f"Nothing to change: {len(plan.nodes)} nodes are as the fleet file says{unseen}."))
+        console.print(Text(f"Nothing to change: {_all_as_wanted(len(plan.nodes))}{unseen}."))
     show_unreachable(plan.unreachable)
     show_diagnostics(_gather([*plan.notes, *plan.refusals]))
+
+
+def _all_as_wanted(nodes: int) -> str:
+    return f"{count(nodes, 'node')} {'is' if nodes == 1 else 'are'} as the fleet file says"
 
 
 def _count(plan: Plan) -> dict[Action, int]:
@@ -213,8 +224,7 @@ def show_history(histories: Mapping[NodeName, Sequence[Generation]], *, every_no
         console.print("No generation yet: nothing was applied.")
     for number, nodes in sorted(kept.items(), reverse=True):
         first = next(iter(nodes.values()))
-        count = f"{len(nodes)} node{'s' if len(nodes) != 1 else ''}"
-        line = f"{first.when}  {first.who}  {count}"
+        line = f"{first.when}  {first.who}  {count(len(nodes), 'node')}"
         present = "  in use" if any(one.present for one in nodes.values()) else ""
         console.print(Text.assemble((f"{number:>5}  ", "bold"), line, (present, "green")))
         for name, one in nodes.items() if every_node else ():
@@ -229,20 +239,27 @@ CLAIM_MEANINGS = {
 
 
 def show_evidence(evidence: Evidence, *, every_claim: bool) -> None:
-    """A line per kind of claim, and every claim that does not hold; all of them if asked for."""
+    """A line per kind of claim, and every claim that does not hold; all of them if asked for.
+
+    Why a node could not be asked is told once, before all else.
+    """
     console = _out()
+    unasked = {one.name for one in evidence.unasked}
+    why = (Diagnostic(one.what, one.name, one.hint, Severity.WARNING) for one in evidence.unasked)
+    for diagnostic in _gather(why):
+        for line in _diagnostic_lines(diagnostic):
+            console.print(line)
     for kind, meaning in CLAIM_MEANINGS.items():
         claims = [claim for claim in evidence.claims if claim.claim == kind]
         if not claims:
             continue
         verdict = conclude(claim.verdict for claim in claims)
-        count = f"{sum(claim.verdict is verdict for claim in claims)} of {len(claims)}"
+        share = f"{sum(claim.verdict is verdict for claim in claims)} of {len(claims)}"
         console.print(
-            Text.assemble((f"{verdict!s:<10}", VERDICT_COLOURS[verdict]), f"{count:>12}  {kind}: {meaning}")
+            Text.assemble((f"{verdict!s:<10}", VERDICT_COLOURS[verdict]), f"{share:>12}  {kind}: {meaning}")
         )
-        for claim in claims:
-            if every_claim or claim.verdict is not Verdict.HOLDS:
-                console.print(_claim_line(claim))
+        for line in _claim_lines(claims, unasked, every_claim=every_claim):
+            console.print(line)
     if evidence.sampled:
         console.print(
             Text(f"A sample: {evidence.pairs} of {evidence.all_pairs} pairs, every node among them.")
@@ -251,55 +268,19 @@ def show_evidence(evidence: Evidence, *, every_claim: bool) -> None:
     console.print(Text.assemble(("Verdict: ", "bold"), (str(verdict), f"bold {VERDICT_COLOURS[verdict]}")))
 
 
-def _claim_line(claim: Claim) -> Text:
-    pair = f"{claim.source} → {claim.target}"
-    return Text.assemble(
-        "    ", (f"{claim.verdict!s:<10}", VERDICT_COLOURS[claim.verdict]), f"{pair}  {claim.detail}"
-    )
+def _claim_lines(claims: Iterable[Claim], unasked: Set[NodeName], *, every_claim: bool) -> Iterator[Text]:
+    """Those that do not hold, or all; the claims of a node that could not be asked in one line."""
+    for source, group in groupby(claims, key=lambda claim: claim.source):
+        own = list(group)
+        if source in unasked and not every_claim:
+            targets = own[0].target if len(own) == 1 else count(len(own), "node")
+            yield _claim_line(own[0].verdict, f"{source} → {targets}", f"{source} could not be asked")
+            continue
+        for claim in own:
+            if every_claim or claim.verdict is not Verdict.HOLDS:
+                detail = f"{source} could not be asked" if source in unasked else claim.detail
+                yield _claim_line(claim.verdict, f"{source} → {claim.target}", detail)
 
 
-def status_table(standings: Iterable[NodeStanding]) -> Table:
-    """One row per node."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("NODE", "SITE", "ADDRESS", "STATE", "PEERS", "HANDSHAKE", "RECEIVED", "SENT", "GEN", "BY"):
-        table.add_column(
-            title, no_wrap=True, justify="right" if title in {"PEERS", "RECEIVED", "SENT"} else "left"
-        )
-    for one in standings:
-        healthy = one.state == "up" and one.fresh_peers == one.peers
-        colour = "green" if healthy else "yellow" if one.state == "up" else "red"
-        table.add_row(
-            one.name,
-            one.site,
-            ", ".join(map(str, one.addresses)),
-            Text(one.state, colour),
-            f"{one.fresh_peers}/{one.peers}",
-            "" if one.oldest_handshake is None else f"≤ {one.oldest_handshake} s ago",
-            _bytes(one.received),
-            _bytes(one.sent),
-            "" if one.generation is None else str(one.generation),
-            one.detail or one.implementation,
-        )
-    return table
-
-
-def show_status(standings: Iterable[NodeStanding]) -> None:
-    """The table of ``status`` on stdout; as wide as it needs to be where that is no terminal."""
-    console, table = Console(file=sys.stdout, highlight=False), status_table(standings)
-    if console.is_terminal:
-        console.print(table)
-        return
-    console.width = Measurement.get(console, console.options.update(max_width=10_000), table).maximum
-    with console.capture() as padded:
-        console.print(table)
-    for line in padded.get().splitlines():
-        print_data(line.rstrip())
-
-
-def _bytes(number: int) -> str:
-    size = float(number)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if size < 1024:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} TiB"
+def _claim_line(verdict: Verdict, pair: str, detail: str) -> Text:
+    return Text.assemble("    ", (f"{verdict!s:<10}", VERDICT_COLOURS[verdict]), f"{pair}  {detail}")

@@ -118,8 +118,9 @@ def explain(raw: Raw, nonce: str, who: str) -> TransportError:
     if _any_of(_WANTED, words):
         return PasswordWanted(
             f"sudo on {who} asks for a password{quote(said)}",
-            hint=f"set {PASSWORD_VARIABLE}, or run this in a terminal to be asked for it; or let sudo "
-            f"ask for none: `{user} ALL=(root) NOPASSWD: ALL` in a file under /etc/sudoers.d; {_AS_ROOT}",
+            hint=f"set {PASSWORD_VARIABLE}, or run this in a terminal and without --yes to be asked for it; "
+            f"or let sudo ask for none: `{user} ALL=(root) NOPASSWD: ALL` in a file under /etc/sudoers.d; "
+            f"{_AS_ROOT}",
         )
     for signs, reason, remedy in _REFUSALS:
         if _any_of(signs, words):

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from wireloom.observe.state import Unreachable
 from wireloom.values import NodeName
 
 
@@ -32,11 +33,15 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """All claims of one run. ``pairs`` were tested of ``all_pairs`` that are peers of each other."""
+    """All claims of one run. ``pairs`` were tested of ``all_pairs`` that are peers of each other.
+
+    ``unasked`` are the nodes that could not be asked, and why: their own claims are unknown for that.
+    """
 
     claims: tuple[Claim, ...]
     pairs: int
     all_pairs: int
+    unasked: tuple[Unreachable, ...] = ()
 
     @property
     def verdict(self) -> Verdict:

@@ -1,6 +1,7 @@
 """Test the claims on the machines: one script per node, all side by side."""
 
 from wireloom.network.network import Network, Peer
+from wireloom.observe.state import Unreachable
 from wireloom.transport.crew import Crew
 from wireloom.transport.port import TransportError
 from wireloom.values import NodeName
@@ -11,6 +12,8 @@ from wireloom.verify.sample import choose_pairs
 
 SECONDS_PER_BATCH = 5
 """Longer than three pings to somebody who does not answer."""
+
+NOT_ASKABLE = TransportError("no `ssh` in the fleet file: can't be asked")
 
 
 async def verify(network: Network, crew: Crew, askable: frozenset[NodeName]) -> Evidence:
@@ -32,13 +35,14 @@ async def verify(network: Network, crew: Crew, askable: frozenset[NodeName]) -> 
     timeout = 20 + SECONDS_PER_BATCH * (4 * longest / PARALLEL + 1)
     answers = await crew.run(scripts, timeout=timeout)
     claims: list[Claim] = []
+    unasked: list[Unreachable] = []
     for name, peers in tested.items():
-        answer = answers.get(name)
-        if answer is None or isinstance(answer, TransportError):
-            claims += unknown(
-                name, peers, answer.what if answer else "no `ssh` in the fleet file: can't be asked"
-            )
+        answer = answers.get(name, NOT_ASKABLE)
+        if isinstance(answer, TransportError):
+            claims += unknown(name, peers, answer.what)
+            if peers:
+                unasked.append(Unreachable(name, answer.what, answer.hint, refused=not answer.unreachable))
         else:
             claims += judge(name, peers, read_report(answer.stdout), network.mtu)
     total = sum(len(list(network.peers(name))) for name in network.members)
-    return Evidence(tuple(claims), sum(map(len, tested.values())), total)
+    return Evidence(tuple(claims), sum(map(len, tested.values())), total, tuple(unasked))
