@@ -118,11 +118,12 @@ displace() {
     rm -f "$1" && { rmdir "${1%/*}" 2>/dev/null || :; }
 }
 
-# reload_units: have systemd read its units again, where it has read ours before: a unit that was not loaded yet
-# is read with all that belongs to it. (It takes systemd longer than all else that an apply does on a node.)
+# reload_units: have systemd read its units again, if it has ours in memory: one that is new to it is read with all
+# that belongs to it, and this takes longer than all else that an apply does on a node. (NeedDaemonReload can't
+# be asked: it does not see a drop-in in a directory that is new.)
 reload_units() {
-    test "$(systemctl show --value -p NeedDaemonReload "wg-quick@$interface")" = no || systemctl daemon-reload ||
-        die "systemd does not read its units again"
+    test -z "$(systemctl list-units --all --plain --no-legend "wg-quick@$interface.service")" ||
+        systemctl daemon-reload || die "systemd does not read its units again"
 }
 
 # enable: started at boot, by systemd, or by whoever runs `wg-quick up` for the names in boot/.
