@@ -46,7 +46,6 @@ assemble() {
     {
         "$2" && printf 'PrivateKey = ' && tr -d '[:space:]' <"$key" && echo && "$3"
     } >"$1" || die "$1 can't be written: is the disk full, or read-only?"
-    sync "$1"
 }
 
 # digest FILE: the SHA-256, in hex, of a configuration without its key line.
@@ -85,13 +84,15 @@ stage() {
     forget_save_config
     assemble "$staged" config_head config_body
     check "$staged" "$1" "$2"
+    sync "$staged" || die "$staged can't be written: is the disk full, or read-only?"
     { note >"$state/$interface.next" && { record && grep -v '^PrivateKey = ' "$staged"; } >"$history/next"; } ||
         die "$state can't be written: is the disk full, or read-only?"
 }
 
 # forget_save_config: with SaveConfig a stop of the interface would write what is not confirmed into the file.
 forget_save_config() {
-    if grep -qi '^[[:space:]]*SaveConfig' "$config" 2>/dev/null; then
+    test -e "$config" || return 0
+    if grep -qi '^[[:space:]]*SaveConfig' "$config"; then
         { grep -vi '^[[:space:]]*SaveConfig' "$config" >"$staging/unsaved" && mv "$staging/unsaved" "$config"; } ||
             die "$config can't be written: is the disk full, or read-only?"
     fi
@@ -100,7 +101,8 @@ forget_save_config() {
 # bare DIGEST: generation 0 of a new node: key and address, no peers. Its head is that of the staged file.
 bare() {
     if test -e "$config" || test -L "$config"; then
-        head -n 1 "$config" 2>/dev/null | grep -q '^# Written by wireloom' || return 0
+        { read -r first; } 2>/dev/null <"$config"
+        case $first in "# Written by wireloom"*) ;; *) return 0 ;; esac
     fi
     assemble "$staging/bare.conf" config_head true
     test "$(digest "$staging/bare.conf")" = "$1" || die "$staging/bare.conf can't be written: is the disk full?"

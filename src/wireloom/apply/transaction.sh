@@ -9,6 +9,7 @@
 here=/run/wireloom/$interface
 lease=$here/lease   # who may change this machine, and until when: id, end, since, who; a line each
 change=$here/change # what was committed and waits: id, deadline, before, after, undo.sh
+words=$here/guard   # the guard of the last change as its file loads it, and below it nft's own words for it
 
 LEASE=1500
 
@@ -24,7 +25,7 @@ alone() {
 }
 
 enter() {
-    mkdir -p "$here" || die "$here can't be made: is the disk full, or read-only?"
+    test -d "$here" || mkdir -p "$here" || die "$here can't be made: is the disk full, or read-only?"
     exec 9>>"$here/busy"
     flock -w "$1" 9 && echo $$ >"$here/busy"
 }
@@ -42,7 +43,6 @@ alone_at_last() {
 # hold ID WHO: have this machine for one apply. It runs out by itself: an operator who is cut off without a
 # word holds nobody up for long. A change that waits holds the machine as well.
 hold() {
-    mkdir -p "$here" || die "$here can't be made: is the disk full, or read-only?"
     uptime
     holder='' until=0 since='' who=''
     { read -r holder && read -r until && read -r since && read -r who; } 2>/dev/null <"$lease"
@@ -153,6 +153,8 @@ before() {
 # committed: the running state is as it was meant to be.
 committed() {
     running >"$change/after" || die "$change can't be written: is the disk full, or read-only?"
+    filed=$(sed -n "s/^PreUp = nft '\(.*\)'\$/\1/p" "$staged")
+    if test -n "$filed"; then printf '%s\n%s\n' "$filed" "$table"; fi >"$words"
 }
 
 # was_confirmed DIGEST: the staged file is the file, even if nobody heard of it.
