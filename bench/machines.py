@@ -53,7 +53,7 @@ ALONE = Path("/run/wireloom-bench.lock")
 UNIT = "wg-quick@wg0"
 FRESH = f"""\
 systemctl --quiet disable --now {UNIT}
-rm -rf /etc/wireguard /var/lib/wireloom /etc/systemd/system/{UNIT}.service.d
+rm -rf /etc/wireguard /var/lib/wireloom /run/wireloom /etc/systemd/system/{UNIT}.service.d
 systemctl daemon-reload
 nft delete table inet wireloom 2>/dev/null
 ip route flush type unreachable
