@@ -63,6 +63,7 @@ async def carry_out(
             await carry_through(job.roll_back())
         except BaseException:
             await carry_through(job.roll_back())
+            await carry_through(job.let_go())
             raise
     await carry_through(job.let_go())
     return job.outcome()
@@ -150,11 +151,12 @@ class _Job:
         self._progress(f"proving {_count(names)} over fresh connections")
         await self._crew.hang_up(names)
         seconds = max(1, min(PROVE_SECONDS, self._terms.window - 3))
+        neighbours = self._neighbours.without(self._left)
         scripts = {
             name: self._hand.prove(
                 seconds,
                 self._since[name],
-                self._neighbours.prove(name, self._since, self._heard[name]),
+                neighbours.prove(name, self._since, self._heard[name]),
             )
             for name in names
         }
@@ -194,7 +196,10 @@ class _Job:
         asked = {name: self._neighbours.again(name, self._heard.get(name, ())) for name in names}
         returns = await retreat(self._crew, self._hand, asked, window=self._terms.window, owners=self._owners)
         for name, one in returns.items():
-            self._left.pop(name, None)
+            left = self._left.pop(name, None)
+            if left and left.step == "stage" and not one.outcome:
+                self._left[name] = left  # nothing was begun there, and still nobody can reach it
+                continue
             if one.confirmed:
                 self._confirmed.add(name)
                 self._troubles.pop(name, None)
