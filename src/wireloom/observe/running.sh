@@ -7,7 +7,7 @@
 # running: a line for each thing, in a fixed order. Of keys only the public ones.
 running() {
     {
-        wg show "$interface" dump | running_peers
+        wg show "$interface" dump | without_keys | running_peers
         ip address show dev "$interface" | running_addresses
         ip -4 route show | running_routes
         ip -6 route show | running_routes
@@ -15,11 +15,18 @@ running() {
     } 2>/dev/null | sort
 }
 
-# running_peers: from `wg show IF dump` (wg(8)), whose first line is the interface's own.
+# without_keys: `wg show IF dump` (wg(8)), whose first line is the interface's own, without the private key in it.
+# Of a preshared key only remains that there is one: what a shell reads into a variable a trace of it shows.
+without_keys() {
+    tab=$(printf '\t')
+    sed "1s/^[^$tab]*$tab//; 1!s/^\([^$tab]*\)${tab}[^($tab][^$tab]*/\1${tab}hidden/"
+}
+
+# running_peers: from what without_keys leaves.
 running_peers() {
-    read -r _ public port mark && echo "interface $public $port $mark"
+    read -r public port mark && echo "interface $public $port $mark"
     while read -r public preshared _ allowed _ _ _ keepalive; do
-        test "$preshared" = "(none)" && preshared=none || preshared=hidden
+        test "$preshared" = hidden || preshared=none
         echo "peer $public keepalive $keepalive preshared $preshared"
         while test -n "$allowed"; do
             echo "peer $public allowed ${allowed%%,*}"
