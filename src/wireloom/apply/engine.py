@@ -137,10 +137,7 @@ class _Job:
                 continue
             self._progress(f"committing on {', '.join(names[:4])}{' …' if len(names) > 4 else ''}")
             scripts = {
-                name: self._hand.commit(
-                    self._nodes[name], self._order.desired[name].config, seconds=self._terms.window
-                )
-                for name in names
+                name: self._hand.commit(self._nodes[name], seconds=self._terms.window) for name in names
             }
             answers = await self._run("commit", scripts)
             self._since |= {name: int(read_answer(answers[name])["since"]) for name in self._still(names)}
@@ -174,8 +171,7 @@ class _Job:
         """Make the staged files the ones that a reboot reads."""
         names = self._still(self._nodes)
         self._progress(f"confirming {_count(names)}")
-        generation = self._order.lock.generation
-        scripts = {name: self._hand.confirm(self._order.desired[name].config, generation) for name in names}
+        scripts = {name: self._hand.confirm(self._order.desired[name].config) for name in names}
         answers = await self._crew.run(scripts, timeout=STEP_TIMEOUT)
         unheard = [name for name, answer in answers.items() if isinstance(answer, TransportError)]
         # Asked again, a node that has confirmed says so; one that took the change back says that.
