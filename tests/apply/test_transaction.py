@@ -383,7 +383,10 @@ def test_every_shell_runs_the_scripts(machine: Sandbox, shell: str) -> None:
         return done.stdout
 
     # What the machine calls `sh` is what undoes a change.
-    machine.ask(f"mount --bind $(readlink -f $(command -v {shell})) $(readlink -f /bin/sh)")
+    machine.ask(
+        f"cp $(command -v {shell}) /run/{shell}; mount -t tmpfs sbin /usr/local/sbin;"
+        f" cd /usr/local/sbin; cp /run/{shell} .; ln -s {shell} sh"
+    )
     key = ask(make_key_script("wg0"))
     assert key.startswith("public_key=")
     want, public = lone(machine)
