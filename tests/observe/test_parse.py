@@ -2,11 +2,12 @@
 """What the probes print, read: recordings of machines, nothing at all, and garbage.
 
 ``recordings/`` holds whole answers: ``userspace`` and ``bare`` were taken from machines made of network
-namespaces (wireguard-go, no systemd), ``kernel`` is put together from what Ubuntu 24.04 prints.
+namespaces (wireguard-go, no systemd), ``kernel`` is put together from what Ubuntu 24.04 prints. What ``running`` says is in the words of running.sh.
 """
 
 import json
 from dataclasses import replace
+from hashlib import sha256
 from ipaddress import ip_interface, ip_network
 from pathlib import Path
 
@@ -155,9 +156,20 @@ def test_a_bare_machine() -> None:
             enabled=False,
             fingerprint=seen.fingerprint,
             ground=seen.ground,
+            fingerprint=sha256(b"").hexdigest(),
         )
         == seen
     )
+
+
+def test_the_fingerprint_is_of_what_runs_and_of_the_stamp() -> None:
+    sections = recorded("userspace")
+    assert sections["running"].startswith("address 10.99.0.1/16\n")
+    expected = sha256((sections["running"] + sections["stamp"]).encode()).hexdigest()
+    assert state("userspace").fingerprint == expected
+    for name in ("running", "stamp"):
+        other = {**sections, name: sections[name] + "more\n"}
+        assert parse_state(NAME, other).fingerprint != expected
 
 
 def test_the_system_of_a_bare_machine() -> None:

@@ -68,7 +68,7 @@ OUTCOME = Outcome(
     5,
     (
         NodeOutcome(CP1, Ending.ROLLED_BACK),
-        NodeOutcome(W1, Ending.FAILED, "no space", "make some"),
+        NodeOutcome(W1, Ending.FAILED, "no space", "make some", "stage"),
         NodeOutcome(NAS1, Ending.PENDING, "no answer"),
         NodeOutcome(DB1, Ending.UNCHANGED),
     ),

@@ -115,10 +115,10 @@ def test_an_outcome() -> None:
         "generation": 5,
         "failed": True,
         "nodes": [
-            {"node": "cp1", "ending": "rolled back", "detail": "", "hint": ""},
-            {"node": "w1", "ending": "failed", "detail": "no space", "hint": "make some"},
-            {"node": "nas1", "ending": "pending", "detail": "no answer", "hint": ""},
-            {"node": "db1", "ending": "unchanged", "detail": "", "hint": ""},
+            {"node": "cp1", "ending": "rolled back", "step": "", "detail": "", "hint": ""},
+            {"node": "w1", "ending": "failed", "step": "stage", "detail": "no space", "hint": "make some"},
+            {"node": "nas1", "ending": "pending", "step": "", "detail": "no answer", "hint": ""},
+            {"node": "db1", "ending": "unchanged", "step": "", "detail": "", "hint": ""},
         ],
     }
 

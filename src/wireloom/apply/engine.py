@@ -64,6 +64,7 @@ async def carry_out(
             await carry_through(job.roll_back())
         except BaseException:
             await carry_through(job.roll_back())
+            await carry_through(job.let_go())
             raise
     await carry_through(job.let_go())
     return job.outcome()
@@ -137,10 +138,7 @@ class _Job:
                 continue
             self._progress(f"committing on {', '.join(names[:4])}{' …' if len(names) > 4 else ''}")
             scripts = {
-                name: self._hand.commit(
-                    self._nodes[name], self._order.desired[name].config, seconds=self._terms.window
-                )
-                for name in names
+                name: self._hand.commit(self._nodes[name], seconds=self._terms.window) for name in names
             }
             answers = await self._run("commit", scripts)
             self._since |= {name: int(read_answer(answers[name])["since"]) for name in self._still(names)}
@@ -151,11 +149,12 @@ class _Job:
         self._progress(f"proving {count(len(names), 'node')} over fresh connections")
         await self._crew.hang_up(names)
         seconds = max(1, min(PROVE_SECONDS, self._terms.window - 3))
+        neighbours = self._neighbours.without(self._left)
         scripts = {
             name: self._hand.prove(
                 seconds,
                 self._since[name],
-                self._neighbours.prove(name, self._since, self._heard[name]),
+                neighbours.prove(name, self._since, self._heard[name]),
             )
             for name in names
         }
@@ -173,8 +172,7 @@ class _Job:
         """Make the staged files the ones that a reboot reads."""
         names = self._still(self._nodes)
         self._progress(f"confirming {count(len(names), 'node')}")
-        generation = self._order.lock.generation
-        scripts = {name: self._hand.confirm(self._order.desired[name].config, generation) for name in names}
+        scripts = {name: self._hand.confirm(self._order.desired[name].config) for name in names}
         answers = await self._crew.run(scripts, timeout=STEP_TIMEOUT)
         unheard = [name for name, answer in answers.items() if isinstance(answer, TransportError)]
         # Asked again, a node that has confirmed says so; one that took the change back says that.
@@ -195,7 +193,10 @@ class _Job:
         asked = {name: self._neighbours.again(name, self._heard.get(name, ())) for name in names}
         returns = await retreat(self._crew, self._hand, asked, window=self._terms.window, owners=self._owners)
         for name, one in returns.items():
-            self._left.pop(name, None)
+            left = self._left.pop(name, None)
+            if left and left.step == "stage" and not one.outcome:
+                self._left[name] = left  # nothing was begun there, and still nobody can reach it
+                continue
             if one.confirmed:
                 self._confirmed.add(name)
                 self._troubles.pop(name, None)

@@ -19,9 +19,10 @@ async def heartbeat(crew: Crew, beats: Callable[[], Mapping[NodeName, str]]) -> 
     """
 
     async def go_on() -> None:
-        while True:
-            await asyncio.sleep(BEAT_SECONDS)
-            await crew.run(beats(), timeout=BEAT_SECONDS)
+        async with asyncio.TaskGroup() as rounds:  # who is slow to answer delays no beat of the others
+            while True:
+                await asyncio.sleep(BEAT_SECONDS)
+                rounds.create_task(crew.run(beats(), timeout=BEAT_SECONDS, aside=True))
 
     task = asyncio.create_task(go_on(), name="heartbeat")
     try:

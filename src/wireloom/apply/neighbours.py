@@ -17,6 +17,7 @@ class Neighbourhood:
 
     def __init__(self, desired: Mapping[NodeName, NodeDesired], seen: Seen) -> None:
         self._desired = desired
+        self._seen = seen
         self._places = {name: place for place, name in enumerate(desired)}
         self._own = {name: state.public_key for name, state in seen.items() if isinstance(state, NodeState)}
         self._running = {
@@ -24,6 +25,12 @@ class Neighbourhood:
             for name, state in seen.items()
             if isinstance(state, NodeState)
         }
+
+    def without(self, names: Collection[NodeName]) -> "Neighbourhood":
+        """Nobody is proven with these: they stopped answering."""
+        return Neighbourhood(
+            self._desired, {name: state for name, state in self._seen.items() if name not in names}
+        )
 
     def old(self, name: NodeName) -> list[Neighbour]:
         """Peers that the node has a tunnel with already, and that stay: to be asked before the change."""

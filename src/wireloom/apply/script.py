@@ -68,7 +68,7 @@ class Hand:
         """
         config = plan.config or desired.config
         lines = [*_text("config_head", config.head), *_new_text("config_body", plan.filed, config.body)]
-        lines += [*_text("note", note.stamp(config)), *_text("record", note.record)]
+        lines += [*_text("note", f"{note.stamp(config)}apply={self.id}\n"), *_text("record", note.record)]
         lines += ["alone", self._hold, _call("unchanged", plan.fingerprint)]
         lines.append(_call("stage", config.digest, str(public_key)))
         if plan.first_config:
@@ -77,7 +77,7 @@ class Hand:
             lines.append(_call("heard", *map(str, heard)))
         return self._script(*lines)
 
-    def commit(self, plan: NodePlan, config: ConfigFile, *, seconds: int) -> str:
+    def commit(self, plan: NodePlan, *, seconds: int) -> str:
         """Change the running state in place; it undoes itself in ``seconds`` unless it is confirmed.
 
         Answers ``since``, the time before all of it: an interface that starts shakes hands at once.
@@ -91,7 +91,9 @@ class Hand:
         lines.append("before")
         lines += [_call("run", *command) for command in gather_peers(plan.commands)]
         lines.append("committed")
-        undo = "\n".join(["undo_running() {", ":", *_undo(plan), "}", self._take_back(config)])
+        undo = "\n".join(
+            ["undo_running() {", ":", *_undo(plan), "}", f'take_back {shlex.quote(self.id)} "$1"']
+        )
         return "\n".join(
             [
                 f"interface={shlex.quote(self.interface)}",
@@ -111,9 +113,9 @@ class Hand:
         """Keep the machine. With ``seconds``, a committed change there waits that long from now."""
         return self._script(_call("beat", self.id, str(seconds)))
 
-    def confirm(self, config: ConfigFile, generation: int) -> str:
+    def confirm(self, config: ConfigFile) -> str:
         """Put the staged file in place of the old one, and note the generation."""
-        return self._script("alone", _call("confirm", self.id, config.digest, str(generation)))
+        return self._script("alone", _call("confirm", self.id, config.digest))
 
     def withdraw(self) -> str:
         """Leave the machine as it was, however far this apply came there. Answers ``outcome``."""
@@ -122,9 +124,6 @@ class Hand:
     @property
     def _hold(self) -> str:
         return _call("hold", self.id, self.who)
-
-    def _take_back(self, config: ConfigFile) -> str:
-        return f'take_back {shlex.quote(self.id)} {config.digest} "$1"'
 
     def _script(self, *lines: str) -> str:
         return _script(self.interface, *lines)

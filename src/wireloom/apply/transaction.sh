@@ -157,30 +157,42 @@ committed() {
     if test -n "$filed"; then printf '%s\n%s\n' "$filed" "$table"; fi >"$words"
 }
 
-# was_confirmed DIGEST: the staged file is the file, even if nobody heard of it.
+# was_confirmed ID: the staged file has become the file, even if nobody heard of it, or its note did not follow.
 was_confirmed() {
-    ! test -e "$staged" && test "$(digest "$config" 2>/dev/null)" = "$1"
+    if test -e "$staged" || test -e "$staging/withdrawn"; then return 1; fi
+    for note in "$state/$interface.next" "$state/$interface.state"; do
+        grep -qx "apply=$1" "$note" && grep -qx "digest=$(digest "$config")" "$note" && return
+    done 2>/dev/null
+    return 1
 }
 
-# take_back ID DIGEST [late]: undo what waits; `undo_running` is what does it. Answers what became of the change.
+# take_back ID late|now: undo what waits; `undo_running` is what does it. Answers what became of the change.
 # Whoever renames the staged file decides: this, or confirm.
 take_back() {
-    if test "${3:-}" = late; then
+    if test "$2" = late; then
         while too_early "$1"; do sleep 0.5; done
     fi
+    still_waits "$1"
     alone_at_last
-    find_waiting
-    test "$waiting" = "$1" || exit 0
-    if test "${3:-}" = late && too_early "$1"; then exec sh "$change/undo.sh" late; fi
-    if ! mv "$staged" "$staging/withdrawn" 2>/dev/null && was_confirmed "$2"; then
-        echo outcome=confirmed
-    else
-        undo_running
-        look_back
-        withdraw_files
+    still_waits "$1"
+    if test "$2" = late && too_early "$1"; then exec sh "$change/undo.sh" late 9>&-; fi
+    if ! mv "$staged" "$staging/withdrawn" 2>/dev/null && was_confirmed "$1"; then
+        settle "$1"
+        return
     fi
+    undo_running
+    look_back
+    withdraw_files
     release "$1"
     disarm "$1"
+}
+
+# still_waits ID: or somebody else has decided meanwhile, and whatever step is at work now is not to be disturbed.
+still_waits() {
+    find_waiting
+    test "$waiting" != "$1" || return 0
+    if was_confirmed "$1"; then echo outcome=confirmed; else echo outcome=undone; fi
+    exit 0
 }
 
 # look_back: compare what runs with what ran before. An interface that has gone meanwhile comes back by its file.
@@ -204,7 +216,8 @@ start_again() {
 }
 
 withdraw_files() {
-    rm -f "$staged" "$staging/withdrawn" "$staging/bare.conf" "$state/$interface.next" "$history/next"
+    rm -f "$staged" "$staging/bare.conf" "$state/$interface.next" "$history/next"
+    rm -f "$staging/withdrawn"
 }
 
 # withdraw ID: leave this machine as it was, however far the apply came on it.
@@ -214,18 +227,23 @@ withdraw() {
         exec sh "$change/undo.sh" now 9>&-
     fi
     alone
+    if was_confirmed "$1"; then
+        settle "$1"
+        return
+    fi
     { read -r holder; } 2>/dev/null <"$lease"
     if test "${holder:-}" = "$1" || test -z "${holder:-}$waiting"; then withdraw_files; fi
     release "$1"
     echo outcome=untouched
 }
 
-# confirm ID DIGEST GENERATION: the staged file becomes the file, by one rename. All that can fail was tried before.
+# confirm ID DIGEST: the staged file becomes the file, by one rename. All that can fail was tried before.
 confirm() {
-    if was_confirmed "$2" && test -s "$history/$3"; then
-        echo outcome=confirmed
-        return
-    fi
+    was_confirmed "$1" || replace_file "$1" "$2"
+    settle "$1"
+}
+
+replace_file() {
     keep "$1"
     find_waiting
     test "$waiting" = "$1" || die "this change was taken back before it was confirmed"
@@ -235,14 +253,21 @@ confirm() {
         die "what runs is not what was committed: $(comm -3 "$change/after" "$change/now" | head -n 4 | tr '\n\t' ';>')"
     test "$(digest "$staged")" = "$2" || die "$staged has changed since it was checked"
     mv "$staged" "$config" || die "$config can't be replaced"
-    # From here on nothing undoes it; a note that is missing is written again at the next apply.
-    mv "$state/$interface.next" "$state/$interface.state"
-    mv "$history/next" "$history/$3"
+}
+
+# settle ID: what was confirmed is noted, and waits no more. Nothing undoes it from here on; a note that is
+# missing is written again at the next apply.
+settle() {
+    if grep -qsx "apply=$1" "$state/$interface.next"; then
+        mv "$history/next" "$history/$(sed -n 's/^generation=//p' "$state/$interface.next")"
+        mv "$state/$interface.next" "$state/$interface.state"
+        forget_oldest "$history"/*
+    fi
     sync "$directory" "$state" # a rename is on the disk when its directory is (fsync(2))
     echo outcome=confirmed
-    forget_oldest "$history"/*
     release "$1"
-    disarm "$1"
+    find_waiting
+    test "$waiting" != "$1" || disarm "$1"
 }
 
 # forget_oldest FILE...: the last 50 generations are kept.

@@ -29,6 +29,7 @@ public_dump() {
 running_peers() {
     read -r public port mark && test -n "$mark" && echo "interface $public $port $mark"
     while read -r public preshared _ allowed _ _ _ keepalive; do
+        test "$preshared" = hidden || preshared=none
         echo "peer $public keepalive $keepalive preshared $preshared"
         while test -n "$allowed"; do
             echo "peer $public allowed ${allowed%%,*}"

@@ -33,11 +33,12 @@ class Crew:
         return {name: connection.host_key for name, connection in self._connections.items()}
 
     async def run(
-        self, scripts: Mapping[NodeName, str], *, timeout: float
+        self, scripts: Mapping[NodeName, str], *, timeout: float, aside: bool = False
     ) -> dict[NodeName, Completed | TransportError]:
         """Run each node's script on it, all side by side; dials where no connection is open.
 
-        A connection that broke is forgotten, so that the next script dials again.
+        A connection that broke is forgotten, so that the next script dials again. ``aside``: another script
+        is at work over it, and goes on if only this one takes too long.
         """
 
         async def run_one(name: NodeName) -> Completed:
@@ -46,7 +47,9 @@ class Crew:
             try:
                 answer = await connection.run(scripts[name], timeout=timeout)
                 return replace(answer, sent=sent, received=time.monotonic())
-            except TransportError:
+            except TransportError as error:
+                if aside and not error.unreachable:
+                    raise
                 if self._connections.get(name) is connection:
                     del self._connections[name]
                 await connection.close()
