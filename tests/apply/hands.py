@@ -162,7 +162,7 @@ def left(machine: Sandbox) -> str:
     """What an apply left lying about: files beside the real ones, and a process that waits."""
     machine.ask(f"n=0; while {WAITING} >/dev/null && test $n -lt 40; do n=$((n + 1)); sleep 0.1; done")
     return machine.ask(
-        "ls /etc/wireguard/.wireloom; cd /run/wireloom/wg0 2>/dev/null && ls | grep -v busy;"
+        "ls /etc/wireguard/.wireloom; cd /run/wireloom/wg0 2>/dev/null && ls | grep -vx -e busy -e guard;"
         f" cd /var/lib/wireloom && ls | grep next; ls history/wg0 | grep next; {WAITING}; true"
     )
 

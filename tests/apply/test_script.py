@@ -46,7 +46,8 @@ def calls_of(script: str) -> str:
 
 def undoing(script: str) -> str:
     """The text that a commit leaves on the machine to be undone by."""
-    return script.partition("\nwhat_undoes() {\n")[2].partition("\n")[2].partition("\nEND_")[0]
+    function = script.partition("\nwhat_undoes() {\n")[2].partition('\neval "$(hands)"')[0]
+    return sh(f"what_undoes() {{\n{function}\nwhat_undoes")
 
 
 def peer(number: int, *more: str) -> Command:

@@ -46,7 +46,7 @@ STEPS = ("look", "stage", "commit", "prove", "confirm")
 RESTART = """\
 ip link del wg0 2>/dev/null
 for process in /proc/[0-9]*; do
-    tr '\\0' ' ' <"$process/cmdline" 2>/dev/null | grep -q 'change/undo[.]sh' && kill -KILL "${process#/proc/}"
+    tr '\\0' ' ' <"$process/cmdline" 2>/dev/null | grep -q 'undo[.]sh' && kill -KILL "${process#/proc/}"
 done
 rm -rf /run/wireloom
 nft delete table inet wireloom 2>/dev/null

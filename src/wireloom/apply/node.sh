@@ -18,11 +18,6 @@ staged=$staging/$interface.conf
 state=/var/lib/wireloom
 history=$state/history/$interface
 
-die() {
-    printf 'wireloom: %s\n' "$*" >&2
-    exit 1
-}
-
 # make_key: make the private key unless there is one; answer with the public key.
 # The size is looked at because `wg set` takes an empty key file for "no key" (a full disk leaves one).
 make_key() {

@@ -12,10 +12,15 @@ from wireloom.render.desired import ConfigFile, NodeDesired
 from wireloom.render.wg_quick import SECTION
 from wireloom.values import Address, PublicKey
 
-HANDS = RUNNING + "".join(
-    (files(__package__) / name).read_text(encoding="utf-8")
-    for name in ("node.sh", "transaction.sh", "proof.sh")
-)
+
+def _read(name: str) -> str:
+    """A file of shell functions, without its comments: it goes to every node with every step."""
+    lines = (files(__package__) / name).read_text(encoding="utf-8").splitlines(keepends=True)
+    return "".join(line for line in lines if line.strip() and not line.lstrip().startswith("#"))
+
+
+LEASE = _read("lease.sh")
+HANDS = RUNNING + _read("node.sh") + LEASE + _read("transaction.sh") + _read("proof.sh")
 
 PEERS_PER_COMMAND = 200
 """`wg set` takes many peers at once; this many stay far below the kernel's limit on arguments."""
@@ -111,7 +116,8 @@ class Hand:
 
     def beat(self, seconds: int = 0) -> str:
         """Keep the machine. With ``seconds``, a committed change there waits that long from now."""
-        return self._script(_call("beat", self.id, str(seconds)))
+        lines = [f"interface={shlex.quote(self.interface)}", LEASE, _call("beat", self.id, str(seconds)), ""]
+        return "\n".join(lines)
 
     def confirm(self, config: ConfigFile) -> str:
         """Put the staged file in place of the old one, and note the generation."""

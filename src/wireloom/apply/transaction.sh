@@ -1,102 +1,11 @@
 # shellcheck shell=sh
-# An apply's hold on a node, and the change that waits there until it is confirmed or undone.
+# A change that was committed on a node and waits there, until it is confirmed or undone.
 #
 # All of it is in /run, so that a restart of the machine ends it: what a restart reads are the old files, until
-# one rename puts the staged file in place of the old one. Times are those since the machine started, in
-# hundredths of a second: nobody sets that clock back.
+# one rename puts the staged file in place of the old one.
 
-# shellcheck disable=SC2154,SC2034  # interface is the caller's; node.sh has the other names
-here=/run/wireloom/$interface
-lease=$here/lease   # who may change this machine, and until when: id, end, since, who; a line each
-change=$here/change # what was committed and waits: id, deadline, before, after, undo.sh
-words=$here/guard   # the guard of the last change as its file loads it, and below it nft's own words for it
-
-LEASE=1500
-
-uptime() {
-    read -r now _ </proc/uptime
-    now=${now%.*}${now#*.}
-}
-
-# alone: one script of wireloom at a time. A commit that nobody listens to any more and what undoes it must not
-# run side by side. What a script starts for good must not hold this: it closes descriptor 9.
-alone() {
-    enter 45 || die "another step of wireloom is at work on this machine"
-}
-
-enter() {
-    test -d "$here" || mkdir -p "$here" || die "$here can't be made: is the disk full, or read-only?"
-    exec 9>>"$here/busy"
-    flock -w "$1" 9 && echo $$ >"$here/busy"
-}
-
-# alone_at_last: what undoes a change comes through, also when a step hangs: it is ended, with what it started.
-alone_at_last() {
-    enter 5 && return
-    read -r stat 2>/dev/null <"/proc/$(cat "$here/busy")/stat" || stat=
-    # shellcheck disable=SC2086
-    set -- ${stat##*) }
-    test "${3:-0}" -gt 1 && test "$3" != "$(cut -d ' ' -f 5 /proc/self/stat)" && kill -KILL "-$3"
-    enter 5 || printf 'wireloom: another step of wireloom is at work on this machine, and goes on\n' >&2
-}
-
-# hold ID WHO: have this machine for one apply. It runs out by itself: an operator who is cut off without a
-# word holds nobody up for long. A change that waits holds the machine as well.
-hold() {
-    uptime
-    holder='' until=0 since='' who=''
-    { read -r holder && read -r until && read -r since && read -r who; } 2>/dev/null <"$lease"
-    find_waiting
-    if test -n "$waiting" && test "$waiting" != "$1"; then
-        read -r until <"$change/deadline"
-        die "held by $who since $since: a change of theirs waits here and is undone in $(seconds_to "$until") s"
-    fi
-    if test "$holder" != "$1"; then
-        test "$until" -le "$now" || die "held by $who since $since; free in $(seconds_to "$until") s at the latest"
-        since=$(date '+%F %T %Z') who=$2
-    fi
-    renew "$1"
-}
-
-# find_waiting: $waiting is the id of the change that waits here, or empty.
-find_waiting() {
-    waiting=
-    { read -r waiting; } 2>/dev/null <"$change/id" || :
-}
-
-seconds_to() {
-    echo $((($1 - now) / 100 + 1))
-}
-
-renew() {
-    { printf '%s\n' "$1" $((now + LEASE)) "$since" "$who" >"$lease.$$" && mv "$lease.$$" "$lease"; } ||
-        die "$lease can't be written: is the disk full, or read-only?"
-}
-
-# keep ID: go on with an apply that has this machine.
-keep() {
-    uptime
-    holder='' since='' who=''
-    { read -r holder && read -r _ && read -r since && read -r who; } 2>/dev/null <"$lease"
-    test -n "$holder" || die "this machine was restarted, or let go, since this apply began"
-    test "$holder" = "$1" || die "this apply was not heard of for too long: $who has had this machine since $since"
-    renew "$1"
-}
-
-# beat ID SECONDS: keep the machine; with SECONDS, give what waits there that long from now.
-beat() {
-    keep "$1"
-    find_waiting
-    if test "$2" -gt 0 && test "$waiting" = "$1"; then
-        echo $((now + $2 * 100)) >"$change/deadline.new" && mv "$change/deadline.new" "$change/deadline"
-    fi
-}
-
-# release ID: let others have this machine.
-release() {
-    { read -r holder; } 2>/dev/null <"$lease"
-    test "${holder:-}" != "$1" || rm -f "$lease" "$lease".*
-}
+# shellcheck disable=SC2154  # interface is the caller's; node.sh and lease.sh have the other names
+words=$here/guard # the guard of the last change as its file loads it, and below it nft's own words for it
 
 # arm ID SECONDS: what was committed is undone then, unless it is confirmed. $1 of undo.sh tells that nobody asked.
 arm() {
@@ -128,6 +37,16 @@ too_early() {
     read -r deadline <"$change/deadline"
     uptime
     test "$now" -lt "$deadline"
+}
+
+# alone_at_last: what undoes a change comes through, also when a step hangs: it is ended, with what it started.
+alone_at_last() {
+    enter 5 && return
+    other=0
+    { read -r other; } 2>/dev/null <"$here/busy"
+    own_group
+    test "$other" -gt 1 && test "$other" != "$group" && kill -KILL "-$other"
+    enter 5 || printf 'wireloom: another step of wireloom is at work on this machine, and goes on\n' >&2
 }
 
 # run COMMAND...: one change of the running state.

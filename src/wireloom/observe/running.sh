@@ -14,7 +14,7 @@ running() {
         printf '%s\n' "$dump" | running_peers
         printf 'route show\naddress show dev %s\n' "$interface" | ip -force -batch - | running_addresses
         ip -6 route show | running_addresses
-        printf '%s\n' "$table"
+        test -z "$table" || printf '%s\n' "$table"
     } 2>/dev/null | sort
 }
 
