@@ -6,8 +6,8 @@ from wireloom.cli.settings import Settings, Verb, settings_of
 from wireloom.cli.survey import visit
 from wireloom.cli.world import World, open_world, run_async
 from wireloom.errors import Diagnostic, Severity
-from wireloom.observe.history import Generation, read_histories
-from wireloom.observe.state import NodeState
+from wireloom.observe.history import read_histories
+from wireloom.observe.state import Generation, NodeState
 from wireloom.report.documents import history_document, print_document
 from wireloom.report.terminal import Progress, show_diagnostics, show_history
 from wireloom.transport.port import TransportError
@@ -28,8 +28,8 @@ def command(settings: Settings, yes: bool) -> int:
     world = open_world(settings)
     histories, silent = run_async(_read(world, yes=yes))
     if settings.json:
-        print_document(history_document(histories))
-    else:
+        print_document(history_document(histories, silent))
+    elif not settings.quiet:
         show_history(histories, every_node=settings.verbose)
     show_diagnostics(silent)
     return 1 if silent else 0

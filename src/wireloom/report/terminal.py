@@ -13,8 +13,7 @@ from rich.text import Text
 from wireloom.apply.outcome import Ending, NodeOutcome, Outcome
 from wireloom.errors import Diagnostic, Severity
 from wireloom.grammar import count
-from wireloom.observe.history import Generation
-from wireloom.observe.state import Unreachable
+from wireloom.observe.state import Generation, Unreachable
 from wireloom.plan.plan import Action, Change, NodePlan, Plan, Risk
 from wireloom.preflight.finding import Finding
 from wireloom.values import NodeName
@@ -135,8 +134,11 @@ def show_findings(findings: Sequence[Finding]) -> None:
             console.print(line)
 
 
-def show_plan(plan: Plan, *, every_peer: bool) -> None:
-    """The changes of each node, peers of one kind gathered in a line unless ``every_peer``."""
+def show_plan(plan: Plan, *, every_peer: bool, source: str = "the fleet file") -> None:
+    """The changes of each node, peers of one kind gathered in a line unless ``every_peer``.
+
+    ``source`` is what the nodes are to be as.
+    """
     console = _out()
     for node in plan.nodes:
         if node.changes:
@@ -151,13 +153,13 @@ def show_plan(plan: Plan, *, every_peer: bool) -> None:
         )
     elif not plan.refusals:
         unseen = f", {len(plan.unreachable)} could not be looked at" if plan.unreachable else ""
-        console.print(Text(f"Nothing to change: {_all_as_wanted(len(plan.nodes))}{unseen}."))
+        console.print(Text(f"Nothing to change: {_all_as(source, len(plan.nodes))}{unseen}."))
     show_unreachable(plan.unreachable)
     show_diagnostics(_gather([*plan.notes, *plan.refusals]))
 
 
-def _all_as_wanted(nodes: int) -> str:
-    return f"{count(nodes, 'node')} {'is' if nodes == 1 else 'are'} as the fleet file says"
+def _all_as(source: str, nodes: int) -> str:
+    return f"{count(nodes, 'node')} {'is' if nodes == 1 else 'are'} as {source} says"
 
 
 def _count(plan: Plan) -> dict[Action, int]:
