@@ -32,17 +32,15 @@ def plan_rollback(
 ) -> tuple[Plan, Restored]:
     """What brings the nodes back to the generation ``target``, and what each of them should have then.
 
-    ``stored`` is what nodes had at that time; the others stay as they are. Today's keys are put in, and who
-    has left the fleet since stays out. ``today`` is the plan for the fleet file: its refusals, notes and
-    unreachable nodes are ours, too. ``lock`` has the keys that were seen. Raises UserError where a text makes
-    no sense.
+    ``stored`` is what nodes that were seen had at that time; the others stay as they are. Today's keys are put
+    in, and who has left the fleet since stays out. ``today`` is the plan for the fleet file: its refusals, notes
+    and unreachable nodes are ours, too. ``lock`` has the keys that were seen. Raises UserError where a text
+    makes no sense.
     """
     members = lock.members
     keys = {name: key for name, node in members.items() if (key := node.public_key)}
     owners: dict[PublicKey, str] = {key: name for name, key in keys.items()}
-    desired = _without_late(
-        _restore_all({name: one for name, one in stored.items() if name in members}, network, keys)
-    )
+    desired = _without_late(_restore_all(stored, network, keys))
     states = {name: state for name in desired if isinstance(state := seen[name], NodeState)}
     plans = [
         plan_node(desired[name], state, owners, over_underlay=over_underlay(fleet, name))
