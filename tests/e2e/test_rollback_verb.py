@@ -78,7 +78,11 @@ def test_history_tells_who_when_and_what(lab: World) -> None:
 def test_history_is_a_line_a_generation_newest_first(lab: World) -> None:
     lines = lab.run("history").stdout.splitlines()
     assert [line.split()[0] for line in lines] == ["3", "2", "1"]
-    assert [line.endswith("  4 nodes  in use") for line in lines] == [True, False, False]
+    assert [line.split("  ", 3)[3] for line in (line.strip() for line in lines)] == [
+        "4 nodes  in use  delete peer cp2",
+        "5 nodes  update mtu of wg0",
+        "5 nodes",
+    ]
     assert "       w1  update mtu of wg0" in lab.run("history", "-v").stdout.splitlines()
     quiet = lab.run("history", "-q")
     assert (quiet.stdout, quiet.stderr) == ("", "")

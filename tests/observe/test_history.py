@@ -119,4 +119,4 @@ async def test_the_name_of_an_interface_stays_a_name(tmp_path: Path, monkeypatch
     async with await on_disk(tmp_path, monkeypatch) as crew:
         assert await read_histories(crew, [A], f"$(touch {tmp_path}/spoilt)") == {A: []}
         await read_stored(crew, {A: 1}, f"$(touch {tmp_path}/spoilt)")
-    assert not (tmp_path / "spoilt").exists()  # noqa: ASYNC240  # nothing else runs here
+    assert not (tmp_path / "spoilt").exists()

@@ -22,7 +22,8 @@ Histories = dict[NodeName, list[Generation]]
 def command(settings: Settings, yes: bool) -> int:
     """Show the last 50 generations that the nodes keep: who made them, when, and what changed.
 
-    With -v what changed on each node. `wireloom rollback N` goes back to one of them.
+    With -v what changed on each node, also where it was not the same on all. `wireloom rollback N` goes back
+    to one of them.
     Exit code 1: some node could not be asked.
     """
     world = open_world(settings)

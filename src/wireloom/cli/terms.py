@@ -59,13 +59,13 @@ def with_terms(function: F) -> F:
         type=Seconds(),
         default="60s",
         show_default=True,
-        help="A change that is not confirmed by then undoes itself on the node.",
+        help="What is not confirmed in that time undoes itself on its node; 5s to 60m.",
     )(function)
     return click.option(
         "--max-parallel",
         type=Count(),
         default=None,
-        help="Change at most so many nodes at a time, after the first one.  [default: all]",
+        help="Change so many nodes at a time, once the first is proven.  [default: all]",
     )(function)
 
 

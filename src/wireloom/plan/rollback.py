@@ -32,10 +32,10 @@ def plan_rollback(
 ) -> tuple[Plan, Restored]:
     """What brings the nodes back to the generation ``target``, and what each of them should have then.
 
-    ``stored`` is what nodes that were seen had at that time; the others stay as they are. Today's keys are put
-    in, and who has left the fleet since stays out. ``today`` is the plan for the fleet file: its refusals, notes
-    and unreachable nodes are ours, too. ``lock`` has the keys that were seen. Raises UserError where a text
-    makes no sense.
+    ``stored`` is what nodes that were seen had at that time; the others stay as they are. Today's keys are
+    put in, and who has left the fleet since stays out. ``today`` is the plan for the fleet file: what it has
+    of refusals, notes and unreachable nodes is ours, too. ``lock`` has the keys that were seen. Raises
+    UserError where a text makes no sense.
     """
     members = lock.members
     keys = {name: key for name, node in members.items() if (key := node.public_key)}

@@ -216,7 +216,10 @@ def _outcome_line(one: NodeOutcome) -> Text:
 
 
 def show_history(histories: Mapping[NodeName, Sequence[Generation]], *, every_node: bool) -> None:
-    """A generation a line, newest first; with ``every_node`` what changed on each node below it."""
+    """A generation a line, newest first, with what changed where that is the same on all of its nodes.
+
+    With ``every_node`` what changed on each of them is below it.
+    """
     console = _out()
     kept: dict[int, dict[NodeName, Generation]] = {}
     for name, history in histories.items():
@@ -225,10 +228,11 @@ def show_history(histories: Mapping[NodeName, Sequence[Generation]], *, every_no
     if not kept:
         console.print("No generation yet: nothing was applied.")
     for number, nodes in sorted(kept.items(), reverse=True):
-        first = next(iter(nodes.values()))
+        first, *others = nodes.values()
         line = f"{first.when}  {first.who}  {count(len(nodes), 'node')}"
         present = "  in use" if any(one.present for one in nodes.values()) else ""
-        console.print(Text.assemble((f"{number:>5}  ", "bold"), line, (present, "green")))
+        what = "" if any(one.what != first.what for one in others) else f"  {first.what}"
+        console.print(Text.assemble((f"{number:>5}  ", "bold"), line, (present, "green"), (what, "dim")))
         for name, one in nodes.items() if every_node else ():
             console.print(Text.assemble("       ", (name, "bold"), f"  {one.what}"))
 
