@@ -7,6 +7,7 @@ namespaces (wireguard-go, no systemd), ``kernel`` is put together from what Ubun
 
 import json
 from dataclasses import replace
+from hashlib import sha256
 from ipaddress import ip_interface, ip_network
 from pathlib import Path
 
@@ -153,10 +154,22 @@ def test_a_bare_machine() -> None:
             link=None,
             routes=frozenset(),
             enabled=False,
+            fingerprint=sha256(b"").hexdigest(),
             ground=seen.ground,
         )
         == seen
     )
+
+
+def test_the_fingerprint_is_of_what_runs_and_of_the_note_and_of_nothing_else() -> None:
+    sections = recorded("userspace")
+    changing = {
+        name
+        for name in sections
+        if parse_state(NAME, {**sections, name: sections[name] + "\n"}).fingerprint
+        != state("userspace").fingerprint
+    }
+    assert changing == {"running", "stamp"}
 
 
 def test_the_system_of_a_bare_machine() -> None:
