@@ -29,6 +29,8 @@ from wireloom.report.terminal import (
 )
 from wireloom.verify.claim import Evidence, Verdict
 
+NEW_PORT = Change(Action.UPDATE, "listen port of wg0", "51820 → 4500", Risk.DISRUPTIVE, together=True)
+TOGETHER = Plan("shop", 2, (NodePlan(CP1, (NEW_PORT,)), NodePlan(W1, (NEW_PORT,))))
 PEERS = Plan(
     "shop",
     2,
@@ -68,6 +70,7 @@ SHOWN: dict[str, Shower] = {
     "plan of nothing": lambda: show_plan(Plan("shop", 2, (NodePlan(CP1), NodePlan(W1))), every_peer=False),
     "plan of nothing on one node": lambda: show_plan(Plan("shop", 2, (NodePlan(CP1),)), every_peer=False),
     "plan of nothing, one away": lambda: show_plan(replace(PLAN, nodes=(NodePlan(CP1),)), every_peer=False),
+    "plan of what can't be done one by one": lambda: show_plan(TOGETHER, every_peer=False),
     "rollback to what is there": lambda: show_plan(
         Plan("shop", 2, (NodePlan(CP1), NodePlan(W1))), every_peer=False, source="generation 1"
     ),

@@ -151,6 +151,10 @@ def show_plan(plan: Plan, *, every_peer: bool, source: str = "the fleet file") -
         console.print(
             Text(f"Plan: {', '.join(counts)}, on {nodes} of {count(len(plan.nodes), 'node')}.", "bold")
         )
+        if nodes > 1 and any(change.together for _, change in plan.changes()):
+            console.print(
+                "All at the same time: who has changed and who has not don't understand each other."
+            )
     elif not plan.refusals:
         unseen = f", {len(plan.unreachable)} could not be looked at" if plan.unreachable else ""
         console.print(Text(f"Nothing to change: {_all_as(source, len(plan.nodes))}{unseen}."))
