@@ -1,5 +1,6 @@
 """`wireloom history` and `wireloom rollback`: back, told what for, and forth again."""
 
+import json
 import os
 import pty
 import shutil
@@ -80,8 +81,8 @@ def test_history_is_a_line_a_generation_newest_first(lab: World) -> None:
     assert [line.split()[0] for line in lines] == ["3", "2", "1"]
     assert [line.split("  ", 3)[3] for line in (line.strip() for line in lines)] == [
         "4 nodes  in use  delete peer cp2",
-        "5 nodes  update mtu of wg0",
-        "5 nodes",
+        "4 nodes  update mtu of wg0",
+        "4 nodes",  # cp2 has left, and is not asked
     ]
     assert "       w1  update mtu of wg0" in lab.run("history", "-v").stdout.splitlines()
     quiet = lab.run("history", "-q")
@@ -114,7 +115,7 @@ def test_nobody_to_ask_is_an_error_and_nothing_happens(world: World) -> None:
 
 def test_without_a_number_it_goes_to_the_one_before_and_plan_shows_the_way_forth(world: World) -> None:
     # cp2 has left the fleet: back at the generation that had it there is nothing to do.
-    before = present(world, "w1")["generation"]
+    before, lock = present(world, "w1")["generation"], json.loads(world.lock_file.read_text())
     document = world.json("rollback", "--yes", "1")
     assert document["generation"] > before
     assert {one["node"]: one["ending"] for one in document["nodes"]} == dict.fromkeys(
@@ -122,6 +123,9 @@ def test_without_a_number_it_goes_to_the_one_before_and_plan_shows_the_way_forth
     )
     assert mtu(world, "w1") == "1440"
     assert peers(world, "w1") == 3
+    now = json.loads(world.lock_file.read_text())
+    assert (now["generation"], now["network"] != lock["network"]) == (document["generation"], True)
+    assert f"network={now['network']}\n" in world.on("w1", "cat", "/var/lib/wireloom/wg0.state")
     assert present(world, "w1")["what"] == "back to generation 1: update mtu of wg0"
 
     plan = world.json("plan", expect=2)
@@ -262,7 +266,11 @@ def test_with_one_generation_there_is_none_to_go_back_to(tmp_path: Path) -> None
         nothing = world.run("rollback", "--yes", expect=1)
         world.run("apply", "--yes")
         only_one = world.run("rollback", "--yes", expect=1)
+        lock = world.lock_file.read_text()
+        world.lock_file.write_text(lock.replace('"generation": 1', '"generation": 0'))
+        refused = world.run("rollback", "--yes", expect=1)
     finally:
         world.run("lab", "down", expect=None)
     for one in (nothing, only_one):
         assert "error: there is no generation to go back to\n    see: wireloom history" in one.stderr
+    assert "w1: error: it is at generation 1, the lock knows 0" in refused.stderr

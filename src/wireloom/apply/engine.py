@@ -252,10 +252,10 @@ class _Job:
 
     def _describe_left(self, step: str) -> str:
         if step == "stage":
-            return "it keeps what it has, and catches up at the next apply"
+            return f"it keeps what it has, and catches up at {self._order.retry}"
         return (
             f"what it may have of this change it takes back within {self._terms.window} s, unless it is"
-            " confirmed there; the next apply brings it on"
+            f" confirmed there; {self._order.retry} brings it on"
         )
 
     def _owners(self, peers: Collection[str]) -> str:

@@ -32,6 +32,11 @@ class Order:
         """The nodes that have something to do."""
         return {node.name: node for node in pending(self.plan)}
 
+    @property
+    def retry(self) -> str:
+        """What brings a node on that was left behind."""
+        return "the next apply" if self.back_to is None else f"`wireloom rollback {self.back_to}`"
+
     def summary(self, plan: NodePlan) -> str:
         """What a node's history says about this: a line for people."""
         return plan.summary if self.back_to is None else f"back to generation {self.back_to}: {plan.summary}"
