@@ -124,7 +124,7 @@ class _Job:
             network=lock.network,
             who=self._terms.who,
             when=self._terms.when,
-            what=plan.summary,
+            what=self._order.summary(plan),
         )
         return self._hand.stage(
             self._order.desired[name], plan, key, note=note, heard=self._neighbours.old(name)
@@ -253,10 +253,10 @@ class _Job:
 
     def _describe_left(self, step: str) -> str:
         if step == "stage":
-            return "it keeps what it has, and catches up at the next apply"
+            return f"it keeps what it has, and catches up at {self._order.retry}"
         return (
             f"what it may have of this change it takes back within {self._terms.window} s, unless it is"
-            " confirmed there; the next apply brings it on"
+            f" confirmed there; {self._order.retry} brings it on"
         )
 
     def _owners(self, peers: Collection[str]) -> str:

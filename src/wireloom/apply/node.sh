@@ -79,8 +79,8 @@ stage() {
     forget_save_config
     assemble "$staged" config_head config_body
     check "$staged" "$1" "$2"
-    sync "$staged" || die "$staged can't be written: is the disk full, or read-only?"
-    { note >"$state/$interface.next" && { record && grep -v '^PrivateKey = ' "$staged"; } >"$history/next"; } ||
+    { note >"$state/$interface.next" && { record && grep -v '^PrivateKey = ' "$staged"; } >"$history/next" &&
+        sync "$staged" "$state/$interface.next" "$history/next"; } ||
         die "$state can't be written: is the disk full, or read-only?"
 }
 

@@ -15,7 +15,8 @@ from wireloom.values import NodeName
 class Order:
     """A plan with what it leads to. ``lock`` is the one to save before anything is staged.
 
-    ``desired`` is for the nodes that change. ``nat``: the nodes that nobody can dial.
+    ``desired`` is for the nodes that change. ``nat``: the nodes that nobody can dial. ``back_to``: the
+    generation that a rollback goes back to.
     """
 
     plan: Plan
@@ -24,8 +25,18 @@ class Order:
     desired: Mapping[NodeName, NodeDesired]
     interface: str
     nat: frozenset[NodeName] = frozenset()
+    back_to: int | None = None
 
     @property
     def changing(self) -> dict[NodeName, NodePlan]:
         """The nodes that have something to do."""
         return {node.name: node for node in pending(self.plan)}
+
+    @property
+    def retry(self) -> str:
+        """What brings a node on that was left behind."""
+        return "the next apply" if self.back_to is None else f"`wireloom rollback {self.back_to}`"
+
+    def summary(self, plan: NodePlan) -> str:
+        """What a node's history says about this: a line for people."""
+        return plan.summary if self.back_to is None else f"back to generation {self.back_to}: {plan.summary}"

@@ -42,6 +42,8 @@ class Return:
             )
         if self.failed:
             return self.text
+        if self.outcome == "untouched":
+            return "nothing of it was live there"
         if is_new:
             return "taken back, but for its key and an interface without peers"
         return f"taken back: it is as it was{self.text}"

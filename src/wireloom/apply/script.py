@@ -73,7 +73,10 @@ class Hand:
         """
         config = plan.config or desired.config
         lines = [*_text("config_head", config.head), *_new_text("config_body", plan.filed, config.body)]
-        lines += [*_text("note", f"{note.stamp(config)}apply={self.id}\n"), *_text("record", note.record)]
+        lines += [
+            *_text("note", f"{note.stamp(config)}apply={self.id}\n"),
+            *_text("record", note.record(config)),
+        ]
         lines += ["alone", self._hold, _call("unchanged", plan.fingerprint)]
         lines.append(_call("stage", config.digest, str(public_key)))
         if plan.first_config:
@@ -159,10 +162,13 @@ class Note:
         }
         return "".join(f"{name}={value}\n" for name, value in fields.items())
 
-    @property
-    def record(self) -> str:
-        """The head of a stored generation; its configuration, without the key, follows."""
-        return f"# who: {self.who}\n# when: {self.when}\n# what: {self.what}\n"
+    def record(self, config: ConfigFile) -> str:
+        """The head of a stored generation; its configuration, without the key, follows.
+
+        Four lines, which `observe.history` reads.
+        """
+        fields = {"who": self.who, "when": self.when, "what": self.what, "digest": config.digest}
+        return "".join(f"# {name}: {value}\n" for name, value in fields.items())
 
 
 def make_key_script(interface: str) -> str:

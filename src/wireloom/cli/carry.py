@@ -7,23 +7,24 @@ from wireloom.cli.settings import Settings
 from wireloom.cli.world import World, ask, hidden_directory
 from wireloom.errors import Diagnostic, Severity, UserError
 from wireloom.grammar import count
+from wireloom.plan.fleet import pending
 from wireloom.plan.plan import Plan
 from wireloom.report.documents import outcome_document, print_document
 from wireloom.report.journal import write_journal
 from wireloom.report.terminal import show_diagnostics, show_outcome, show_plan
 
 
-def show(plan: Plan, settings: Settings) -> None:
-    """Show a plan that may be carried out. Raises UserError for one that may not."""
+def show(plan: Plan, settings: Settings, *, source: str = "the fleet file") -> None:
+    """Show a plan that may be carried out, and was made from ``source``. Raises UserError for another."""
     if plan.refusals:
         raise UserError(plan.refusals)
     if not (settings.json or settings.quiet):
-        show_plan(plan, every_peer=settings.verbose)
+        show_plan(plan, every_peer=settings.verbose, source=source)
 
 
-def approve(plan: Plan) -> None:
+def approve(plan: Plan, what: str = "Apply this to") -> None:
     """Ask for it. Raises UserError unless the user says yes."""
-    ask(f"Apply this to {count(sum(1 for node in plan.nodes if node.changes), 'node')}?", yes=False)
+    ask(f"{what} {count(len(pending(plan)), 'node')}?", yes=False)
 
 
 def nothing_to_do(plan: Plan, generation: int) -> Outcome:

@@ -6,8 +6,8 @@ from wireloom.cli.settings import Settings, Verb, settings_of
 from wireloom.cli.survey import visit
 from wireloom.cli.world import World, open_world, run_async
 from wireloom.errors import Diagnostic, Severity
-from wireloom.observe.history import Generation, read_histories
-from wireloom.observe.state import NodeState
+from wireloom.observe.history import read_histories
+from wireloom.observe.state import Generation, NodeState
 from wireloom.report.documents import history_document, print_document
 from wireloom.report.terminal import Progress, show_diagnostics, show_history
 from wireloom.transport.port import TransportError
@@ -22,14 +22,15 @@ Histories = dict[NodeName, list[Generation]]
 def command(settings: Settings, yes: bool) -> int:
     """Show the last 50 generations that the nodes keep: who made them, when, and what changed.
 
-    With -v what changed on each node. `wireloom rollback N` goes back to one of them.
+    With -v what changed on each node, also where it was not the same on all. `wireloom rollback N` goes back
+    to one of them.
     Exit code 1: some node could not be asked.
     """
     world = open_world(settings)
     histories, silent = run_async(_read(world, yes=yes))
     if settings.json:
-        print_document(history_document(histories))
-    else:
+        print_document(history_document(histories, silent))
+    elif not settings.quiet:
         show_history(histories, every_node=settings.verbose)
     show_diagnostics(silent)
     return 1 if silent else 0

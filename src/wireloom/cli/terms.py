@@ -28,13 +28,27 @@ class Seconds(click.ParamType[int]):
         """Whole seconds within bounds; anything else is a usage error."""
         if isinstance(value, int):
             return value
-        match = re.fullmatch(r"(\d{1,6})([sm]?)", str(value))
+        match = re.fullmatch(r"([0-9]{1,6})([sm]?)", str(value))
         if match is None:
             self.fail(f"{value!r} is not a time: 60s or 2m, say.", param, ctx)
         seconds = int(match[1]) * UNITS[match[2]]
         if not SHORTEST <= seconds <= LONGEST:
             self.fail(f"{value!r} is not between {SHORTEST}s and {LONGEST // 60}m.", param, ctx)
         return seconds
+
+
+class Count(click.ParamType[int]):
+    """A number from 1 on: of nodes, or of a generation."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number; anything else is a usage error."""
+        if isinstance(value, int):
+            return value
+        if not re.fullmatch(r"0*[1-9][0-9]{0,8}", str(value)):
+            self.fail(f"{value!r} is not a number from 1 on.", param, ctx)
+        return int(value)
 
 
 def with_terms(function: F) -> F:
@@ -45,13 +59,13 @@ def with_terms(function: F) -> F:
         type=Seconds(),
         default="60s",
         show_default=True,
-        help="A change that is not confirmed by then undoes itself on the node.",
+        help="What is not confirmed in that time undoes itself on its node; 5s to 60m.",
     )(function)
     return click.option(
         "--max-parallel",
-        type=click.IntRange(min=1),
+        type=Count(),
         default=None,
-        help="Change at most so many nodes at a time, after the first one.  [default: all]",
+        help="Change so many nodes at a time, once the first is proven.  [default: all]",
     )(function)
 
 

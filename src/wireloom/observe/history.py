@@ -2,9 +2,9 @@
 
 import shlex
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from wireloom.observe.probes import STATE_DIRECTORY
+from wireloom.observe.state import Generation, Stored
 from wireloom.transport.crew import Crew
 from wireloom.transport.port import Completed, TransportError
 from wireloom.values import NodeName
@@ -12,27 +12,11 @@ from wireloom.values import NodeName
 TIMEOUT = 30.0
 """Seconds for reading them on one node."""
 
-HEAD_LINES = 3
-"""Lines before the configuration: who, when, what."""
+HEAD_LINES = 4
+"""Lines before the configuration: who, when, what, digest. Note.record in apply/script.py writes them."""
 
-
-@dataclass(frozen=True, slots=True)
-class Generation:
-    """One generation on one node. ``when`` is ISO 8601, ``what`` for people; ``present``: it is in use."""
-
-    number: int
-    who: str
-    when: str
-    what: str
-    present: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """A stored configuration: the text of the wg-quick file, without its key line."""
-
-    number: int
-    keyless: str
+MOST_DIGITS = 9
+"""Digits that the number of a generation may have; nobody applies a thousand million times."""
 
 
 async def read_histories(
@@ -50,20 +34,25 @@ for file in {STATE_DIRECTORY}/history/"$interface"/*; do
 done
 """
     answers = await crew.run(dict.fromkeys(nodes, script), timeout=TIMEOUT)
-    return {
-        name: answer if isinstance(answer, TransportError) else parse_history(answer.stdout)
-        for name, answer in answers.items()
-    }
+    return {name: _read_history(answer) for name, answer in answers.items()}
+
+
+def _read_history(answer: Completed | TransportError) -> list[Generation] | TransportError:
+    if isinstance(answer, TransportError):
+        return answer
+    if answer.status:
+        return TransportError("its history can't be read", hint=_printable(answer.stderr[-200:]))
+    return parse_history(answer.stdout)
 
 
 def parse_history(text: str) -> list[Generation]:
     """Lines of five fields parted by tabs, in any order; a line that makes no sense is passed over."""
-    fields = [line.split("\t") for line in text.splitlines()]
+    fields = [line.split("\t") for line in text.split("\n")]
     return sorted(
         (
             Generation(int(number), _printable(who), _printable(when), _printable(what), now == "present")
             for number, now, who, when, what in (one for one in fields if len(one) == 5)
-            if number.isascii() and number.isdigit()
+            if number.isascii() and number.isdigit() and len(number) <= MOST_DIGITS
         ),
         key=lambda one: one.number,
     )
@@ -74,7 +63,7 @@ async def read_stored(
 ) -> dict[NodeName, Stored | TransportError]:
     """The configuration of one generation from each node."""
     scripts = {
-        name: f"tail -n +{HEAD_LINES + 1} {STATE_DIRECTORY}/history/{shlex.quote(interface)}/{number}\n"
+        name: f"tail -n +{HEAD_LINES} {STATE_DIRECTORY}/history/{shlex.quote(interface)}/{number}\n"
         for name, number in wanted.items()
     }
     answers = await crew.run(scripts, timeout=TIMEOUT)
@@ -84,9 +73,11 @@ async def read_stored(
 def _read_stored(answer: Completed | TransportError, number: int) -> Stored | TransportError:
     if isinstance(answer, TransportError):
         return answer
-    if answer.status or not answer.stdout.startswith("#"):
-        return TransportError(f"generation {number} can't be read there", hint=answer.stderr.strip()[-200:])
-    return Stored(number, answer.stdout)
+    if answer.status:
+        what = f"generation {number} can't be read there"
+        return TransportError(what, hint=_printable(answer.stderr[-200:]))
+    last, _, keyless = answer.stdout.partition("\n")
+    return Stored(number, last.removeprefix("# digest: "), keyless)
 
 
 def _printable(text: str) -> str:

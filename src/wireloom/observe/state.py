@@ -256,3 +256,26 @@ class Stranger(Unreachable):
 
 Seen = Mapping[NodeName, NodeState | Unreachable]
 """What a look at the machines brought, node by node."""
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One generation on one node. ``when`` is ISO 8601, ``what`` for people; ``present``: it is in use."""
+
+    number: int
+    who: str
+    when: str
+    what: str
+    present: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A stored configuration: the text of the wg-quick file, without its key line.
+
+    ``digest`` is the SHA-256, in hex, of what was stored; empty where there is none beside the text.
+    """
+
+    number: int
+    digest: str
+    keyless: str

@@ -8,7 +8,7 @@ from typing import Any
 from wireloom.apply.outcome import Outcome
 from wireloom.errors import Diagnostic
 from wireloom.network.network import Network
-from wireloom.observe.history import Generation
+from wireloom.observe.state import Generation
 from wireloom.plan.plan import Plan
 from wireloom.preflight.finding import Finding
 from wireloom.preflight.install import Installation
@@ -96,8 +96,10 @@ def outcome_document(outcome: Outcome) -> Document:
     }
 
 
-def history_document(histories: Mapping[NodeName, Iterable[Generation]]) -> Document:
-    """What every node keeps, oldest first."""
+def history_document(
+    histories: Mapping[NodeName, Iterable[Generation]], unasked: Iterable[Diagnostic]
+) -> Document:
+    """What every node keeps, oldest first, and who could not be asked."""
     return {
         "nodes": [
             {
@@ -114,7 +116,8 @@ def history_document(histories: Mapping[NodeName, Iterable[Generation]]) -> Docu
                 ],
             }
             for name, history in histories.items()
-        ]
+        ],
+        "unasked": [{"node": one.where, "what": one.what, "hint": one.hint} for one in unasked],
     }
 
 

@@ -13,8 +13,7 @@ from rich.text import Text
 from wireloom.apply.outcome import Ending, NodeOutcome, Outcome
 from wireloom.errors import Diagnostic, Severity
 from wireloom.grammar import count
-from wireloom.observe.history import Generation
-from wireloom.observe.state import Unreachable
+from wireloom.observe.state import Generation, Unreachable
 from wireloom.plan.plan import Action, Change, NodePlan, Plan, Risk
 from wireloom.preflight.finding import Finding
 from wireloom.values import NodeName
@@ -135,8 +134,11 @@ def show_findings(findings: Sequence[Finding]) -> None:
             console.print(line)
 
 
-def show_plan(plan: Plan, *, every_peer: bool) -> None:
-    """The changes of each node, peers of one kind gathered in a line unless ``every_peer``."""
+def show_plan(plan: Plan, *, every_peer: bool, source: str = "the fleet file") -> None:
+    """The changes of each node, peers of one kind gathered in a line unless ``every_peer``.
+
+    ``source`` is what the nodes are to be as.
+    """
     console = _out()
     for node in plan.nodes:
         if node.changes:
@@ -149,15 +151,19 @@ def show_plan(plan: Plan, *, every_peer: bool) -> None:
         console.print(
             Text(f"Plan: {', '.join(counts)}, on {nodes} of {count(len(plan.nodes), 'node')}.", "bold")
         )
+        if nodes > 1 and any(change.together for _, change in plan.changes()):
+            console.print(
+                "All at the same time: who has changed and who has not don't understand each other."
+            )
     elif not plan.refusals:
         unseen = f", {len(plan.unreachable)} could not be looked at" if plan.unreachable else ""
-        console.print(Text(f"Nothing to change: {_all_as_wanted(len(plan.nodes))}{unseen}."))
+        console.print(Text(f"Nothing to change: {_all_as(source, len(plan.nodes))}{unseen}."))
     show_unreachable(plan.unreachable)
     show_diagnostics(_gather([*plan.notes, *plan.refusals]))
 
 
-def _all_as_wanted(nodes: int) -> str:
-    return f"{count(nodes, 'node')} {'is' if nodes == 1 else 'are'} as the fleet file says"
+def _all_as(source: str, nodes: int) -> str:
+    return f"{count(nodes, 'node')} {'is' if nodes == 1 else 'are'} as {source} says"
 
 
 def _count(plan: Plan) -> dict[Action, int]:
@@ -214,7 +220,10 @@ def _outcome_line(one: NodeOutcome) -> Text:
 
 
 def show_history(histories: Mapping[NodeName, Sequence[Generation]], *, every_node: bool) -> None:
-    """A generation a line, newest first; with ``every_node`` what changed on each node below it."""
+    """A generation a line, newest first, with what changed where that is the same on all of its nodes.
+
+    With ``every_node`` what changed on each of them is below it.
+    """
     console = _out()
     kept: dict[int, dict[NodeName, Generation]] = {}
     for name, history in histories.items():
@@ -223,10 +232,11 @@ def show_history(histories: Mapping[NodeName, Sequence[Generation]], *, every_no
     if not kept:
         console.print("No generation yet: nothing was applied.")
     for number, nodes in sorted(kept.items(), reverse=True):
-        first = next(iter(nodes.values()))
+        first, *others = nodes.values()
         line = f"{first.when}  {first.who}  {count(len(nodes), 'node')}"
         present = "  in use" if any(one.present for one in nodes.values()) else ""
-        console.print(Text.assemble((f"{number:>5}  ", "bold"), line, (present, "green")))
+        what = "" if any(one.what != first.what for one in others) else f"  {first.what}"
+        console.print(Text.assemble((f"{number:>5}  ", "bold"), line, (present, "green"), (what, "dim")))
         for name, one in nodes.items() if every_node else ():
             console.print(Text.assemble("       ", (name, "bold"), f"  {one.what}"))
 
