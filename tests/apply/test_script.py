@@ -123,7 +123,7 @@ def test_the_text_of_a_file_arrives_as_it_is(head: str, body: str) -> None:
     functions = script.partition("\nconfig_head() {")[1] + script.partition("\nconfig_head() {")[2]
     shows = "; printf '|'; ".join(["config_head", "config_body", "note", "record"])
     stage = f"stage() {{ {shows}; {PRINT_ARGUMENTS}; }}"
-    told = "|".join([head, body, f"{note.stamp(config)}apply=f00d\n", note.record])
+    told = "|".join([head, body, f"{note.stamp(config)}apply=f00d\n", note.record(config)])
     assert f"{told}<{config.digest}><{OTHER_KEY}>" == sh(f"{QUIET}\n{stage}\n{functions}")
 
 
