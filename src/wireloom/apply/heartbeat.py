@@ -8,7 +8,7 @@ from wireloom.transport.crew import Crew
 from wireloom.values import NodeName
 
 BEAT_SECONDS = 4.0
-"""A node lets go after 15 s without a word (LEASE in transaction.sh): three of these may get lost."""
+"""A node lets go after 15 s without a word (LEASE in lease.sh): three of these may get lost."""
 
 
 @contextlib.asynccontextmanager
