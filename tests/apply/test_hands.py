@@ -188,7 +188,7 @@ def test_what_the_machine_will_know_about_the_generation_is_staged(machine: Sand
         == f"fleet=pair\ngeneration=7\nnetwork=feed\ndigest={want.config.digest}\napply=f00d"
     )
     what = "update mtu of wg0, create address 10.99.0.7/16, update peer b"
-    record = f"# who: ada@desk\n# when: {WHEN}\n# what: {what}\n"
+    record = f"# who: ada@desk\n# when: {WHEN}\n# what: {what}\n# digest: {want.config.digest}\n"
     assert machine.ask(f"cat {HISTORY}/next") + "\n" == record + want.config.keyless
 
 

@@ -122,11 +122,11 @@ def _starts_anew(state: NodeState) -> bool:
 
 
 def _is_intact(state: NodeState) -> bool:
-    """The file is there as the last apply wrote it, with a key that wg accepts."""
+    """The file is there as the last apply wrote it, with this machine's key."""
     config, stamp = state.config, state.stamp
-    if config.kind is not ConfigKind.OURS or stamp is None or not config.has_key or config.public_key is None:
+    if config.kind is not ConfigKind.OURS or stamp is None or not config.has_key:
         return False
-    return text_digest(config.keyless) == stamp.digest
+    return config.public_key == state.public_key and text_digest(config.keyless) == stamp.digest
 
 
 def _plan_interface(
