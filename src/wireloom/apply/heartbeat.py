@@ -15,17 +15,24 @@ BEAT_SECONDS = 4.0
 async def heartbeat(crew: Crew, beats: Callable[[], Mapping[NodeName, str]]) -> AsyncIterator[None]:
     """While the block runs, send each node what ``beats`` has for it, again and again.
 
-    A beat that fails is nobody's failure: the next step on that node finds out.
+    A beat that fails is nobody's failure: the next step on that node finds out. Nor does one that hangs, as
+    dialling does where nobody answers, keep the others from theirs.
     """
+    under_way: dict[NodeName, asyncio.Task[object]] = {}
 
     async def go_on() -> None:
         while True:
             await asyncio.sleep(BEAT_SECONDS)
-            await crew.run(beats(), timeout=BEAT_SECONDS)
+            for name, script in beats().items():
+                if name not in under_way or under_way[name].done():
+                    beat = crew.run({name: script}, timeout=BEAT_SECONDS)
+                    under_way[name] = asyncio.create_task(beat, name=f"heartbeat of {name}")
 
     task = asyncio.create_task(go_on(), name="heartbeat")
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        tasks = [task, *under_way.values()]
+        for one in tasks:
+            one.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
