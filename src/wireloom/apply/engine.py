@@ -155,7 +155,7 @@ class _Job:
             name: self._hand.prove(
                 seconds,
                 self._since[name],
-                self._neighbours.prove(name, self._since, self._heard[name]),
+                self._neighbours.prove(name, self._since, self._heard[name], left=self._left),
             )
             for name in names
         }

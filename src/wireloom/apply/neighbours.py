@@ -30,26 +30,36 @@ class Neighbourhood:
         peers = (peer for peer in self._peers(name) if self._is_old(name, peer) and peer.endpoint is not None)
         return [Neighbour(_address(peer)) for peer in peers][:COUNT]
 
-    def new(self, name: NodeName, committed: Collection[NodeName]) -> list[Neighbour]:
+    def new(
+        self, name: NodeName, committed: Collection[NodeName], *, left: Collection[NodeName] = ()
+    ) -> list[Neighbour]:
         """Peers that the node has no tunnel with yet, among those that know it by now."""
         found = []
         for peer in self._peers(name):
-            if self._is_old(name, peer) or not self._can_meet(name, peer, committed):
+            if peer.name in left or self._is_old(name, peer) or not self._can_meet(name, peer, committed):
                 continue
             own = self._own[name]
             fresh = peer.public_key if peer.public_key not in self._running[name] else None
             found.append(Neighbour(_address(peer), fresh, waits=bool(fresh and str(own) > str(fresh))))
         return found[:COUNT]
 
-    def again(self, name: NodeName, heard: Iterable[Address]) -> list[Neighbour]:
+    def again(
+        self, name: NodeName, heard: Iterable[Address], *, left: Collection[NodeName] = ()
+    ) -> list[Neighbour]:
         """Old ones that answered before the change, as ``heard`` says."""
-        return [one for one in self.old(name) if one.address in set(heard)]
+        gone = {_address(peer) for peer in self._peers(name) if peer.name in left}
+        return [one for one in self.old(name) if one.address in set(heard) - gone]
 
     def prove(
-        self, name: NodeName, committed: Collection[NodeName], heard: Iterable[Address]
+        self,
+        name: NodeName,
+        committed: Collection[NodeName],
+        heard: Iterable[Address],
+        *,
+        left: Collection[NodeName],
     ) -> list[Neighbour]:
-        """Whom the change is to be proven with: new ones first."""
-        return [*self.new(name, committed), *self.again(name, heard)][:COUNT]
+        """Whom the change is to be proven with: new ones first, and nobody who was ``left`` behind."""
+        return [*self.new(name, committed, left=left), *self.again(name, heard, left=left)][:COUNT]
 
     def _peers(self, name: NodeName) -> Iterator[Peer]:
         """Each node begins at another place of the list, so that no node is everybody's neighbour."""
