@@ -45,7 +45,7 @@ def test_a_node_that_nobody_can_reach_undoes_it_by_its_timer_and_its_clock_is_no
 
     fault = {"step": "commit", "node": "cp1", "when": "after"}
     with trial.under_way(fault, lambda: shut_out(cp1), window="5s") as told:
-        trial.settle()
+        trial.settle(["cp1"])
         assert trial.standing(["cp1"]) == {"cp1": trial.present}
         assert not told.done()
         cp1.shell("date -s @$(($(date +%s) + 3600)); nft delete table ip firewall")

@@ -79,16 +79,14 @@ def test_a_firewall_that_shuts_out_the_operator_keeps_no_node_from_undoing(trial
     w1 = trial["w1"]
     fault = {"step": "commit", "node": "w1", "when": "after"}
     with trial.under_way(fault, lambda: w1.run("nft", "-f", "-", stdin=NO_SSH), window="5s") as told:
-        trial.settle()
+        trial.settle(["w1"])
         assert trial.standing(["w1"]) == {"w1": trial.present}
         assert not told.done()
         w1.run("nft", "delete", "table", "ip", "firewall")
     ended = told.result()
-    assert ended.code == 1, ended.text
+    assert (ended.code, ended["w1"]) == (1, ("failed", "prove")), ended.text
     # It depends on when it is dialled again: nobody answers, or whoever does has no such change any more.
-    why = {"prove": "no answer from 203.0.113.2 port 22", "confirm": "its clock took the change back"}
-    assert ended["w1"][0] == "failed"
-    assert why[ended["w1"][1]] in ended.why("w1")
+    assert "no answer from 203.0.113.2 port 22" in ended.why("w1") or "its clock took" in ended.why("w1")
     trial.all_have(trial.present)
     trial.in_touch()
     trial.converges()

@@ -1,8 +1,8 @@
-"""A mesh of real machines that things are done to, and the one question after each: is every node old or new?
+"""A mesh of real machines that things are done to, and one question after each: is every node old or new?
 
-Two networks are known, `wide` and `slim` with less of all. The machines have one of them, the fleet file wants
-the other, and something happens on the way. So a test leaves the machines with the network that it began to
-make, and the next one goes the other way.
+Two networks are known, `wide` and `slim` with less of all. The machines have one of them, the fleet file
+wants the other, and something happens on the way. So a test leaves the machines with the network that it
+began to make, and the next one goes the other way.
 """
 
 import json
@@ -159,11 +159,11 @@ class Trial(Mesh):
         said, errors = process.communicate(timeout=120)
         assert process.returncode == -9, f"{process.returncode}\n{said}{errors}"
 
-    def settle(self, seconds: float = 40) -> dict[str, NodeLook]:
-        """Wait until no change waits on any node, and nothing waits to undo one."""
-        end = time.monotonic() + seconds
+    def settle(self, names: Iterable[str] = ()) -> dict[str, NodeLook]:
+        """Wait until no change waits on any of the nodes, and nothing waits to undo one."""
+        end = time.monotonic() + 40
         while True:
-            looks = self.look()
+            looks = self.look(names or self.names)
             words = [word for one in looks.values() for word in one.left]
             if not any("undo.sh" in word or "change" in word or "wireloom-" in word for word in words):
                 return looks
