@@ -129,7 +129,9 @@ def another_key(machine: Machine) -> None:
 def test_a_neighbour_with_another_key_is_no_proof(trial: Trial) -> None:
     """By hand, just before the commit: its old session must not count."""
     told = trial.strike(
-        {"step": "commit", "node": "cp1", "when": "before"}, lambda: another_key(trial["db1"])
+        {"step": "commit", "node": "cp1", "when": "before"},
+        lambda: another_key(trial["db1"]),
+        window="8s",
     )
     assert (told.code, told["cp1"]) == (1, ("failed", "prove")), told.text
     assert "no answer over the underlay from db1 (10.99.0.3)" in told.why("cp1")
