@@ -10,6 +10,7 @@ from wireloom.apply import heartbeat as heartbeat_module
 from wireloom.apply.heartbeat import heartbeat
 from wireloom.apply.script import Hand
 from wireloom.transport.crew import Crew
+from wireloom.transport.fake import FakeConnection, FakeTransport
 from wireloom.transport.port import Completed, TransportError
 from wireloom.values import NodeName
 
@@ -104,3 +105,26 @@ async def test_a_machine_that_does_not_answer_keeps_no_beat_from_the_others() ->
     async with crew, heartbeat(crew, lambda: dict.fromkeys(NAMES, Hand("wg0", "f00d", "ada").beat())):
         await deaf.reached.wait()
         await beaten(one, CP1, times=3)
+
+
+class HalfSilent(FakeTransport):
+    """One node takes for ever to be dialled, as where packets are dropped."""
+
+    async def connect(self, node: NodeName) -> FakeConnection:
+        if node == NAS1:
+            await asyncio.Event().wait()
+        return await super().connect(node)
+
+
+async def test_a_node_that_can_not_be_dialled_keeps_no_other_from_its_beats() -> None:
+    heard_often = asyncio.Event()
+
+    def hear(_: str) -> Completed:
+        if len(transport.scripts) >= 3:
+            heard_often.set()
+        return Completed(0, "", "")
+
+    transport = HalfSilent({CP1: hear})
+    crew = Crew(transport)
+    async with asyncio.timeout(20), heartbeat_module.heartbeat(crew, lambda: {NAS1: "beat", CP1: "beat"}):
+        await heard_often.wait()

@@ -39,6 +39,7 @@ from wireloom.plan.plan import Action, Change
 pytestmark = [pytest.mark.lab, pytest.mark.skipif(os.geteuid() != 0, reason="namespaces need root")]
 
 UNDONE = f"! test -e {HERE}/change"
+GONE = "wireloom: this apply has this machine no more: it was restarted, or its clock took the change back\n"
 SHELLS = [name for name in ("dash", "bash", "busybox") if shutil.which(name)]
 
 
@@ -146,7 +147,7 @@ def test_a_restart_is_a_rollback(machine: Sandbox) -> None:
     machine.ask("wg-quick down wg0 2>/dev/null; rm -r /run/wireloom; wg-quick up wg0 2>/dev/null")
     assert machine.ask("cat /sys/class/net/wg0/mtu") == "1440"
     said = complaints(machine, confirm(want))
-    assert said == "wireloom: this machine was restarted, or let go, since this apply began\n"
+    assert said == GONE
     assert machine.ask(HAND.withdraw()) == "outcome=untouched"
     assert left(machine) == ""
 
@@ -283,7 +284,7 @@ def test_a_change_that_was_taken_back_is_not_confirmed(machine: Sandbox) -> None
     machine.ask(HAND.withdraw())
     filed = files(machine)
     said = complaints(machine, confirm(want))
-    assert said == "wireloom: this machine was restarted, or let go, since this apply began\n"
+    assert said == GONE
     machine.ask(HAND.hold())
     said = complaints(machine, confirm(want))
     assert said == "wireloom: this change was taken back before it was confirmed\n"

@@ -5,7 +5,7 @@
 ``do``: ``kill`` ends this process with SIGKILL, ``interrupt`` is a Ctrl-C, ``drop`` breaks the SSH
 connection, and anything else is a shell command that does something to the world. ``before`` is before the
 script is sent, ``after`` is when its answer is back and nobody has read it. ``node`` null: the first that
-comes to the step.
+comes to the step. ``keepalive``: seconds between two signs of life on a connection, to wait less for its end.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 from wireloom.cli import terms
 from wireloom.cli.main import run
+from wireloom.transport import ssh
 from wireloom.transport.port import Completed, Connection, TransportError
 from wireloom.transport.session import SshConnection
 from wireloom.transport.ssh import SshTransport
@@ -107,6 +108,7 @@ def arrange(fault: Fault) -> None:
 def main(words: list[str]) -> int:
     terms.SHORTEST = 1
     told: Mapping[str, str] = json.loads(words[0])
+    ssh.KEEPALIVE_SECONDS = int(told.get("keepalive", ssh.KEEPALIVE_SECONDS))
     if told:
         arrange(Fault(told["step"], told.get("node"), told["when"], told["do"]))
     return run(words[1:])

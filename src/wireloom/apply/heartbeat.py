@@ -15,14 +15,19 @@ BEAT_SECONDS = 4.0
 async def heartbeat(crew: Crew, beats: Callable[[], Mapping[NodeName, str]]) -> AsyncIterator[None]:
     """While the block runs, send each node what ``beats`` has for it, again and again.
 
-    A beat that fails is nobody's failure: the next step on that node finds out.
+    A beat that fails is nobody's failure: the next step on that node finds out. Nor does one that hangs, as
+    dialling does where nobody answers, keep the others from theirs.
     """
+    under_way: dict[NodeName, asyncio.Task[object]] = {}
 
     async def go_on() -> None:
-        async with asyncio.TaskGroup() as rounds:  # who is slow to answer delays no beat of the others
+        async with asyncio.TaskGroup() as rounds:
             while True:
                 await asyncio.sleep(BEAT_SECONDS)
-                rounds.create_task(crew.run(beats(), timeout=BEAT_SECONDS, aside=True))
+                for name, script in beats().items():
+                    if name not in under_way or under_way[name].done():
+                        beat = crew.run({name: script}, timeout=BEAT_SECONDS, aside=True)
+                        under_way[name] = rounds.create_task(beat, name=f"heartbeat of {name}")
 
     task = asyncio.create_task(go_on(), name="heartbeat")
     try:

@@ -91,7 +91,7 @@ keep() {
     uptime
     holder='' since='' who=''
     { read -r holder && read -r _ && read -r since && read -r who; } 2>/dev/null <"$lease"
-    test -n "$holder" || die "this machine was restarted, or let go, since this apply began"
+    test -n "$holder" || die "this apply has this machine no more: it was restarted, or its clock took the change back"
     test "$holder" = "$1" || die "this apply was not heard of for too long: $who has had this machine since $since"
     renew "$1"
 }

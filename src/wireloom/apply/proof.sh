@@ -32,6 +32,13 @@ prove() {
     done
 }
 
+# waits ID: the change is still there to be proven.
+waits() {
+    find_waiting
+    test "$waiting" = "$1" ||
+        die "the change is not here any more: this machine was restarted, or its clock took the change back"
+}
+
 # hear PEER...: those of them that answer a ping, one a line.
 hear() {
     for peer in "$@"; do

@@ -65,7 +65,7 @@ async def retreat(
     returns = {name: _read(answer, window) for name, answer in answers.items()}
     asked = {name: peers for name, peers in neighbours.items() if peers and returns[name].outcome == "undone"}
     heard = await crew.run(
-        {name: hand.prove(ANSWER_SECONDS, 0, peers) for name, peers in asked.items()}, timeout=STEP_TIMEOUT
+        {name: hand.ask(ANSWER_SECONDS, peers) for name, peers in asked.items()}, timeout=STEP_TIMEOUT
     )
     for name, answer in heard.items():
         silent = read_all(answer, "unproven")

@@ -115,7 +115,13 @@ class Hand:
 
     def prove(self, seconds: int, since: int, neighbours: Sequence[Neighbour]) -> str:
         """Wait for the neighbours to answer; answers ``unproven`` for each that does not in time."""
-        return self._script(_call("prove", str(seconds), str(since), *map(str, neighbours)))
+        return self._script(
+            _call("waits", self.id), _call("prove", str(seconds), str(since), *map(str, neighbours))
+        )
+
+    def ask(self, seconds: int, neighbours: Sequence[Neighbour]) -> str:
+        """The same of a network that nobody changes."""
+        return self._script(_call("prove", str(seconds), "0", *map(str, neighbours)))
 
     def beat(self, seconds: int = 0) -> str:
         """Keep the machine. With ``seconds``, a committed change there waits that long from now."""

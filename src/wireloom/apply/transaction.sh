@@ -10,7 +10,8 @@ words=$here/guard # the guard of the last change as its file loads it, and below
 # arm ID SECONDS: what was committed is undone then, unless it is confirmed. $1 of undo.sh tells that nobody asked.
 arm() {
     {
-        rm -rf "$change" && mkdir "$change" && uptime && echo $((now + $2 * 100)) >"$change/deadline" &&
+        rm -rf "$change" "$here"/half_undone.* && mkdir "$change" && uptime &&
+            echo $((now + $2 * 100)) >"$change/deadline" &&
             { hands && what_undoes; } >"$change/undo.sh" && echo "$1" >"$change/id"
     } || die "$change can't be written: is the disk full, or read-only?"
     if test -d /run/systemd/system; then
@@ -100,7 +101,7 @@ take_back() {
         return
     fi
     undo_running
-    look_back
+    look_back "$1" "$2"
     withdraw_files
     release "$1"
     disarm "$1"
@@ -114,7 +115,8 @@ still_waits() {
     exit 0
 }
 
-# look_back: compare what runs with what ran before. An interface that has gone meanwhile comes back by its file.
+# look_back ID late|now: compare what runs with what ran before. An interface that has gone meanwhile comes back by
+# its file. What is not as before is kept for whoever asks later, where nobody listens now.
 look_back() {
     start_again
     running >"$change/now"
@@ -126,7 +128,9 @@ look_back() {
     {
         cat "$change/failed" 2>/dev/null
         echo "not as before: $(comm -3 "$change/before" "$change/now" 2>/dev/null | head -n 8 | tr '\n\t' ';>')"
-    } | sed 's/^/wireloom: /' >&2
+    } | sed 's/^/wireloom: /' >"$change/complaint"
+    cat "$change/complaint" >&2
+    test "$2" != late || mv "$change/complaint" "$here/half_undone.$1"
 }
 
 # start_again: only what ended by itself, or by hand, while the change waited.
@@ -153,7 +157,13 @@ withdraw() {
     { read -r holder; } 2>/dev/null <"$lease"
     if test "${holder:-}" = "$1" || test -z "${holder:-}$waiting"; then withdraw_files; fi
     release "$1"
-    echo outcome=untouched
+    if test -e "$here/half_undone.$1"; then
+        cat "$here/half_undone.$1" >&2
+        rm "$here/half_undone.$1"
+        echo outcome=half_undone
+    else
+        echo outcome=untouched
+    fi
 }
 
 # confirm ID DIGEST: the staged file becomes the file, by one rename. All that can fail was tried before.
