@@ -25,9 +25,7 @@ echo digest $(sed -n s/^digest=//p /var/lib/wireloom/wg0.state)
 echo generation $(sed -n s/^generation=//p /var/lib/wireloom/wg0.state)
 echo left $(ls -A /etc/wireguard/.wireloom /run/wireloom/wg0 2>/dev/null | grep '^[^:]*$' | grep -vx busy)
 echo left $(ls /var/lib/wireloom /var/lib/wireloom/history/wg0 | grep next)
-for process in /proc/[0-9]*; do
-    tr '\\0' ' ' <"$process/cmdline" 2>/dev/null | grep -q 'change/undo[.]sh' && echo "left undo.sh runs"
-done
+grep -als 'change/undo[.]sh' /proc/[0-9]*/cmdline | sed 's/.*/left undo.sh runs/'
 true
 """
 

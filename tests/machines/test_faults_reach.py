@@ -36,7 +36,9 @@ def test_a_node_that_falls_silent_is_pending_and_the_others_go_on(trial: Trial, 
 
 def restart_ssh(machine: Machine) -> None:
     """With an end to every session."""
-    machine.shell("systemctl stop ssh; pkill -KILL sshd; systemctl start ssh")
+    machine.run("systemctl", "stop", "ssh")
+    machine.kill("sshd")
+    machine.run("systemctl", "start", "ssh")
 
 
 def test_an_ssh_server_that_restarts_before_the_commit_leaves_its_node_behind(trial: Trial) -> None:
