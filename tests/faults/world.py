@@ -178,7 +178,8 @@ class Mesh:
             return self.on(source, script + "; true")
 
         with ThreadPoolExecutor(5) as pool:
-            assert "".join(pool.map(ping, chosen)) == ""
+            silent = "".join(pool.map(ping, chosen))
+        assert silent == "", silent
 
     def age_leases(self) -> None:
         """As if the time of a lease had gone by; a test of its own waits for it."""
@@ -188,9 +189,9 @@ class Mesh:
     def converge(self, network: str, names: Iterable[str] = BOTH) -> None:
         """One undisturbed apply leads to the network of the fleet file, whatever went before."""
         self.world.run("apply", "--yes")
-        assert self.world.json("plan")["changes"] == []
+        changes = self.world.json("plan", expect=None)["changes"]
+        assert changes == [], changes
         looks = self.look(names)
         wanted = self.networks[network].nodes
-        assert {name: (one.file, one.running) for name, one in looks.items()} == {
-            name: wanted[name] for name in looks
-        }
+        wrong = [name for name, one in looks.items() if (one.file, one.running) != wanted[name]]
+        assert not wrong, [self._describe(name, looks[name]) for name in wrong]

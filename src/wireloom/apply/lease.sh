@@ -96,8 +96,10 @@ keep() {
     renew "$1"
 }
 
-# beat ID SECONDS: keep the machine; with SECONDS, give what waits there that long from now.
+# beat ID SECONDS: keep the machine; with SECONDS, give what waits there that long from now. It comes while a step is
+# at work, whose end it must not undo: see release.
 beat() {
+    { test -d "$here" && exec 8<"$here" && flock -w 3 8; } || die "this machine was restarted, or is very busy"
     keep "$1"
     find_waiting
     if test "$2" -gt 0 && test "$waiting" = "$1"; then
@@ -107,7 +109,10 @@ beat() {
 
 # release ID: let others have this machine.
 release() {
-    { read -r holder; } 2>/dev/null <"$lease"
-    test "${holder:-}" != "$1" || rm -f "$lease" "$lease".*
+    {
+        flock -w 5 8 # a beat that is under way would put the lease back
+        { read -r holder; } 2>/dev/null <"$lease"
+        test "${holder:-}" != "$1" || rm -f "$lease" "$lease".*
+    } 8<"$here"
 }
 
