@@ -172,9 +172,9 @@ class Mesh:
 
         def ping(source: str) -> str:
             others = " ".join(addresses[to] for to in chosen if to != source)
-            script = f"for to in {others}; do for try in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 last; do"
-            script += " ping -nqc 1 -W 1 $to >/dev/null && break"
-            script += f'; test $try != last || echo "{source} to $to"; done; done'
+            # Who only dials and has a session with a machine that has lost it, tries again after 15 s of traffic.
+            script = f"for to in {others}; do n=30; until ping -nqc 1 -W 1 $to >/dev/null; do n=$((n - 1));"
+            script += f' test $n -gt 0 || {{ echo "{source} to $to"; break; }}; done; done'
             return self.on(source, script + "; true")
 
         with ThreadPoolExecutor(5) as pool:
