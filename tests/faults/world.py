@@ -172,7 +172,7 @@ class Mesh:
 
         def ping(source: str) -> str:
             others = " ".join(addresses[to] for to in chosen if to != source)
-            # Who only dials and has a session with a machine that has lost it, tries again after 15 s of traffic.
+            # Who only dials, and has a session that its peer has lost, tries again after 15 s of traffic.
             script = f"for to in {others}; do n=30; until ping -nqc 1 -W 1 $to >/dev/null; do n=$((n - 1));"
             script += f' test $n -gt 0 || {{ echo "{source} to $to"; break; }}; done; done'
             return self.on(source, script + "; true")
