@@ -8,11 +8,13 @@ A seed stands for a sequence of histories; what fails prints the seed of its own
 
 import argparse
 import random
+import signal
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -180,15 +182,19 @@ class History:
         self.mesh.world.run("apply", "--yes", expect=None)
 
 
-def open_mesh(directory: Path) -> Mesh:
-    """A lab of four machines; its networks are known."""
+@contextmanager
+def open_mesh(directory: Path) -> Iterator[Mesh]:
+    """A lab of four machines, whose networks are known; taken down whatever happens."""
     world = make_world(directory, FLEET)
     whole = world.fleet_file.read_text()
-    world.run("lab", "up")
-    mesh = Mesh(world, names=NAMES)
-    for name, change in TEXTS.items():
-        mesh.learn(name, change(whole))
-    return mesh
+    try:
+        world.run("lab", "up")
+        mesh = Mesh(world, names=NAMES)
+        for name, change in TEXTS.items():
+            mesh.learn(name, change(whole))
+        yield mesh
+    finally:
+        world.run("lab", "down", expect=None)
 
 
 def _without_db1(text: str) -> str:
@@ -214,20 +220,17 @@ def main() -> int:
     parser.add_argument("--length", type=int, default=4)
     words = parser.parse_args()
     broken, counts, began = 0, Counter[str](), time.monotonic()
-    with tempfile.TemporaryDirectory() as directory:
-        mesh = open_mesh(Path(directory))
-        try:
-            for seed in range(words.seed, words.seed + words.histories):
-                history = History(mesh, seed)
-                try:
-                    history.run(words.length)
-                except AssertionError as error:
-                    broken += 1
-                    print(f"seed {seed} broke after {history.told}:\n{error}", flush=True)
-                    history.recover()
-                counts += history.counts
-        finally:
-            mesh.world.run("lab", "down", expect=None)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    with tempfile.TemporaryDirectory() as directory, open_mesh(Path(directory)) as mesh:
+        for seed in range(words.seed, words.seed + words.histories):
+            history = History(mesh, seed)
+            try:
+                history.run(words.length)
+            except AssertionError as error:
+                broken += 1
+                print(f"seed {seed} broke after {history.told}:\n{error}", flush=True)
+                history.recover()
+            counts += history.counts
     minutes = (time.monotonic() - began) / 60
     print(f"{words.histories} histories, {sum(counts.values())} faults, {broken} broken, {minutes:.0f} min")
     print(", ".join(f"{what}: {number}" for what, number in sorted(counts.items())))
