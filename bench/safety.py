@@ -255,13 +255,12 @@ def live_histories(seed: int, histories: int) -> Faults:
 
 @contextmanager
 def _lab() -> Iterator[Mesh]:
-    """The lab of the histories; it is taken down also where it came up only half."""
-    with tempfile.TemporaryDirectory(prefix="wireloom-bench-") as directory:
-        try:
-            yield open_mesh(Path(directory))
-        finally:
-            down = [str(WIRELOOM), "-f", f"{directory}/fleet.yaml", "lab", "down"]
-            subprocess.run(down, check=False, capture_output=True, stdin=subprocess.DEVNULL)
+    """The lab of the histories."""
+    with (
+        tempfile.TemporaryDirectory(prefix="wireloom-bench-") as directory,
+        open_mesh(Path(directory)) as mesh,
+    ):
+        yield mesh
 
 
 @contextmanager
