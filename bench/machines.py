@@ -16,65 +16,30 @@ could not be measured.
 
 import argparse
 import asyncio
-import fcntl
 import json
 import os
 import platform
-import signal
-import socket
-import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-import asyncssh
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from export import BrokenRunError, Target, print_targets
-from tests.machines.image import ImageError, find_place, find_recipe, provide_image
-from tests.machines.machine import Machine
-from tests.machines.machines import Machines, find_obstacles, machines
-from tests.machines.workplace import WIRELOOM
-
-from wireloom.lab.netns import open_socket
-
-RECORDER = Path(__file__).with_name("recorder.py")
-LIMITS = {"fs/inotify/max_user_instances": 8192, "net/ipv4/neigh/default/gc_thresh3": 16384}
-"""Under /proc/sys: what many machines on one computer need more of (see ``MOST`` of the tests' machines)."""
-ALONE = Path("/run/wireloom-bench.lock")
-
-UNIT = "wg-quick@wg0"
-FRESH = f"""\
-systemctl --quiet disable --now {UNIT}
-rm -rf /etc/wireguard /var/lib/wireloom /etc/systemd/system/{UNIT}.service.d
-systemctl daemon-reload
-nft delete table inet wireloom 2>/dev/null
-ip route flush type unreachable
-true
-"""
-"""Takes away all that an apply left, so that the next one is a first one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One step of an apply: seconds until its last login, its last answer, its end; our processor seconds.
-
-    ``sent`` is the median of the bytes of script that a machine got.
-    """
-
-    name: str
-    login: float
-    answer: float
-    seconds: float
-    cpu: float
-    sent: float
+from booted import (
+    TROUBLES,
+    UNIT,
+    Bench,
+    Step,
+    booted,
+    can_boot,
+    print_steps,
+    read_steps,
+    say,
+    take_down_when_ended,
+    tell_load,
+)
+from export import Target, print_targets
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,123 +72,16 @@ class Results:
     full: Growth
 
 
-# --- the machines --------------------------------------------------------------------------------
-
-
-@contextmanager
-def raised(limits: dict[str, int]) -> Iterator[None]:
-    """Limits of the kernel, raised for as long as the block lasts; none is lowered.
-
-    By one process at a time: a second one would take the raised limits for those to put back. Raises
-    BrokenRunError where there is another.
-    """
-    files = {Path("/proc/sys") / name: value for name, value in limits.items()}
-    with ALONE.open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BrokenRunError("another bench of machines is at work here: wait for its end") from None
-        before = {file: int(file.read_text()) for file in files}
-        try:
-            for file, value in files.items():
-                file.write_text(str(max(value, before[file])))
-            yield
-        finally:
-            for file, value in before.items():
-                file.write_text(str(value))
-
-
-class Bench:
-    """The booted machines, and the operator's programs beside them."""
-
-    def __init__(self, group: Machines, say: Callable[[str], None]) -> None:
-        self.all = list(group)
-        self.say = say
-        self._group = group
-        self._home = group.operator.home
-        self._key = asyncssh.read_private_key(str(self._home / ".ssh" / "id_ed25519"))
-
-    def write_fleet(self, nodes: int) -> None:
-        """The first ``nodes`` machines, where everybody can dial everybody."""
-        lines = ["fleet: bench", "underlay: { ipv4: 10.99.0.0/16 }", "sites: { dc: {} }", "nodes:"]
-        for machine in self.all[:nodes]:
-            ip = machine.address.ip
-            lines.append(f"  {machine.name}: {{ site: dc, ssh: root@{ip}, public: [{ip}] }}")
-        self._group.operator.fleet_file.write_text("\n".join(lines) + "\n")
-
-    def freshen(self) -> None:
-        """Machines and lock as before the first apply."""
-        asyncio.run(self.on_all(FRESH))
-        (self._home / "fleet.lock").unlink(missing_ok=True)
-
-    def call(self, *words: str, record: Path | None = None) -> float:
-        """``wireloom WORDS``, recorded where that is asked for; its seconds. Raises BrokenRunError."""
-        program = [str(WIRELOOM)] if record is None else [sys.executable, str(RECORDER), str(record)]
-        own = {"PATH": os.environ["PATH"], "HOME": str(self._home), "LC_ALL": "C.UTF-8", "NO_COLOR": "1"}
-        start = time.perf_counter()
-        done = subprocess.run(
-            ["nsenter", f"--net={self._group.space.net}", "--", *program, *words],
-            check=False,
-            cwd=self._home,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            env=own,
-        )
-        seconds = time.perf_counter() - start
-        if done.returncode != 0:
-            said = (done.stdout + done.stderr)[-2000:]
-            raise BrokenRunError(f"`wireloom {' '.join(words)}` ended with {done.returncode}:\n{said}")
-        self.say(f"wireloom {' '.join(words)}: {seconds:.1f} s")
-        return seconds
-
-    def sent_bytes(self) -> int:
-        """What the operator's interface has sent so far."""
-        links = json.loads(self._group.space.run("ip", "-json", "-statistics", "link", "show", "br0"))
-        return int(links[0]["stats64"]["tx"]["bytes"])
-
-    async def on_all(self, *scripts: str) -> list[float]:
-        """Log in to all machines side by side and run each script on all of them; seconds of each.
-
-        The first counts from before the login, and the next begins when the last one has ended everywhere.
-        """
-        async with AsyncExitStack() as stack:
-            start = time.perf_counter()
-            connections = await asyncio.gather(*(self._connect(machine) for machine in self.all))
-            for connection in connections:
-                await stack.enter_async_context(connection)
-            seconds = []
-            for script in scripts:
-                await asyncio.gather(*(_run(connection, script) for connection in connections))
-                seconds.append(time.perf_counter() - start)
-                start = time.perf_counter()
-        return seconds
-
-    async def _connect(self, machine: Machine) -> asyncssh.SSHClientConnection:
-        """A connection from the operator's place, to a machine that nobody else could be."""
-        sock = open_socket(self._group.space.net, socket.AF_INET)
-        await asyncio.get_running_loop().sock_connect(sock, (str(machine.address.ip), 22))
-        return await asyncssh.connect(
-            machine.name, sock=sock, username="root", client_keys=[self._key], known_hosts=None, config=None
-        )
-
-
-async def _run(connection: asyncssh.SSHClientConnection, script: str) -> None:
-    done = await connection.run("sh -s", input=script)
-    if done.exit_status != 0:
-        raise BrokenRunError(f"`{script}` ended with {done.exit_status}: {done.stderr!r}")
-
-
 # --- what is measured ----------------------------------------------------------------------------
 
 
-def measure(bench: Bench, scratch: Path, runs: int) -> Results:
+def measure(bench: Bench, runs: int) -> Results:
     """Everything, in turn: other work on the machine is then borne by all of it alike."""
-    record, record_again, nodes = scratch / "first.json", scratch / "again.json", len(bench.all)
+    record, record_again, nodes = bench.scratch / "first.json", bench.scratch / "again.json", len(bench.all)
     bench.write_fleet(nodes)
     connect, up, first, again, plan = [], [], [], [], []
     for turn in range(1, runs + 1):
-        bench.say(f"turn {turn} of {runs}")
+        say(f"turn {turn} of {runs}")
         bench.freshen()
         connect.append(sum(asyncio.run(bench.on_all("true", "true"))))
         first.append(bench.call("apply", "--yes", record=record))
@@ -245,21 +103,6 @@ def measure(bench: Bench, scratch: Path, runs: int) -> Results:
         half=half,
         full=full,
     )
-
-
-def read_steps(record: Path) -> list[Step]:
-    """The steps that the recorder wrote."""
-    return [
-        Step(
-            name=one["name"],
-            login=one["login"],
-            answer=one["answer"],
-            seconds=one["seconds"],
-            cpu=one["cpu"],
-            sent=median(one["sent"].values()) if one["sent"] else 0,
-        )
-        for one in json.loads(record.read_text(encoding="utf-8"))
-    ]
 
 
 def add_one(bench: Bench, nodes: int, record: Path) -> Growth:
@@ -325,15 +168,6 @@ def print_report(found: Results, targets: Sequence[Target]) -> None:
     print_targets(targets)
 
 
-def print_steps(what: str, steps: Sequence[Step]) -> None:
-    """One apply, step by step, on stdout."""
-    heads = ("seconds", "login", "answer", "our CPU", "bytes")
-    print(f"\n{what:<38}" + "".join(f" {head:>8}" for head in heads))
-    for step in steps:
-        numbers = (step.seconds, step.login, step.answer, step.cpu)
-        print(f"{step.name[:38]:<38}" + "".join(f" {one:8.2f}" for one in numbers) + f" {step.sent:8,.0f}")
-
-
 def parse_arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -351,38 +185,14 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> int:
     """Measure, print, and write the JSON if asked."""
     arguments = parse_arguments()
-    # Ended politely, it still takes its machines down and puts the limits back, also where a shell that
-    # started it in the background had it ignore Ctrl-C.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
-
-    def say(what: str) -> None:
-        print(f"bench: {what}", file=sys.stderr, flush=True)
-
-    obstacles = find_obstacles()
-    if obstacles:
-        say(
-            f"no systemd machines here: {', '.join(obstacles)}; `scripts/setup --tests` installs the commands"
-        )
+    take_down_when_ended()
+    if not can_boot():
         return 1
-    load = os.getloadavg()[0]
-    if load > 1:
-        say(
-            f"the machine is busy (load {load:.1f}): what is measured is not of one moment, and ratios suffer"
-        )
-
-    names = [f"m{number:03}" for number in range(1, arguments.machines + 1)]
+    load = tell_load()
     try:
-        recipe = find_recipe()
-        image = provide_image(recipe, find_place(recipe))
-        with tempfile.TemporaryDirectory(prefix="wireloom-bench-") as name, raised(LIMITS):
-            scratch = Path(name)
-            say(f"booting {len(names)} machines")
-            with machines(
-                names, image=image, directory=scratch, family="wireloom-bench", most=len(names)
-            ) as group:
-                found = measure(Bench(group, say), scratch, arguments.runs)
-    except (BrokenRunError, ImageError, AssertionError, OSError, asyncssh.Error) as error:
+        with booted(arguments.machines) as bench:
+            found = measure(bench, arguments.runs)
+    except TROUBLES as error:
         say(str(error))
         return 1
     except KeyboardInterrupt:

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from tests.report.graph_fleets import fleet, node, site
-from wireloom.apply.engine import apply
+from wireloom.apply.engine import carry_out
+from wireloom.apply.enrol import enrol
 from wireloom.apply.outcome import Outcome
+from wireloom.apply.terms import Terms
 from wireloom.errors import UserError
 from wireloom.intent.fleet import Fleet
 from wireloom.lock.allot import allot
@@ -51,16 +53,20 @@ CP1, W1, NAS1 = map(NodeName, ("cp1", "w1", "nas1"))
 NAMES = (CP1, W1, NAS1)
 
 
+TERMS = Terms("f00d", "ada@desk", "2026-11-25T12:00:00+00:00")
+
+
 class Step(StrEnum):
-    """A step of apply, named by the first word of the call that it sends."""
+    """A step of apply, named by the call that only its script makes."""
 
     MAKE_KEY = "make_key"
+    HOLD = "hold"
     STAGE = "stage"
-    COMMIT = "still_staged"
+    COMMIT = "arm"
     PROVE = "prove"
+    BEAT = "beat"
     CONFIRM = "confirm"
-    UNDO = "unless_confirmed"
-    UNSTAGE = "unstage"
+    WITHDRAW = "withdraw"
 
 
 STEPS = (Step.STAGE, Step.COMMIT, Step.PROVE, Step.CONFIRM)
@@ -72,11 +78,25 @@ class Fate(StrEnum):
     REFUSED = "the node says no, and did nothing"
     HALF = "the node says no, half-way"
     DEAD = "the node could not be reached"
-    MUTE = "the node did it, and nobody heard"
+    CUT = "the node did it, and the connection broke"
+    MUTE = "the node did it, and did not answer in time"
+
+
+def calls_of(script: str) -> list[str]:
+    """The calls at the end of a script, after all its functions; a line each."""
+    return script.rpartition("\n}\n")[2].strip().splitlines()
+
+
+def call_of(script: str, step: Step) -> list[str]:
+    """The words of the one call that a step is named by."""
+    (call,) = [line for line in calls_of(script) if line.split()[0] == step]
+    return call.split()
 
 
 def step_of(script: str) -> Step:
-    return Step(script.rpartition("\n}\n")[2].removeprefix("\nalone\n").removeprefix("alone\n").split()[0])
+    """Staging holds the machine, too: the last name that fits is the step's."""
+    names = [call.split()[0] for call in calls_of(script)]
+    return [step for step in Step if step in names][-1]
 
 
 def key_of(name: NodeName) -> PublicKey:
@@ -85,13 +105,15 @@ def key_of(name: NodeName) -> PublicKey:
 
 @dataclass
 class Machine:
-    """A new machine. ``fates`` are the steps that do not go well on it."""
+    """A new machine. ``fates``: the steps that do not go well on it. ``waits``: what undoes itself."""
 
     name: NodeName
     fates: dict[Step, Fate] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
+    held: bool = False
     staged: bool = False
     changed: bool = False
+    waits: bool = False
     confirmed: bool = False
     looks_like: NodeState | None = None
 
@@ -103,27 +125,47 @@ class Machine:
             raise TransportError(f"{self.name} is gone", hint="go and look", unreachable=True)
         if fate is Fate.REFUSED:
             return Completed(1, "", f"noise\nwireloom: {step} does not work here\n")
-        answer = self._do(step)
+        answer = self._do(step, script)
+        if fate is Fate.CUT:
+            raise TransportError(f"the connection to {self.name} broke", unreachable=True)
         if fate is Fate.MUTE:
-            raise TransportError(f"the connection to {self.name} broke")
+            raise TransportError(f"{self.name} did not finish in time")
         return Completed(1, "", "wireloom: half done\n") if fate is Fate.HALF else Completed(0, answer, "")
 
-    def _do(self, step: Step) -> str:
+    def _do(self, step: Step, script: str) -> str:
         match step:
             case Step.MAKE_KEY:
                 return f"public_key={key_of(self.name)}\n"
+            case Step.HOLD:
+                self.held = True
             case Step.STAGE:
-                self.staged = True
+                self.held = self.staged = True
+                asked = [call.split()[1:] for call in calls_of(script) if call.startswith("heard ")]
+                return "".join(f"heard={neighbour}\n" for words in asked for neighbour in words)
             case Step.COMMIT:
-                self.changed = True
+                self.changed = self.waits = True
                 return "since=1700000000\n"
             case Step.CONFIRM:
-                self.staged, self.confirmed = False, True
-            case Step.UNDO:
-                self.staged, self.changed = False, self.confirmed
-            case Step.UNSTAGE:
-                self.staged = False
+                self.held = self.staged = self.waits = False
+                self.confirmed = True
+                return "outcome=confirmed\n"
+            case Step.WITHDRAW:
+                return f"outcome={self._withdraw()}\n"
         return ""
+
+    def _withdraw(self) -> str:
+        self.held = False
+        if self.confirmed:
+            return "confirmed"
+        undone = self.changed
+        self.pass_time()
+        self.staged = False
+        return "undone" if undone else "untouched"
+
+    def pass_time(self) -> None:
+        """The window goes by: what waits undoes itself."""
+        if self.waits:
+            self.staged = self.changed = self.waits = False
 
     def state(self) -> NodeState:
         """What a look at it shows."""
@@ -166,6 +208,7 @@ class Scene:
     saved: list[tuple[Lock, list[Step]]] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
     disk_full: bool = False
+    terms: Terms = TERMS
 
     def __post_init__(self) -> None:
         self.transport = FakeTransport(dict(self.machines))
@@ -180,6 +223,17 @@ class Scene:
             name: Machine(name, looks_like=_as_wanted(render_node(network, name), lock)) for name in NAMES
         }
         return cls(machines, lock=lock)
+
+    @classmethod
+    def drifted(cls, *names: NodeName, **link: object) -> "Scene":
+        """A settled fleet, but somebody changed the interface of some machines: its MTU, or ``link``."""
+        one = cls.settled()
+        for name in names:
+            state = one.machines[name].state()
+            assert state.link is not None
+            changed = replace(state.link, **(link or {"mtu": 1300}))  # type: ignore[arg-type]
+            one.machines[name].looks_like = replace(state, link=changed)
+        return one
 
     @property
     def steps(self) -> list[Step]:
@@ -200,41 +254,68 @@ class Scene:
         self.saved.append((lock, self.steps))
 
     async def apply(self, plan: Plan | None = None) -> Outcome:
+        """Enrol, and carry the order out, as the command does."""
         async with Crew(self.transport) as crew:
-            return await apply(
-                self.fleet,
-                self.lock,
-                self.seen(),
-                plan or self.plan(),
-                crew,
-                save=self.save,
-                progress=self.said.append,
-            )
+            order = await enrol(self.fleet, self.lock, self.seen(), plan or self.plan(), crew)
+            return await carry_out(order, crew, self.terms, save=self.save, progress=self.said.append)
+
+    def scripts(self, step: Step, name: NodeName | None = None) -> list[tuple[NodeName, str]]:
+        """The scripts of one step so far, with the machine of each; of one machine, or of all."""
+        return [
+            (who, script)
+            for who, script in self.transport.scripts
+            if step_of(script) is step and name in {None, who}
+        ]
 
 
 class StuckTransport(FakeTransport):
-    """Like a FakeTransport, but one step is done and never answers. ``reached``: it is done."""
+    """Like a FakeTransport, but one step is done (``reached``), and does not answer before ``go_on``.
 
-    def __init__(self, scene: Scene, step: Step) -> None:
-        super().__init__(scene.machines)
-        self.reached = asyncio.Event()
-        self._step = step
+    ``on``: the machine where it does not; any of them without it.
+    """
+
+    def __init__(self, scene: Scene, step: Step, *, on: NodeName | None = None) -> None:
+        super().__init__(scene.transport.answers)
+        self.reached, self.go_on = asyncio.Event(), asyncio.Event()
+        self._step, self._on = step, on
 
     async def connect(self, node: NodeName) -> FakeConnection:
         connection = await super().connect(node)
-        return _StuckConnection(
-            connection.node, connection.answer, self.scripts, stuck_at=self._step, reached=self.reached
+        if self._on not in {None, node}:
+            return connection
+        stuck = _StuckConnection(
+            node, connection.answer, self.scripts, step=self._step, reached=self.reached, go_on=self.go_on
         )
+        self.connections[-1] = stuck
+        return stuck
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class _StuckConnection(FakeConnection):
-    stuck_at: Step = Step.COMMIT
-    reached: asyncio.Event = field(default_factory=asyncio.Event)
+    step: Step
+    reached: asyncio.Event
+    go_on: asyncio.Event
 
     async def run(self, script: str, *, timeout: float) -> Completed:
         done = await FakeConnection.run(self, script, timeout=timeout)
-        if step_of(script) is self.stuck_at:
+        if step_of(script) is self.step:
             self.reached.set()
-            await asyncio.Event().wait()
+            await self.go_on.wait()
         return done
+
+
+def endings(outcome: Outcome) -> dict[str, str]:
+    return {one.name: str(one.ending) for one in outcome.nodes}
+
+
+def steps_told(outcome: Outcome) -> dict[str, str]:
+    return {one.name: one.step for one in outcome.nodes}
+
+
+def is_as_before(machine: Machine) -> bool:
+    return not (machine.changed or machine.staged or machine.held or machine.waits)
+
+
+def scene(**fates: dict[Step, Fate]) -> Scene:
+    """Machines of which some do not do all that they are told."""
+    return Scene({name: Machine(name, fates.get(name, {})) for name in NAMES})

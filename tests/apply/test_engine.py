@@ -1,11 +1,9 @@
-"""Apply as a whole, on machines that are not there: the order of things, and what becomes of each mishap."""
+"""Apply as a whole, on machines that are not there: the order of things, and what stops it early."""
 
 import asyncio
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from tests.apply.machines import (
     CP1,
@@ -13,30 +11,22 @@ from tests.apply.machines import (
     NAMES,
     NAS1,
     STEPS,
+    TERMS,
     W1,
     Fate,
-    Machine,
     Scene,
     Step,
     StuckTransport,
+    call_of,
+    calls_of,
+    endings,
+    is_as_before,
     key_of,
+    scene,
 )
-from wireloom.apply.outcome import Ending, Outcome
 from wireloom.errors import UserError
 from wireloom.network.topology import weave
 from wireloom.render.desired import network_digest
-from wireloom.transport.port import Completed
-from wireloom.values import NodeName
-
-
-def endings(outcome: Outcome) -> dict[str, str]:
-    return {one.name: str(one.ending) for one in outcome.nodes}
-
-
-def scene(**fates: dict[Step, Fate]) -> Scene:
-    """Machines of which some do not do all that they are told."""
-    return Scene({name: Machine(name, fates.get(name, {})) for name in NAMES})
-
 
 # When all goes well
 
@@ -53,19 +43,20 @@ async def test_a_step_begins_when_the_one_before_is_done_everywhere() -> None:
     one = Scene()
     await one.apply()
     assert one.steps == [step for step in (Step.MAKE_KEY, *STEPS) for _ in NAMES]
+    assert not any(machine.held or machine.waits for machine in one.machines.values())
 
 
 async def test_machines_that_only_dial_are_changed_after_those_that_are_dialled() -> None:
     one = Scene()
     await one.apply()
-    assert [name for name, script in one.transport.scripts if "echo since" in script] == [CP1, W1, NAS1]
+    assert [name for name, _ in one.scripts(Step.COMMIT)] == [CP1, W1, NAS1]
 
 
-async def test_the_lock_is_saved_once_after_the_keys_and_before_all_else() -> None:
+async def test_the_lock_is_saved_once_after_all_is_staged_and_before_anything_is_committed() -> None:
     one = Scene()
     await one.apply()
     ((_, steps_before),) = one.saved
-    assert steps_before == [Step.MAKE_KEY] * 3
+    assert steps_before == [step for step in (Step.MAKE_KEY, Step.STAGE) for _ in NAMES]
 
 
 async def test_the_saved_lock_is_the_one_of_the_next_generation() -> None:
@@ -89,131 +80,62 @@ async def test_proof_and_confirmation_go_over_connections_made_after_the_commit(
 async def test_each_machine_is_proven_with_its_neighbours_and_their_new_keys() -> None:
     one = Scene()
     await one.apply()
-    (call,) = [
-        line
-        for script in one.transport.scripts_of(CP1)
-        for line in script.splitlines()
-        if line.startswith("prove ")
-    ]
-    words = call.split()
+    ((_, script),) = one.scripts(Step.PROVE, CP1)
+    words = call_of(script, Step.PROVE)
     assert words[:3] == ["prove", "20", "1700000000"]
-    assert sorted(words[3:]) == [f"10.99.0.2,{key_of(W1)}", f"10.99.0.3,{key_of(NAS1)}"]
+    assert sorted(word.rpartition(",")[0] for word in words[3:]) == [
+        f"10.99.0.2,{key_of(W1)}",
+        f"10.99.0.3,{key_of(NAS1)}",
+    ]
 
 
-async def test_a_machine_with_nothing_to_do_is_not_touched() -> None:
+async def test_of_two_machines_that_are_new_to_each_other_one_lets_the_other_speak_first() -> None:
+    one = Scene()
+    await one.apply()
+    waits = {}
+    for name, script in one.scripts(Step.PROVE):
+        for word in call_of(script, Step.PROVE)[3:]:
+            address, _, pause = word.split(",")
+            waits[frozenset({name, NAMES[int(address[-1]) - 1]}), name] = pause
+    assert {pair for pair, _ in waits} == {frozenset({a, b}) for a in NAMES for b in NAMES if a != b}
+    assert all(
+        sorted(pause for (other, _), pause in waits.items() if other == pair) == ["0", "0.4"]
+        for pair, _ in waits
+    )
+
+
+async def test_the_proof_ends_before_the_change_undoes_itself() -> None:
+    one = Scene(terms=replace(TERMS, window=10))
+    await one.apply()
+    assert {call_of(script, Step.PROVE)[1] for _, script in one.scripts(Step.PROVE)} == {"7"}
+    assert {call_of(script, Step.COMMIT)[2] for _, script in one.scripts(Step.COMMIT)} == {"10"}
+
+
+async def test_every_step_is_in_the_name_of_this_apply() -> None:
+    one = Scene()
+    await one.apply()
+    for step in (Step.HOLD, Step.COMMIT, Step.CONFIRM):
+        for name in NAMES:
+            words = [
+                call.split()[1]
+                for script in one.transport.scripts_of(name)
+                for call in calls_of(script)
+                if call.split()[0] == step
+            ]
+            assert words == [TERMS.id]
+
+
+async def test_a_machine_with_nothing_to_do_is_held_meanwhile_and_let_go() -> None:
     one = Scene.settled()
-    without_note = replace(one.machines[W1].state(), stamp=None)
-    one.machines[W1].looks_like = without_note
+    one.machines[W1].looks_like = replace(one.machines[W1].state(), stamp=None)
     outcome = await one.apply()
     assert endings(outcome) == {"cp1": "unchanged", "w1": "changed", "nas1": "unchanged"}
-    assert {name for name, _ in one.transport.scripts} == {W1}
+    assert one.machines[CP1].steps == one.machines[NAS1].steps == [Step.HOLD, Step.WITHDRAW]
+    assert one.machines[W1].steps == list(STEPS)
 
 
 async def test_a_settled_fleet_needs_nothing() -> None:
     assert Scene.settled().plan().empty
-
-
-# When it does not
-
-
-@pytest.mark.parametrize("fate", [Fate.REFUSED, Fate.HALF, Fate.DEAD, Fate.MUTE], ids=lambda fate: fate.name)
-@pytest.mark.parametrize("step", STEPS[:3], ids=lambda step: step.name)
-async def test_what_goes_wrong_on_one_machine_is_rolled_back_on_all(step: Step, fate: Fate) -> None:
-    one = scene(w1={step: fate})
-    outcome = await one.apply()
-    assert outcome.failed
-    assert endings(outcome) == {"cp1": "rolled back", "w1": "failed", "nas1": "rolled back"}
-    assert not any(machine.changed or machine.staged for machine in one.machines.values())
-
-
-@pytest.mark.parametrize("fate", [Fate.REFUSED, Fate.DEAD], ids=lambda fate: fate.name)
-async def test_a_machine_that_does_not_confirm_is_rolled_back(fate: Fate) -> None:
-    one = scene(w1={Step.CONFIRM: fate})
-    outcome = await one.apply()
-    assert endings(outcome) == {"cp1": "changed", "w1": "failed", "nas1": "changed"}
-    assert not one.machines[W1].changed
-
-
-async def test_a_machine_that_confirmed_unheard_keeps_what_it_has() -> None:
-    one = scene(w1={Step.CONFIRM: Fate.MUTE})
-    outcome = await one.apply()
-    assert outcome.failed
-    assert one.machines[W1].changed
-    assert one.machines[W1].confirmed
-
-
-async def test_a_machine_that_was_not_committed_yet_has_only_its_staged_file_taken_away() -> None:
-    one = scene(cp1={Step.COMMIT: Fate.REFUSED})
-    await one.apply()
-    assert one.machines[NAS1].steps[-1] is Step.UNSTAGE
-    assert one.machines[W1].steps[-1] is Step.UNDO
-
-
-async def test_what_the_machine_said_is_told() -> None:
-    one = scene(w1={Step.STAGE: Fate.REFUSED})
-    (failed,) = [node for node in (await one.apply()).nodes if node.ending is Ending.FAILED]
-    assert failed.detail == "stage does not work here"
-
-
-async def test_a_script_that_dies_without_a_word_of_ours_is_told_by_its_last_words() -> None:
-    one = Scene()
-    one.transport.answers[W1] = lambda _: Completed(127, "", "sh: wg: not found\n")  # type: ignore[index]
-    with pytest.raises(UserError, match="exit status 127: sh: wg: not found"):
-        await one.apply()
-
-
-async def test_whom_a_machine_did_not_hear_from_is_named() -> None:
-    one = Scene()
-    cp1 = one.machines[CP1]
-
-    def deaf(script: str) -> Completed:
-        done = cp1(script)
-        said = f"unproven=10.99.0.3,{key_of(NAS1)}\nunproven=10.99.0.2,\n"
-        return replace(done, stdout=said) if cp1.steps[-1] is Step.PROVE else done
-
-    one.transport.answers[CP1] = deaf  # type: ignore[index]
-    outcome = await one.apply()
-    assert [node.detail for node in outcome.nodes] == [
-        "no answer over the underlay from nas1 (10.99.0.3), w1 (10.99.0.2)",
-        "taken back, but for its key and an interface without peers",
-        "taken back, but for its key and an interface without peers",
-    ]  # fmt: skip
-    assert not any(machine.changed for machine in one.machines.values())
-
-
-async def test_a_machine_that_can_not_be_rolled_back_is_told_so() -> None:
-    one = scene(cp1={Step.UNDO: Fate.DEAD}, w1={Step.PROVE: Fate.DEAD})
-    (failed,) = [node for node in (await one.apply()).nodes if node.name == CP1]
-    assert (failed.ending, failed.detail) == (Ending.FAILED, "cp1 is gone")
-    assert failed.hint.startswith("its running state may be new")
-
-
-async def test_a_machine_that_failed_and_can_not_be_rolled_back_keeps_its_reason() -> None:
-    one = scene(w1={Step.PROVE: Fate.REFUSED, Step.UNDO: Fate.DEAD})
-    (failed,) = [node for node in (await one.apply()).nodes if node.name == W1]
-    assert failed.detail == "prove does not work here"
-    assert failed.hint.startswith("its running state may be new")
-
-
-FATES = st.dictionaries(
-    st.tuples(st.sampled_from(NAMES), st.sampled_from(STEPS)), st.sampled_from(list(Fate)), max_size=4
-)
-
-
-@settings(max_examples=200, deadline=None)
-@given(FATES)
-def test_no_machine_is_left_half_changed(fates: dict[tuple[NodeName, Step], Fate]) -> None:
-    """Whatever goes wrong, and how often: the old network or the new one, and the outcome tells."""
-    one = scene(
-        **{name: {step: fate for (who, step), fate in fates.items() if who == name} for name in NAMES}
-    )
-    outcome = asyncio.run(one.apply())
-    for machine in one.machines.values():
-        assert machine.changed is machine.confirmed
-        assert not machine.staged
-    changed = {one.name for one in outcome.nodes if one.ending is Ending.CHANGED}
-    assert changed <= {machine.name for machine in one.machines.values() if machine.confirmed}
-    assert outcome.failed is any(endings(outcome)[name] != "changed" for name in NAMES)
 
 
 # Before anything is changed
@@ -241,48 +163,59 @@ async def test_a_plan_of_another_world_is_refused() -> None:
     assert set(one.steps) <= {Step.MAKE_KEY}
 
 
-async def test_a_lock_that_can_not_be_written_stops_it_before_anything_is_staged() -> None:
-    one = Scene(disk_full=True)
+async def test_a_lock_that_can_not_be_written_stops_it_before_anything_is_committed() -> None:
+    one = Scene.drifted(W1, NAS1)
+    one.disk_full = True
     with pytest.raises(UserError, match="No space left"):
         await one.apply()
-    assert set(one.steps) == {Step.MAKE_KEY}
+    assert set(one.steps) == {Step.HOLD, Step.STAGE, Step.WITHDRAW}
+    assert not any(machine.staged or machine.held for machine in one.machines.values())
 
 
-# Machines that do not answer
-
-
-async def test_a_machine_that_did_not_answer_is_pending_and_left_alone() -> None:
-    one = Scene(away=(NAS1,))
-    outcome = await one.apply()
-    assert endings(outcome) == {"cp1": "changed", "w1": "changed", "nas1": "pending"}
-    assert (outcome.failed, outcome.pending) == (False, True)
-    assert one.machines[NAS1].steps == []
-
-
-async def test_nobody_is_proven_by_a_machine_that_did_not_answer() -> None:
-    one = Scene(away=(NAS1,))
+@pytest.mark.parametrize("fate", [Fate.REFUSED, Fate.HALF, Fate.MUTE], ids=lambda fate: fate.name)
+async def test_a_lock_is_not_written_where_staging_fails(fate: Fate) -> None:
+    one = scene(w1={Step.STAGE: fate})
     await one.apply()
-    assert not any(
-        "10.99.0.3" in line
-        for _, script in one.transport.scripts
-        for line in script.splitlines()
-        if line.startswith("prove ")
-    )
+    assert one.saved == []
+    assert Step.COMMIT not in one.steps
+
+
+async def test_a_machine_that_somebody_else_holds_stops_it_even_if_it_has_nothing_to_do() -> None:
+    one = Scene.drifted(W1, NAS1)
+    one.machines[CP1].fates[Step.HOLD] = Fate.REFUSED
+    outcome = await one.apply()
+    assert endings(outcome) == {"cp1": "failed", "w1": "rolled back", "nas1": "rolled back"}
+    assert [(node.detail, node.step) for node in outcome.nodes if node.name == CP1] == [
+        ("hold does not work here", "stage")
+    ]
+    assert (one.saved, set(one.steps)) == ([], {Step.HOLD, Step.STAGE, Step.WITHDRAW})
 
 
 # Ctrl-C
 
 
 @pytest.mark.parametrize("step", [Step.STAGE, Step.COMMIT, Step.PROVE], ids=lambda step: step.name)
-async def test_an_interruption_rolls_back(step: Step) -> None:
-    one = Scene()
+async def test_an_interruption_rolls_back_and_lets_go(step: Step) -> None:
+    one = Scene.drifted(W1, NAS1)
     stuck = one.transport = StuckTransport(one, step)
     task = asyncio.create_task(one.apply())
     await stuck.reached.wait()
     task.cancel()
+    stuck.go_on.set()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert not any(machine.changed or machine.staged for machine in one.machines.values())
+    assert all(map(is_as_before, one.machines.values()))
+
+
+async def test_an_interruption_while_machines_confirm_waits_for_them() -> None:
+    one = Scene()
+    stuck = one.transport = StuckTransport(one, Step.CONFIRM)
+    task = asyncio.create_task(one.apply())
+    await stuck.reached.wait()
+    task.cancel()
+    stuck.go_on.set()
+    await asyncio.wait([task])
+    assert all(machine.confirmed for machine in one.machines.values())
 
 
 async def test_an_interruption_while_keys_are_made_changes_nothing() -> None:
@@ -291,6 +224,7 @@ async def test_an_interruption_while_keys_are_made_changes_nothing() -> None:
     task = asyncio.create_task(one.apply())
     await stuck.reached.wait()
     task.cancel()
+    stuck.go_on.set()
     with pytest.raises(asyncio.CancelledError):
         await task
     assert one.saved == []

@@ -10,12 +10,10 @@ from hypothesis import strategies as st
 from tests.apply.pair import OTHER_KEY, A, B, desired
 from wireloom.apply.script import (
     PEERS_PER_COMMAND,
+    Hand,
     Neighbour,
-    commit_script,
-    confirm_script,
+    Note,
     gather_peers,
-    stage_script,
-    undo_script,
 )
 from wireloom.plan.plan import Action, Change, Command, NodePlan
 from wireloom.render.desired import ConfigFile
@@ -28,7 +26,11 @@ LINES = st.lists(ASCII, max_size=5).map(lambda lines: "".join(f"{line}\n" for li
 PRINT_ARGUMENTS = 'printf "<%s>" "$@"'
 """Instead of doing something, a function shows its arguments."""
 
-QUIET = "alone() { :; }; still_staged() { :; }; date() { :; }; unless_confirmed() { :; }; unstage() { :; }"
+FUNCTIONS = "alone hold keep unchanged still_staged arm date before committed take_back"
+QUIET = "; ".join(f"{name}() {{ :; }}" for name in FUNCTIONS.split())
+
+HAND = Hand("wg0", "f00d", "ada@desk")
+NOTE = Note("pair", 7, "feed", "ada@desk", "2026-11-25T12:00:00+00:00", "create peer b")
 
 
 def sh(script: str) -> str:
@@ -39,7 +41,13 @@ def sh(script: str) -> str:
 
 def calls_of(script: str) -> str:
     """The calls at the end of a script, after wireloom's functions."""
-    return script.rpartition("\n}\n")[2]
+    return script.rpartition("\n}\n")[2].lstrip("\n")
+
+
+def undoing(script: str) -> str:
+    """The text that a commit leaves on the machine to be undone by."""
+    function = script.partition("\nwhat_undoes() {\n")[2].partition('\neval "$(hands)"')[0]
+    return sh(f"what_undoes() {{\n{function}\nwhat_undoes")
 
 
 def peer(number: int, *more: str) -> Command:
@@ -47,6 +55,7 @@ def peer(number: int, *more: str) -> Command:
 
 
 PORT: Command = ("wg", "set", "wg0", "listen-port", "1")
+TWO = Neighbour(ip_address("10.99.0.2"))
 ADDRESS: Command = ("ip", "address", "del", "10.99.0.7/16", "dev", "wg0")
 
 GATHERED: dict[str, tuple[list[Command], list[Command]]] = {
@@ -89,54 +98,79 @@ def test_gathering_keeps_every_word_in_order(commands: list[Command]) -> None:
 @given(st.lists(ANY_TEXT, min_size=1, max_size=4))
 def test_no_word_of_a_command_gets_out_of_its_quotes(words: list[str]) -> None:
     change = Change(Action.UPDATE, "", "", do=(tuple(words),), undo=(tuple(words),))
-    for script, name in (
-        (commit_script("wg0", NodePlan(A, (change,))), "run"),
-        (undo_script("wg0", NodePlan(A, (change,)), ConfigFile("", "", "")), "undo"),
-    ):
-        shown = sh(f"{QUIET}\n{name}() {{ {PRINT_ARGUMENTS}; }}\n{calls_of(script)}")
-        assert "".join(f"<{word}>" for word in words) == shown.removeprefix("since=\n")
+    plan = NodePlan(A, (change,))
+    script = HAND.commit(plan, seconds=9)
+    calls = calls_of(script).removeprefix('eval "$(hands)"\n')
+    committed = sh(f"{QUIET}\nrun() {{ {PRINT_ARGUMENTS}; }}\n{calls}")
+    assert "".join(f"<{word}>" for word in words) == committed.removeprefix("since=\n")
+    undone = sh(f"{QUIET}\nundo() {{ {PRINT_ARGUMENTS}; }}\n{undoing(script)}\nundo_running")
+    assert "".join(f"<{word}>" for word in words) == undone
 
 
 @settings(max_examples=40, deadline=None)
-@given(ANY_TEXT, ANY_TEXT)
-def test_no_name_in_the_note_gets_out_of_its_quotes(fleet: str, network: str) -> None:
-    config = ConfigFile("", "", "")
-    script = confirm_script("wg0", config, fleet=fleet, generation=3, network=network)
-    shown = sh(f"{QUIET}\nconfirm() {{ {PRINT_ARGUMENTS}; }}\n{calls_of(script)}")
-    assert f"<{fleet}><3><{network}><{config.digest}>" == shown
+@given(ANY_TEXT)
+def test_no_name_gets_out_of_its_quotes(who: str) -> None:
+    script = Hand("wg0", "f00d", who).hold()
+    assert f"<f00d><{who}>" == sh(f"alone() {{ :; }}\nhold() {{ {PRINT_ARGUMENTS}; }}\n{calls_of(script)}")
 
 
 @settings(max_examples=40, deadline=None)
 @given(LINES, LINES)
 def test_the_text_of_a_file_arrives_as_it_is(head: str, body: str) -> None:
     config = ConfigFile("/etc/wireguard/wg0.conf", head, body)
-    script = stage_script(desired(A), NodePlan(A, config=config), OTHER_KEY)
+    note = Note(head, 7, "feed", "ada", "now", body)
+    script = HAND.stage(desired(A), NodePlan(A, config=config), OTHER_KEY, note=note, heard=[])
     functions = script.partition("\nconfig_head() {")[1] + script.partition("\nconfig_head() {")[2]
-    stage = 'stage() { config_head; printf "|"; config_body; printf "|"; printf "<%s>" "$@"; }'
-    assert f"{head}|{body}|<{config.digest}><{OTHER_KEY}>" == sh(f"{stage}\n{functions}")
+    shows = "; printf '|'; ".join(["config_head", "config_body", "note", "record"])
+    stage = f"stage() {{ {shows}; {PRINT_ARGUMENTS}; }}"
+    told = "|".join([head, body, f"{note.stamp(config)}apply=f00d\n", note.record(config)])
+    assert f"{told}<{config.digest}><{OTHER_KEY}>" == sh(f"{QUIET}\n{stage}\n{functions}")
 
 
 def test_an_interface_name_is_quoted_too() -> None:
-    assert "interface='$(reboot)'\n" in commit_script("$(reboot)", NodePlan(A))
+    assert "interface='$(reboot)'\n" in Hand("$(reboot)", "f00d", "ada").commit(NodePlan(A), seconds=9)
 
 
 def test_a_node_without_a_file_is_given_one_without_peers_first() -> None:
     want = desired(A, b=OTHER_KEY)
-    lines = stage_script(want, NodePlan(A, first_config=want.bare_config), OTHER_KEY).splitlines()
+    plan = NodePlan(A, first_config=want.bare_config, fingerprint="feed")
     assert [
+        "alone",
+        "hold f00d ada@desk",
+        "unchanged feed",
         f"stage {want.config.digest} {OTHER_KEY}",
-        f"bare {want.bare_config.digest} {OTHER_KEY}",
-    ] == lines[-2:]
+        f"bare {want.bare_config.digest}",
+        "heard 10.99.0.2,,0",
+    ] == calls_of(HAND.stage(want, plan, OTHER_KEY, note=NOTE, heard=[TWO])).splitlines()
+
+
+def test_a_commit_is_armed_before_anything_is_done() -> None:
+    change = Change(Action.UPDATE, "", "", do=(("true",),))
+    plan = NodePlan(A, (change,), start=True, enable=True)
+    assert calls_of(HAND.commit(plan, seconds=60)).splitlines() == [
+        'eval "$(hands)"',
+        "alone",
+        "keep f00d",
+        "still_staged",
+        "arm f00d 60",
+        "echo since=$(date +%s)",
+        "enable_at_boot",
+        "start",
+        "before",
+        "run true",
+        "committed",
+    ]
 
 
 @pytest.mark.parametrize(
     ("expected", "neighbour"),
     [
-        ("10.99.0.2,", Neighbour(ip_address("10.99.0.2"), None)),
-        (f"fd42::2,{OTHER_KEY}", Neighbour(ip_address("fd42::2"), OTHER_KEY)),
+        ("10.99.0.2,,0", TWO),
+        (f"fd42::2,{OTHER_KEY},0", Neighbour(ip_address("fd42::2"), OTHER_KEY)),
+        (f"fd42::2,{OTHER_KEY},0.4", Neighbour(ip_address("fd42::2"), OTHER_KEY, waits=True)),
     ],
 )
-def test_a_neighbour_is_told_as_address_and_key(expected: str, neighbour: Neighbour) -> None:
+def test_a_neighbour_is_told_as_address_key_and_pause(expected: str, neighbour: Neighbour) -> None:
     assert expected == str(neighbour)
 
 

@@ -11,7 +11,9 @@ from tests.cli.command import FLEET, wireloom
 from wireloom.apply.outcome import Ending, NodeOutcome, Outcome
 from wireloom.cli import apply as apply_verb
 from wireloom.cli import world
+from wireloom.cli.carry import note
 from wireloom.cli.main import run
+from wireloom.cli.settings import Settings
 from wireloom.errors import UserError
 from wireloom.values import NodeName
 
@@ -367,7 +369,7 @@ def test_apply_exits_as_it_ended(
 
 def test_a_journal_that_can_not_be_written_is_a_warning(fleet: Path, capsys: Printed) -> None:
     Path(".wireloom").touch()
-    apply_verb._note(world.open_world(apply_verb.Settings()), Outcome(1, ()))
+    note(world.open_world(Settings()), Outcome(1, ()))
     assert ".wireloom: warning: this apply is not in the journal: File exists" in capsys.readouterr().err
 
 

@@ -10,6 +10,7 @@ from tests.machines.image import find_recipe
 from tests.machines.machines import Machines, machines
 from tests.machines.people import settle
 from tests.machines.suite import add_consoles, mark, provide
+from tests.machines.trial import NAMES, Trial
 
 SKIP = "WIRELOOM_SKIP_SYSTEMD"
 HERE = Path(__file__).parent
@@ -92,3 +93,19 @@ def people(mended: Machines) -> Iterator[Machines]:
     settle(mended)
     yield mended
     mended.operator.exported.clear()
+
+
+@pytest.fixture(scope="session")
+def tried(image: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]:
+    """Machines for all tests that do them harm on the way from one network to another."""
+    with machines(NAMES, image=image, directory=tmp_path_factory.mktemp("trial")) as group:
+        yield Trial(group)
+
+
+@pytest.fixture
+def trial(tried: Trial, request: pytest.FixtureRequest) -> Iterator[Trial]:
+    """The machines with one network, the fleet file with the other; also after a test that failed."""
+    failures = request.session.testsfailed
+    yield tried
+    if request.session.testsfailed > failures:
+        tried.start_again()

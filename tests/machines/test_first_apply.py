@@ -71,3 +71,10 @@ def test_nothing_failed_on_any_machine(applied: Machines) -> None:
     assert [machine.run("systemctl", "is-system-running").strip() for machine in applied] == [
         "running"
     ] * len(HOSTS)
+
+
+def test_the_addition_to_the_unit_is_in_force_from_the_first_start(applied: Machines) -> None:
+    """Nothing tells systemd to read its units again for a unit that it has not read yet."""
+    for machine in applied:
+        paths = machine.run("systemctl", "show", "--value", "-p", "DropInPaths", "wg-quick@wg0")
+        assert paths.strip() == "/etc/systemd/system/wg-quick@wg0.service.d/wireloom.conf"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 WIRELOOM = Path(sys.executable).with_name("wireloom")
+ROOT = Path(__file__).parents[2]
 
 
 class Operator:
@@ -63,6 +64,18 @@ class Operator:
             stderr=subprocess.STDOUT,
             text=True,
             env=self._environment(),
+        )
+
+    def unlucky(self, fault: str, *words: str) -> "subprocess.Popen[str]":
+        """``wireloom WORDS`` with a fault of tests/faults/operator.py, not waited for."""
+        return subprocess.Popen(
+            [*self._place, sys.executable, "-m", "tests.faults.operator", fault, *words],
+            cwd=self.home,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=self._environment() | {"PYTHONPATH": str(ROOT)},
         )
 
     def sit_at(self, terminal: int, *words: str) -> "subprocess.Popen[bytes]":
@@ -129,8 +142,13 @@ class Operator:
         self.fleet_file.write_text(text.replace(old, new))
 
     def _command(self, *words: str) -> list[str]:
+        return [*self._place, str(WIRELOOM), *words]
+
+    @property
+    def _place(self) -> list[str]:
+        """What begins a command on the machines' wire."""
         # Not `ip netns exec`: that would hide /sys/fs/cgroup and wants a name in /run/netns.
-        return ["nsenter", f"--net={self._net}", "--", str(WIRELOOM), *words]
+        return ["nsenter", f"--net={self._net}", "--"]
 
     def _environment(self) -> dict[str, str]:
         """Nothing of whoever runs the tests but the way to the programs."""

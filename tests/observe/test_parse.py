@@ -2,11 +2,12 @@
 """What the probes print, read: recordings of machines, nothing at all, and garbage.
 
 ``recordings/`` holds whole answers: ``userspace`` and ``bare`` were taken from machines made of network
-namespaces (wireguard-go, no systemd), ``kernel`` is put together from what Ubuntu 24.04 prints.
+namespaces (wireguard-go, no systemd), ``kernel`` is put together from what Ubuntu 24.04 prints. What ``running`` says is in the words of running.sh.
 """
 
 import json
 from dataclasses import replace
+from hashlib import sha256
 from ipaddress import ip_interface, ip_network
 from pathlib import Path
 
@@ -153,10 +154,22 @@ def test_a_bare_machine() -> None:
             link=None,
             routes=frozenset(),
             enabled=False,
+            fingerprint=sha256(b"").hexdigest(),
             ground=seen.ground,
         )
         == seen
     )
+
+
+def test_the_fingerprint_is_of_what_runs_and_of_the_note_and_of_nothing_else() -> None:
+    sections = recorded("userspace")
+    changing = {
+        name
+        for name in sections
+        if parse_state(NAME, {**sections, name: sections[name] + "\n"}).fingerprint
+        != state("userspace").fingerprint
+    }
+    assert changing == {"running", "stamp"}
 
 
 def test_the_system_of_a_bare_machine() -> None:
@@ -360,17 +373,18 @@ def test_no_routes() -> None:
 
 
 def test_a_link_that_wg_can_say_nothing_about() -> None:
-    text = json.dumps([{"flags": [], "mtu": 1500, "linkinfo": {"info_kind": "dummy"}, "addr_info": []}])
-    assert LinkSeen("dummy", False, 1500, frozenset(), None, 0, 0, {}) == parse_link(text, {})
+    link = {"ifname": "wg0", "flags": [], "mtu": 1500, "linkinfo": {"info_kind": "dummy"}, "addr_info": []}
+    seen = parse_link(json.dumps([link]), {"interface": "wg0\n"})
+    assert LinkSeen("dummy", False, 1500, frozenset(), None, 0, 0, {}) == seen
 
 
-PEER_LINE = f"{ONE}\t192.0.2.2:51820\t10.99.0.2/32\t0\t0\t0\toff"
+PEER_LINE = f"{ONE}\t(none)\t192.0.2.2:51820\t10.99.0.2/32\t0\t0\t0\toff"
 GARBAGE = {
-    "os": ["", "Debian\n6.1\nx86_64\n", "Debian\n6.1\nx86_64\nnoon\n"],
+    "os": ["", "Debian\n6.1 x86_64\n", "Debian\n6.1 x86_64\nnoon\n", "Debian\n6.1\n1.5\n"],
     "key": ["rw-------\n", f"600\n{OWN}x\n", "600\nwg: Key is not the correct length or format\n"],
     "config": ["600\n", "600\nmany\n", "sh: stat: not found\n1\nours\n", "600\n1\nours\n", f"600\n1\nours\n{OWN}x\n# x\n"],
     "stamp": ["fleet=shop\n", "fleet=shop\ngeneration=x\nnetwork=a\ndigest=b\n", "shop 3\n", "\x00\x00"],
-    "link": ["[", "[]", "[{},{}]", "{}", "1", '[{"mtu":1}]', '[{"flags":[],"mtu":1e999}]', '[{"flags":[],"mtu":"a lot"}]', '[{"flags":[],"mtu":1,"linkinfo":null}]', '[{"flags":[],"mtu":1,"addr_info":[{"local":"x","prefixlen":1}]}]'],
+    "links": ["[", "{\"a\":1}", "1", '[{"ifname":"wg0","mtu":1}]', '[{"ifname":"wg0","flags":[],"mtu":1e999}]', '[{"ifname":"wg0","flags":[],"mtu":"a lot"}]', '[{"ifname":"wg0","flags":[],"mtu":1,"linkinfo":null}]', '[{"ifname":"wg0","flags":[],"mtu":1,"addr_info":[{"local":"x","prefixlen":1}]}]'],
     "routes4": ["[", "{}x", "1", '"dst"', "[1]", '[{"dst":"10.0.0.1/8"}]', '[{"dst":null}]', '[{"dst":"10.0.0.0/8","metric":[]}]'],
     "routes6": ["[{}]", "null", "[]\n[", "[]\n{}x", "[]\nnull", '[]\n[{"table":"1"}]', '[]\n[{"table":"1","priority":"first"}]', '[]\n[{"table":"1","priority":1,"src":"x"}]', '[]\n[{"table":"1","priority":1,"dst":"10.0.0.1","dstlen":8}]', '[]\n[{"table":"1","priority":1,"suppress_prefixlen":[]}]'],
 }  # fmt: skip
@@ -383,7 +397,7 @@ def test_garbage_is_named_and_nothing_else_is_lost(probe: str, text: str) -> Non
     good = state("userspace")
     seen = parse_state(NAME, {**recorded("userspace"), probe: text})
     assert (probe,) == seen.garbled
-    fields = {"os": "system", "key": "public_key", "routes4": "routes", "routes6": "routes"}
+    fields = {"os": "system", "key": "public_key", "links": "link", "routes4": "routes", "routes6": "routes"}
     kept = {"system", "public_key", "config", "stamp", "link", "routes"} - {fields.get(probe, probe)}
     assert {field: getattr(good, field) for field in kept} == {field: getattr(seen, field) for field in kept}
 
@@ -399,8 +413,8 @@ def test_what_is_no_line_of_a_peer(line: str) -> None:
 
 @pytest.mark.parametrize("line", PEERS)
 def test_a_garbled_peer_garbles_the_link(line: str) -> None:
-    sections = recorded("userspace") | {"peers": f"{PEER_LINE}\n{line}\n"}
-    assert parse_state(NAME, sections).garbled == ("link",)
+    sections = recorded("userspace") | {"dump": f"{OWN}\t51820\toff\n{PEER_LINE}\n{line}\n"}
+    assert parse_state(NAME, sections).garbled == ("links",)
 
 
 KEEPERS = {"set": ("1\n", 1), "forbidden": ("-1\n", -1), "a kernel without IPv6": ("", 0)}
@@ -415,7 +429,7 @@ def test_the_keeper_of_addresses(text: str, expected: int) -> None:
 
 @pytest.mark.parametrize("text", ["yes\n", "1 1\n", "cat: no such file\n"])
 def test_a_garbled_keeper_garbles_the_link(text: str) -> None:
-    assert parse_state(NAME, recorded("userspace") | {"keeper": text}).garbled == ("link",)
+    assert parse_state(NAME, recorded("userspace") | {"keeper": text}).garbled == ("links",)
 
 
 ENABLED = {
@@ -556,8 +570,8 @@ def test_the_holder_of_a_port(text: str, expected: str | None) -> None:
 def test_no_answer_is_too_strange(answers: dict[str, str]) -> None:
     seen = parse_state(NAME, {**recorded("userspace"), **answers})
     assert set(seen.garbled) <= {
-        *("os", "key", "config", "stamp", "link", "routes4", "routes6", "guard", "client"),
-        *("versions", "capabilities", "disks", "addresses"),
+        *("os", "key", "config", "stamp", "links", "routes4", "routes6", "guard", "client"),
+        *("versions", "capabilities", "disks"),
     }
 
 

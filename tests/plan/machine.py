@@ -127,6 +127,11 @@ class Machine:
     def _put(self, config: ConfigFile) -> None:
         self.config = ConfigSeen(ConfigKind.OURS, config.keyless, 0o600, self.key is not None, self.key)
 
+    def begin(self, config: ConfigFile) -> None:
+        """Generation 0."""
+        self._put(config)
+        self.start()
+
     def start(self) -> None:
         """``wg-quick up``, unless the interface is there already."""
         if self.link is not None:

@@ -2,7 +2,7 @@
 
 from wireloom.apply.outcome import Ending, NodeOutcome, Outcome
 from wireloom.errors import Diagnostic, Severity
-from wireloom.observe.state import Unreachable
+from wireloom.observe.state import Generation, Unreachable
 from wireloom.plan.plan import Action, Change, NodePlan, Plan, Risk
 from wireloom.preflight.finding import Check, Finding
 from wireloom.values import NodeName
@@ -64,11 +64,24 @@ SILENT = Evidence(
 )
 """Three that could not be asked, two of them for the same reason."""
 
+MAY_1, MAY_2 = "2026-05-01T12:00:00+00:00", "2026-05-02T12:00:00+00:00"
+HISTORY = {
+    CP1: [
+        Generation(1, "ada@laptop", MAY_1, "create peer w1"),
+        Generation(3, "eve@desk", MAY_2, "create peer w1", present=True),
+    ],
+    DB1: [
+        Generation(1, "ada@laptop", MAY_1, "start interface wg0"),
+        Generation(3, "eve@desk", MAY_2, "create peer w1", present=True),
+    ],
+}
+"""What was the same on all nodes, and what was not."""
+
 OUTCOME = Outcome(
     5,
     (
         NodeOutcome(CP1, Ending.ROLLED_BACK),
-        NodeOutcome(W1, Ending.FAILED, "no space", "make some"),
+        NodeOutcome(W1, Ending.FAILED, "no space", "make some", "stage"),
         NodeOutcome(NAS1, Ending.PENDING, "no answer"),
         NodeOutcome(DB1, Ending.UNCHANGED),
     ),

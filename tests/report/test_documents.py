@@ -7,7 +7,7 @@ import pytest
 
 from tests.plan.machine import Machine
 from tests.report.graph_fleets import net, small
-from tests.report.samples import DB1, EVIDENCE, FINDINGS, OUTCOME, PLAN, SILENT
+from tests.report.samples import DB1, EVIDENCE, FINDINGS, HISTORY, OUTCOME, PLAN, SILENT
 from wireloom.errors import Diagnostic, Severity
 from wireloom.observe.state import Unreachable
 from wireloom.plan.plan import Plan
@@ -16,6 +16,7 @@ from wireloom.preflight.packages import DEBIAN
 from wireloom.report.documents import (
     errors_document,
     evidence_document,
+    history_document,
     network_document,
     outcome_document,
     plan_document,
@@ -115,12 +116,44 @@ def test_an_outcome() -> None:
         "generation": 5,
         "failed": True,
         "nodes": [
-            {"node": "cp1", "ending": "rolled back", "detail": "", "hint": ""},
-            {"node": "w1", "ending": "failed", "detail": "no space", "hint": "make some"},
-            {"node": "nas1", "ending": "pending", "detail": "no answer", "hint": ""},
-            {"node": "db1", "ending": "unchanged", "detail": "", "hint": ""},
+            {"node": "cp1", "ending": "rolled back", "step": "", "detail": "", "hint": ""},
+            {"node": "w1", "ending": "failed", "step": "stage", "detail": "no space", "hint": "make some"},
+            {"node": "nas1", "ending": "pending", "step": "", "detail": "no answer", "hint": ""},
+            {"node": "db1", "ending": "unchanged", "step": "", "detail": "", "hint": ""},
         ],
     }
+
+
+def test_a_history() -> None:
+    silent = Diagnostic("no answer", "nas1", "is it up?", Severity.WARNING)
+    assert history_document({DB1: HISTORY[DB1]}, [silent]) == {
+        "nodes": [
+            {
+                "node": "db1",
+                "generations": [
+                    {
+                        "generation": 1,
+                        "when": "2026-05-01T12:00:00+00:00",
+                        "who": "ada@laptop",
+                        "what": "start interface wg0",
+                        "present": False,
+                    },
+                    {
+                        "generation": 3,
+                        "when": "2026-05-02T12:00:00+00:00",
+                        "who": "eve@desk",
+                        "what": "create peer w1",
+                        "present": True,
+                    },
+                ],
+            }
+        ],
+        "unasked": [{"node": "nas1", "what": "no answer", "hint": "is it up?"}],
+    }
+
+
+def test_a_history_of_nothing() -> None:
+    assert history_document({DB1: []}, []) == {"nodes": [{"node": "db1", "generations": []}], "unasked": []}
 
 
 def test_errors() -> None:

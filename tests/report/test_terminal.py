@@ -10,7 +10,7 @@ from ipaddress import ip_address
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
-from tests.report.samples import CP1, DB1, EVIDENCE, FINDINGS, NAS1, OUTCOME, PLAN, SILENT, W1
+from tests.report.samples import CP1, DB1, EVIDENCE, FINDINGS, HISTORY, NAS1, OUTCOME, PLAN, SILENT, W1
 from wireloom.errors import Diagnostic, Severity
 from wireloom.plan.plan import Action, Change, NodePlan, Plan, Risk
 from wireloom.preflight.finding import Check, Finding
@@ -23,11 +23,14 @@ from wireloom.report.terminal import (
     show_diagnostics,
     show_evidence,
     show_findings,
+    show_history,
     show_outcome,
     show_plan,
 )
 from wireloom.verify.claim import Evidence, Verdict
 
+NEW_PORT = Change(Action.UPDATE, "listen port of wg0", "51820 → 4500", Risk.DISRUPTIVE, together=True)
+TOGETHER = Plan("shop", 2, (NodePlan(CP1, (NEW_PORT,)), NodePlan(W1, (NEW_PORT,))))
 PEERS = Plan(
     "shop",
     2,
@@ -67,6 +70,13 @@ SHOWN: dict[str, Shower] = {
     "plan of nothing": lambda: show_plan(Plan("shop", 2, (NodePlan(CP1), NodePlan(W1))), every_peer=False),
     "plan of nothing on one node": lambda: show_plan(Plan("shop", 2, (NodePlan(CP1),)), every_peer=False),
     "plan of nothing, one away": lambda: show_plan(replace(PLAN, nodes=(NodePlan(CP1),)), every_peer=False),
+    "plan of what can't be done one by one": lambda: show_plan(TOGETHER, every_peer=False),
+    "rollback to what is there": lambda: show_plan(
+        Plan("shop", 2, (NodePlan(CP1), NodePlan(W1))), every_peer=False, source="generation 1"
+    ),
+    "history": lambda: show_history(HISTORY, every_node=False),
+    "history, every node": lambda: show_history(HISTORY, every_node=True),
+    "no history": lambda: show_history({CP1: [], DB1: []}, every_node=True),
     "plan, one note on three nodes": lambda: show_plan(
         Plan("shop", 2, (), notes=tuple(one.diagnostic for one in FINDINGS if not one.is_error)),
         every_peer=False,

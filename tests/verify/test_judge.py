@@ -31,7 +31,7 @@ def line(text: str) -> str:
 
 def peer_line(*, key: object = OTHER_KEY, endpoint: str = "192.0.2.2:51820", age: int | None = 5) -> str:
     handshake = 0 if age is None else NOW - age
-    return "\t".join([f"peer {key}", endpoint, "10.99.0.2/32", str(handshake), "1", "2", "off"])
+    return "\t".join([f"peer {key}", "(none)", endpoint, "10.99.0.2/32", str(handshake), "1", "2", "off"])
 
 
 GOOD = {

@@ -1,285 +1,288 @@
-"""Carry a Plan out: enrol, write the lock ahead, stage, commit, prove, confirm; or roll back.
+"""Carry an Order out: stage, then wave by wave commit and prove, then confirm; or roll back.
 
-Every step runs on all its nodes side by side, and the next begins only when it went well on all.
+A step runs on all its nodes side by side, and the next begins only when it went well on all. A node that
+can't be reached is left behind and pending; whatever else goes wrong anywhere takes everything back.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Collection, Mapping
+from ipaddress import ip_address
 
-from wireloom.apply.neighbours import choose_neighbours
+from wireloom.apply.heartbeat import heartbeat
+from wireloom.apply.neighbours import Neighbourhood
+from wireloom.apply.order import Order
 from wireloom.apply.outcome import Ending, NodeOutcome, Outcome
-from wireloom.apply.script import (
-    commit_script,
-    confirm_script,
-    make_key_script,
-    prove_script,
-    stage_script,
-    undo_script,
-    unstage_script,
-)
-from wireloom.errors import Diagnostic, UserError
-from wireloom.intent.fleet import Fleet
+from wireloom.apply.retreat import retreat
+from wireloom.apply.script import Hand, Note
+from wireloom.apply.step import STEP_TIMEOUT, read_all, read_answer, trouble_of
+from wireloom.apply.terms import Terms
+from wireloom.apply.waves import Wave, make_waves
+from wireloom.grammar import count
 from wireloom.lock.lock import Lock
-from wireloom.network.topology import weave
-from wireloom.observe.state import KeyKind, NodeState, Seen
-from wireloom.plan.fleet import keys_seen, make_plan, pending
-from wireloom.plan.plan import Action, NodePlan, Plan
-from wireloom.render.desired import NodeDesired, network_digest, render_node
+from wireloom.observe.state import NodeState
+from wireloom.plan.plan import NodePlan
 from wireloom.transport.crew import Crew
 from wireloom.transport.each import carry_through
-from wireloom.transport.port import TransportError
-from wireloom.values import NodeName, PublicKey
-
-STEP_TIMEOUT = 60.0
-"""Seconds that one script may take on one node."""
+from wireloom.transport.port import Completed, TransportError
+from wireloom.values import Address, NodeName
 
 PROVE_SECONDS = 20
 """A handshake that got lost is tried again after 5 s (REKEY_TIMEOUT): room for three tries."""
+
+FAREWELL_TIMEOUT = 10.0
+"""Seconds for letting go: whoever does not hear of it lets go by itself."""
+
+Answers = Mapping[NodeName, Completed | TransportError]
 
 
 class StepFailed(Exception):
     """A step went wrong on some nodes; what and where is in the job's troubles."""
 
 
-async def apply(
-    fleet: Fleet,
-    lock: Lock,
-    seen: Seen,
-    plan: Plan,
+async def carry_out(
+    order: Order,
     crew: Crew,
+    terms: Terms,
     *,
     save: Callable[[Lock], object],
     progress: Callable[[str], None],
 ) -> Outcome:
-    """Carry out a plan that was made from exactly this fleet, lock and observation.
+    """Carry out an order. Whatever fails is rolled back where it was not confirmed, and told in the Outcome.
 
-    ``save`` puts a lock on disk. Raises UserError when nothing was changed but keys made; every later
-    failure rolls back what was not confirmed and is told in the Outcome.
+    ``save`` puts the new lock on disk: once every node is held for this apply, before anything is live.
     """
-    job = _Job(fleet, lock, seen, plan, crew=crew, progress=progress)
-    await job.enrol()
-    job.replan()
-    save(job.lock)
-    try:
-        await job.stage()
-        await job.commit()
-        await job.prove()
-        # Half confirmed, or half rolled back, is neither old nor new: Ctrl-C waits for the end of these.
-        await carry_through(job.confirm())
-    except StepFailed:
-        await carry_through(job.roll_back())
-    except BaseException:
-        await carry_through(job.roll_back())
-        raise
+    job = _Job(order, crew, terms, progress)
+    async with heartbeat(crew, job.beats):
+        try:
+            await job.stage()
+            save(order.lock)
+            for wave in make_waves(order, terms.max_parallel):
+                await job.commit(wave)
+                await job.prove(wave)
+            # Half confirmed, or half rolled back, is neither old nor new: Ctrl-C waits for the end of these.
+            await carry_through(job.confirm())
+        except StepFailed:
+            await carry_through(job.roll_back())
+        except BaseException:
+            await carry_through(job.roll_back())
+            await carry_through(job.let_go())
+            raise
+    await carry_through(job.let_go())
     return job.outcome()
 
 
 class _Job:
     """One apply under way: what is done so far, and where."""
 
-    def __init__(
-        self, fleet: Fleet, lock: Lock, seen: Seen, plan: Plan, *, crew: Crew, progress: Callable[[str], None]
-    ) -> None:
-        self.fleet = fleet
-        self.lock = lock
-        self.seen = dict(seen)
-        self.plan = plan
+    def __init__(self, order: Order, crew: Crew, terms: Terms, progress: Callable[[str], None]) -> None:
+        self._order = order
         self._crew = crew
+        self._hand = Hand(order.interface, terms.id, terms.who)
+        self._terms = terms
         self._progress = progress
-        self._nodes: dict[NodeName, NodePlan] = {}
-        self._desired: dict[NodeName, NodeDesired] = {}
+        self._nodes: dict[NodeName, NodePlan] = order.changing
+        self._neighbours = Neighbourhood(order.desired, order.seen)
+        self._heard: dict[NodeName, list[Address]] = {}
         self._since: dict[NodeName, int] = {}
-        self._touched: set[NodeName] = set()
-        self._begun: set[NodeName] = set()
+        self._held: set[NodeName] = set()
+        self._proven: set[NodeName] = set()
         self._confirmed: set[NodeName] = set()
+        self._left: dict[NodeName, NodeOutcome] = {}
         self._troubles: dict[NodeName, NodeOutcome] = {}
+        self._returned: dict[NodeName, str] = {}
 
-    async def enrol(self) -> None:
-        """Have the nodes without a key make one. Not undone: a key that nobody knows harms nobody."""
-        names = [node.name for node in self.plan.nodes if node.make_key]
-        if not names:
-            return
-        self._progress(f"making keys on {len(names)} nodes")
-        script = make_key_script(self.fleet.underlay.interface)
-        try:
-            answers = await self._run(dict.fromkeys(names, script), timeout=STEP_TIMEOUT)
-        except StepFailed:
-            raise UserError(
-                Diagnostic(one.detail, where=str(one.name), hint="nothing was changed")
-                for one in self._troubles.values()
-            ) from None
-        for name, answer in answers.items():
-            state = self.seen[name]
-            assert isinstance(state, NodeState)  # noqa: S101  # only nodes that were seen are planned
-            key = PublicKey(answer["public_key"])
-            self.seen[name] = replace(state, key_kind=KeyKind.GOOD, public_key=key, key_mode=0o600)
-
-    def replan(self) -> None:
-        """Plan again, now with every key: it must be the plan that was shown, but for the keys."""
-        keyed = self.lock.with_keys(keys_seen(self.seen)).with_host_keys(self._crew.host_keys)
-        network = weave(self.fleet, keyed)
-        plan = make_plan(self.fleet, self.lock, network, self.seen)
-        shown, now = _outline(self.plan), _outline(plan)
-        if not now <= shown or any(action is not Action.CREATE for _, action, _ in shown - now):
-            raise UserError.one(
-                "the machines have changed while the plan was looked at",
-                hint="nothing was changed: plan again",
-            )
-        self.plan = plan
-        self._nodes = {node.name: node for node in pending(plan)}
-        self._desired = {name: render_node(network, name) for name in self._nodes}
-        self.lock = replace(keyed, generation=plan.generation, network=network_digest(network))
+    def beats(self) -> dict[NodeName, str]:
+        """What each node that is held has to hear. What was proven may wait for the others."""
+        waiting = {name: self._terms.window if name in self._proven else 0 for name in self._held}
+        return {
+            name: self._hand.beat(seconds)
+            for name, seconds in waiting.items()
+            if name not in self._left and name not in self._confirmed
+        }
 
     async def stage(self) -> None:
-        """Put the new files beside the old ones and check them."""
-        self._progress(f"staging on {len(self._nodes)} nodes")
-        scripts = {}
-        for name, plan in self._nodes.items():
-            key = self.lock.nodes[name].public_key
-            assert key is not None  # noqa: S101  # enrolled above
-            scripts[name] = stage_script(self._desired[name], plan, key)
-        self._touched = set(scripts)
-        await self._run(scripts, timeout=STEP_TIMEOUT)
+        """Have every node for this apply alone; put the new files beside the old ones and check them."""
+        self._progress(f"staging on {count(len(self._nodes), 'node')}")
+        bystanders = [
+            name
+            for name, state in self._order.seen.items()
+            if isinstance(state, NodeState) and name not in self._nodes
+        ]
+        scripts = {name: self._stage_script(name) for name in self._nodes}
+        scripts |= dict.fromkeys(bystanders, self._hand.hold())
+        self._held = set(scripts)
+        answers = await self._run("stage", scripts)
+        for name in self._nodes:
+            self._heard[name] = [ip_address(one.split(",")[0]) for one in read_all(answers[name], "heard")]
 
-    async def commit(self) -> None:
+    def _stage_script(self, name: NodeName) -> str:
+        lock, plan = self._order.lock, self._nodes[name]
+        key = lock.nodes[name].public_key
+        assert key is not None  # noqa: S101  # enrolled
+        note = Note(
+            fleet=lock.fleet,
+            generation=lock.generation,
+            network=lock.network,
+            who=self._terms.who,
+            when=self._terms.when,
+            what=self._order.summary(plan),
+        )
+        return self._hand.stage(
+            self._order.desired[name], plan, key, note=note, heard=self._neighbours.old(name)
+        )
+
+    async def commit(self, wave: Wave) -> None:
         """Change the running state: first the nodes that are dialled, then those that only dial."""
-        nat = {name for name in self._nodes if self.fleet.nodes[name].nat}
-        for wave in (sorted(set(self._nodes) - nat), sorted(nat)):
-            if not wave:
+        for dialled in (True, False):
+            names = [name for name in self._still(wave) if (name not in self._order.nat) is dialled]
+            if not names:
                 continue
-            self._progress(f"committing on {', '.join(wave[:4])}{' …' if len(wave) > 4 else ''}")
-            scripts = {name: commit_script(self._desired[name].interface, self._nodes[name]) for name in wave}
-            self._begun |= set(scripts)
-            answers = await self._run(scripts, timeout=STEP_TIMEOUT)
-            self._since |= {name: int(answer["since"]) for name, answer in answers.items()}
+            self._progress(f"committing on {', '.join(names[:4])}{' …' if len(names) > 4 else ''}")
+            scripts = {
+                name: self._hand.commit(self._nodes[name], seconds=self._terms.window) for name in names
+            }
+            answers = await self._run("commit", scripts)
+            self._since |= {name: int(read_answer(answers[name])["since"]) for name in self._still(names)}
 
-    async def prove(self) -> None:
+    async def prove(self, wave: Wave) -> None:
         """Over fresh connections: neighbours answer, new ones by a handshake newer than the change."""
-        self._progress("proving over fresh connections")
-        await self._crew.hang_up(self._nodes)
-        neighbours = choose_neighbours(self._desired, self.seen)
+        names = self._still(wave)
+        self._progress(f"proving {count(len(names), 'node')} over fresh connections")
+        await self._crew.hang_up(names)
+        seconds = max(1, min(PROVE_SECONDS, self._terms.window - 3))
+        neighbours = self._neighbours.without(self._left)
         scripts = {
-            name: prove_script(desired.interface, PROVE_SECONDS, self._since[name], neighbours[name])
-            for name, desired in self._desired.items()
+            name: self._hand.prove(
+                seconds,
+                self._since[name],
+                neighbours.prove(name, self._since, self._heard[name]),
+            )
+            for name in names
         }
-        await self._run(scripts, timeout=STEP_TIMEOUT + PROVE_SECONDS, refused_by="unproven")
+        answers = await self._run("prove", scripts, leave_behind=False)
+        for name in names:
+            unproven = read_all(answers[name], "unproven")
+            if unproven:
+                detail = f"no answer over the underlay from {self._owners(unproven)}"
+                self._troubles[name] = NodeOutcome(name, Ending.FAILED, detail, step="prove")
+        if self._troubles:
+            raise StepFailed
+        self._proven |= set(names)
 
     async def confirm(self) -> None:
         """Make the staged files the ones that a reboot reads."""
-        self._progress("confirming")
-        scripts = {
-            name: confirm_script(
-                desired.interface,
-                desired.config,
-                fleet=self.fleet.name,
-                generation=self.lock.generation,
-                network=self.lock.network,
-            )
-            for name, desired in self._desired.items()
-        }
+        names = self._still(self._nodes)
+        self._progress(f"confirming {count(len(names), 'node')}")
+        scripts = {name: self._hand.confirm(self._order.desired[name].config) for name in names}
         answers = await self._crew.run(scripts, timeout=STEP_TIMEOUT)
+        unheard = [name for name, answer in answers.items() if isinstance(answer, TransportError)]
+        # Asked again, a node that has confirmed says so; one that took the change back says that.
+        answers |= await self._crew.run({name: scripts[name] for name in unheard}, timeout=STEP_TIMEOUT)
         self._confirmed = {
-            name
-            for name, answer in answers.items()
-            if not isinstance(answer, TransportError) and not answer.status
+            name for name, answer in answers.items() if read_answer(answer).get("outcome") == "confirmed"
         }
-        self._note_troubles(answers)
+        self._note(
+            "confirm", {name: one for name, one in answers.items() if name not in self._confirmed}, leave=True
+        )
         if self._troubles:
             raise StepFailed
 
     async def roll_back(self) -> None:
-        """Undo the running state of every node that is not confirmed, and take staged files away."""
-        undone = sorted(self._touched - self._confirmed)
-        self._progress(f"rolling back {len(undone)} nodes")
-        scripts = {name: self._undo_script(name) for name in undone}
-        answers = await self._crew.run(scripts, timeout=STEP_TIMEOUT)
-        for name, answer in answers.items():
-            trouble = _trouble(name, answer)
-            if trouble:
-                hint = "its running state may be new: `wireloom plan` tells, once it answers"
-                self._troubles[name] = replace(self._troubles.get(name, trouble), hint=hint)
-            elif name in self._troubles:
-                failed = self._troubles[name]
-                hint = "; ".join(filter(None, [failed.hint, self._describe_return(name)]))
-                self._troubles[name] = replace(failed, hint=hint)
+        """Have every node that is not confirmed as it was, and see the old network work again."""
+        names = sorted(set(self._nodes) & self._held - self._confirmed)
+        self._progress(f"rolling back {count(len(names), 'node')}")
+        asked = {name: self._neighbours.again(name, self._heard.get(name, ())) for name in names}
+        returns = await retreat(self._crew, self._hand, asked, window=self._terms.window, owners=self._owners)
+        for name, one in returns.items():
+            left = self._left.pop(name, None)
+            if left and left.step == "stage" and not one.outcome:
+                self._left[name] = left  # nothing was begun there, and still nobody can reach it
+                continue
+            if one.confirmed:
+                self._confirmed.add(name)
+                self._troubles.pop(name, None)
+            elif one.failed or name in self._troubles:
+                failed = self._troubles.get(
+                    name, NodeOutcome(name, Ending.FAILED, one.text, step="roll back")
+                )
+                hint = "; ".join(filter(None, [failed.hint, one.hint(self._is_new(name))]))
+                self._troubles[name] = NodeOutcome(name, Ending.FAILED, failed.detail, hint, failed.step)
+            else:
+                self._returned[name] = one.hint(self._is_new(name))
 
-    def _describe_return(self, name: NodeName) -> str:
-        """How far a node is back: what a new one was given harms nobody, the next apply goes on from it."""
-        if self._nodes[name].first_config and name in self._begun:
-            return "taken back, but for its key and an interface without peers"
-        return "taken back: it is as it was"
+    async def let_go(self) -> None:
+        """Whoever still holds something for this apply, lets it go: bystanders, and nodes left behind."""
+        bystanders = self._held - set(self._nodes)
+        behind = set(self._left) & set(self._nodes)
+        answers = await self._crew.run(
+            dict.fromkeys(bystanders | behind, self._hand.withdraw()), timeout=FAREWELL_TIMEOUT
+        )
+        for name in behind:
+            if read_answer(answers[name]).get("outcome") == "confirmed":
+                self._confirmed.add(name)
 
-    def _undo_script(self, name: NodeName) -> str:
-        """For a node whose commit was begun, however far it came: all of it is undone."""
-        desired = self._desired[name]
-        if name not in self._begun:
-            return unstage_script(desired.interface)
-        return undo_script(desired.interface, self._nodes[name], desired.config)
+    def _is_new(self, name: NodeName) -> bool:
+        """What a new node was given harms nobody: the next apply goes on from it."""
+        return self._nodes[name].first_config is not None and name in self._since
+
+    def _still(self, names: Collection[NodeName]) -> list[NodeName]:
+        """Those that were not left behind."""
+        return [name for name in names if name not in self._left]
 
     async def _run(
-        self, scripts: Mapping[NodeName, str], *, timeout: float, refused_by: str = ""
-    ) -> dict[NodeName, dict[str, str]]:
-        """A step on all its nodes: the ``name=value`` answers, or StepFailed with the troubles noted.
-
-        ``refused_by`` is an answer that means failure, its value the reason.
-        """
-        answers = await self._crew.run(scripts, timeout=timeout)
-        self._note_troubles(answers)
-        read = {}
-        for name, answer in answers.items():
-            if isinstance(answer, TransportError):
-                continue
-            read[name] = dict(line.split("=", 1) for line in answer.stdout.splitlines() if "=" in line)
-            if refused_by in read[name]:
-                detail = self._describe_unproven(answer.stdout)
-                self._troubles[name] = NodeOutcome(name, Ending.FAILED, detail)
+        self, step: str, scripts: Mapping[NodeName, str], *, leave_behind: bool = True
+    ) -> dict[NodeName, Completed | TransportError]:
+        """A step on all its nodes. Raises StepFailed with the troubles noted."""
+        answers = await self._crew.run(scripts, timeout=STEP_TIMEOUT)
+        self._note(step, answers, leave=leave_behind)
         if self._troubles:
             raise StepFailed
-        return read
+        return answers
 
-    def _note_troubles(self, answers: Mapping[NodeName, object]) -> None:
+    def _note(self, step: str, answers: Answers, *, leave: bool) -> None:
+        """What went wrong, and who is left behind because nobody could reach it."""
         for name, answer in answers.items():
-            trouble = _trouble(name, answer)
-            if trouble:
+            trouble = trouble_of(name, answer, step)
+            if trouble is None:
+                continue
+            if leave and isinstance(answer, TransportError) and answer.unreachable:
+                self._left[name] = NodeOutcome(
+                    name, Ending.PENDING, answer.what, self._describe_left(step), step
+                )
+            else:
                 self._troubles[name] = trouble
 
-    def _describe_unproven(self, text: str) -> str:
-        """``unproven=ADDRESS,KEY`` lines → whom the node did not hear from."""
-        owners = {str(address): name for name, node in self.lock.nodes.items() for address in node.addresses}
-        pairs = [
-            line.removeprefix("unproven=").partition(",") for line in text.splitlines() if "unproven=" in line
-        ]
-        names = [f"{owners.get(address, '?')} ({address})" for address, _, _ in pairs]
-        return f"no answer over the underlay from {', '.join(names)}"
+    def _describe_left(self, step: str) -> str:
+        if step == "stage":
+            return f"it keeps what it has, and catches up at {self._order.retry}"
+        return (
+            f"what it may have of this change it takes back within {self._terms.window} s, unless it is"
+            f" confirmed there; {self._order.retry} brings it on"
+        )
+
+    def _owners(self, peers: Collection[str]) -> str:
+        """``ADDRESS,…`` → the nodes that have the addresses, in words."""
+        owners = {
+            str(address): name for name, node in self._order.lock.nodes.items() for address in node.addresses
+        }
+        addresses = [one.split(",")[0] for one in peers]
+        return ", ".join(f"{owners.get(address, '?')} ({address})" for address in addresses)
 
     def outcome(self) -> Outcome:
         """How it ended, for every node of the plan and every one that did not answer."""
-        endings = [self._ending(node) for node in self.plan.nodes]
-        waiting = [NodeOutcome(one.name, Ending.PENDING, one.what, one.hint) for one in self.plan.unreachable]
-        return Outcome(self.lock.generation, tuple(endings + waiting))
+        endings = [self._ending(node) for node in self._order.plan.nodes]
+        waiting = [
+            NodeOutcome(one.name, Ending.PENDING, one.what, one.hint) for one in self._order.plan.unreachable
+        ]
+        return Outcome(self._order.lock.generation, tuple(endings + waiting))
 
     def _ending(self, node: NodePlan) -> NodeOutcome:
-        if node.name in self._troubles:
-            return self._troubles[node.name]
-        if node.name in self._confirmed:
-            return NodeOutcome(node.name, Ending.CHANGED)
+        name = node.name
+        if name in self._troubles:
+            return self._troubles[name]
+        if name in self._confirmed:
+            return NodeOutcome(name, Ending.CHANGED)
         if not node.changes:
-            return NodeOutcome(node.name, Ending.UNCHANGED)
-        return NodeOutcome(node.name, Ending.ROLLED_BACK, self._describe_return(node.name))
-
-
-def _trouble(name: NodeName, answer: object) -> NodeOutcome | None:
-    """What went wrong with a script, in the words of the node where it has some."""
-    if isinstance(answer, TransportError):
-        return NodeOutcome(name, Ending.FAILED, answer.what, answer.hint)
-    status, stderr = getattr(answer, "status", 0), str(getattr(answer, "stderr", ""))
-    if status == 0:
-        return None
-    said = [line.removeprefix("wireloom: ") for line in stderr.splitlines() if line.startswith("wireloom: ")]
-    return NodeOutcome(
-        name, Ending.FAILED, "; ".join(said) or f"exit status {status}: {stderr.strip()[-300:]}"
-    )
-
-
-def _outline(plan: Plan) -> set[tuple[NodeName, Action, str]]:
-    return {(name, change.action, change.target) for name, change in plan.changes()}
+            return NodeOutcome(name, Ending.UNCHANGED)
+        if name in self._left:
+            return self._left[name]
+        return NodeOutcome(name, Ending.ROLLED_BACK, self._returned.get(name, ""))

@@ -18,12 +18,13 @@ class Ending(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class NodeOutcome:
-    """How it ended for one node, and why where it is not plain."""
+    """How it ended for one node, and why where it is not plain. ``step``: where it went wrong."""
 
     name: NodeName
     ending: Ending
     detail: str = ""
     hint: str = ""
+    step: str = ""
 
 
 @dataclass(frozen=True, slots=True)

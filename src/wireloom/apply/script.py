@@ -1,87 +1,197 @@
-"""The text that each step of apply sends to a node: ``node.sh`` and one call."""
+"""The text that each step of apply sends to a node: wireloom's hands, and a few calls of them."""
 
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from itertools import chain, groupby
+from itertools import chain, groupby, takewhile
 
+from wireloom.observe.probes import RUNNING
 from wireloom.plan.plan import Command, NodePlan
 from wireloom.render.desired import ConfigFile, NodeDesired
+from wireloom.render.wg_quick import SECTION
 from wireloom.values import Address, PublicKey
 
-HANDS = (files(__package__) / "node.sh").read_text(encoding="utf-8")
+
+def _read(name: str) -> str:
+    """A file of shell functions, without its comments: it goes to every node with every step."""
+    lines = (files(__package__) / name).read_text(encoding="utf-8").splitlines(keepends=True)
+    return "".join(line for line in lines if line.strip() and not line.lstrip().startswith("#"))
+
+
+LEASE = _read("lease.sh")
+HANDS = RUNNING + _read("node.sh") + LEASE + _read("transaction.sh") + _read("proof.sh")
 
 PEERS_PER_COMMAND = 200
 """`wg set` takes many peers at once; this many stay far below the kernel's limit on arguments."""
+
+PAUSE = 0.4
+"""Seconds that one of two new peers leaves to the other to begin their handshake."""
 
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
     """A peer that must answer before a change is confirmed.
 
-    With ``fresh_key`` a handshake with that key must be newer than the change, too.
+    With ``fresh_key`` a handshake with that key must be newer than the change, too. ``waits``: of two that
+    are new to each other this node is the one that lets the other begin.
     """
 
     address: Address
-    fresh_key: PublicKey | None
+    fresh_key: PublicKey | None = None
+    waits: bool = False
 
     def __str__(self) -> str:
-        """``address,key`` as ``prove`` takes it."""
-        return f"{self.address},{self.fresh_key or ''}"
+        """``address,key,pause`` as proof.sh takes it."""
+        return f"{self.address},{self.fresh_key or ''},{PAUSE if self.waits else 0}"
+
+
+@dataclass(frozen=True, slots=True)
+class Hand:
+    """Whose hand it is on a node's interface: the id of one apply, and who runs it."""
+
+    interface: str
+    id: str
+    who: str
+
+    def hold(self) -> str:
+        """Have the machine for this apply."""
+        return self._script("alone", self._hold)
+
+    def stage(
+        self,
+        desired: NodeDesired,
+        plan: NodePlan,
+        public_key: PublicKey,
+        *,
+        note: "Note",
+        heard: Sequence[Neighbour],
+    ) -> str:
+        """Have the machine; write and check the files that the plan has for it. Nothing of it is live.
+
+        Answers ``heard`` for each neighbour that answers before the change.
+        """
+        config = plan.config or desired.config
+        lines = [*_text("config_head", config.head), *_new_text("config_body", plan.filed, config.body)]
+        lines += [
+            *_text("note", f"{note.stamp(config)}apply={self.id}\n"),
+            *_text("record", note.record(config)),
+        ]
+        lines += ["alone", self._hold, _call("unchanged", plan.fingerprint)]
+        lines.append(_call("stage", config.digest, str(public_key)))
+        if plan.first_config:
+            lines.append(_call("bare", plan.first_config.digest))
+        if heard:
+            lines.append(_call("heard", *map(str, heard)))
+        return self._script(*lines)
+
+    def commit(self, plan: NodePlan, *, seconds: int) -> str:
+        """Change the running state in place; it undoes itself in ``seconds`` unless it is confirmed.
+
+        Answers ``since``, the time before all of it: an interface that starts shakes hands at once.
+        """
+        lines = ["alone", _call("keep", self.id), "still_staged", _call("arm", self.id, str(seconds))]
+        lines.append("echo since=$(date +%s)")
+        lines += [_call("place", plan.unit.file.path, plan.unit.file.text)] if plan.unit else []
+        lines += ["enable_at_boot"] if plan.enable else []
+        lines += ["reload_units"] if plan.unit else []
+        lines += ["start"] if plan.start else []
+        lines.append("before")
+        lines += [_call("run", *command) for command in gather_peers(plan.commands)]
+        lines.append("committed")
+        undo = "\n".join(
+            ["undo_running() {", ":", *_undo(plan), "}", f'take_back {shlex.quote(self.id)} "$1"']
+        )
+        return "\n".join(
+            [
+                f"interface={shlex.quote(self.interface)}",
+                *_text("hands", f"interface={shlex.quote(self.interface)}\n{HANDS}"),
+                *_text("what_undoes", f"{undo}\n"),
+                'eval "$(hands)"',
+                *lines,
+                "",
+            ]
+        )
+
+    def prove(self, seconds: int, since: int, neighbours: Sequence[Neighbour]) -> str:
+        """Wait for the neighbours to answer; answers ``unproven`` for each that does not in time."""
+        return self._script(
+            _call("waits", self.id), _call("prove", str(seconds), str(since), *map(str, neighbours))
+        )
+
+    def ask(self, seconds: int, neighbours: Sequence[Neighbour]) -> str:
+        """The same of a network that nobody changes."""
+        return self._script(_call("prove", str(seconds), "0", *map(str, neighbours)))
+
+    def beat(self, seconds: int = 0) -> str:
+        """Keep the machine. With ``seconds``, a committed change there waits that long from now."""
+        lines = [f"interface={shlex.quote(self.interface)}", LEASE, _call("beat", self.id, str(seconds)), ""]
+        return "\n".join(lines)
+
+    def confirm(self, config: ConfigFile) -> str:
+        """Put the staged file in place of the old one, and note the generation."""
+        return self._script("alone", _call("confirm", self.id, config.digest))
+
+    def withdraw(self) -> str:
+        """Leave the machine as it was, however far this apply came there. Answers ``outcome``."""
+        return self._script(_call("withdraw", self.id))
+
+    @property
+    def _hold(self) -> str:
+        return _call("hold", self.id, self.who)
+
+    def _script(self, *lines: str) -> str:
+        return _script(self.interface, *lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What a node keeps about a generation: whose it is, and, for its history, who made it and why.
+
+    ``network`` is the digest of the whole network; ``when`` an ISO 8601 time; ``what`` a line for people.
+    """
+
+    fleet: str
+    generation: int
+    network: str
+    who: str
+    when: str
+    what: str
+
+    def stamp(self, config: ConfigFile) -> str:
+        """The text of ``/var/lib/wireloom/IF.state``."""
+        fields = {
+            "fleet": self.fleet,
+            "generation": self.generation,
+            "network": self.network,
+            "digest": config.digest,
+        }
+        return "".join(f"{name}={value}\n" for name, value in fields.items())
+
+    def record(self, config: ConfigFile) -> str:
+        """The head of a stored generation; its configuration, without the key, follows.
+
+        Four lines, which `observe.history` reads.
+        """
+        fields = {"who": self.who, "when": self.when, "what": self.what, "digest": config.digest}
+        return "".join(f"# {name}: {value}\n" for name, value in fields.items())
 
 
 def make_key_script(interface: str) -> str:
     """Make a key where there is none, and answer with the public one."""
-    return _script(interface, "make_key")
+    return _script(interface, "alone", "make_key")
 
 
-def stage_script(desired: NodeDesired, plan: NodePlan, public_key: PublicKey) -> str:
-    """Write and check the files that the plan has for this node; nothing of it is live."""
-    config = plan.config or desired.config
-    lines = [*_text("config_head", config.head, config), *_text("config_body", config.body, config)]
-    lines.append(_call("stage", config.digest, str(public_key)))
-    if plan.first_config:
-        lines.append(_call("bare", plan.first_config.digest, str(public_key)))
-    return _script(desired.interface, *lines)
+def _script(interface: str, *lines: str) -> str:
+    return "\n".join([f"interface={shlex.quote(interface)}", HANDS, *lines, ""])
 
 
-def commit_script(interface: str, plan: NodePlan) -> str:
-    """Bring the interface up if need be and change the running state in place.
-
-    Answers ``since``, the time before all of it: an interface that starts shakes hands at once.
-    """
-    lines = ["still_staged", "echo since=$(date +%s)"]
-    lines += [_call("place", plan.unit.file.path, plan.unit.file.text)] if plan.unit else []
-    # Enabling makes systemd read its units again, too.
-    lines += ["enable_at_boot"] if plan.enable else ["reload_units"] if plan.unit else []
-    lines += ["start"] if plan.start else []
-    lines += [_call("run", *command) for command in gather_peers(plan.commands)]
-    return _script(interface, *lines)
-
-
-def unstage_script(interface: str) -> str:
-    """Take the staged file away from a node whose running state was not touched."""
-    return _script(interface, "unstage")
-
-
-def undo_script(interface: str, plan: NodePlan, config: ConfigFile) -> str:
-    """Bring the running state back and take the staged file away; nothing where that is in place already."""
-    lines = [_call("undo", *command) for command in gather_peers(plan.inverse)]
+def _undo(plan: NodePlan) -> Iterator[str]:
+    yield from (_call("undo", *command) for command in gather_peers(plan.inverse))
     if plan.unit:
         path, before = plan.unit.file.path, plan.unit.before
-        lines += [_call("displace", path) if before is None else _call("place", path, before), "reload_units"]
-    return _script(interface, _call("unless_confirmed", config.digest), *lines, "unstage")
-
-
-def prove_script(interface: str, seconds: int, since: int, neighbours: Sequence[Neighbour]) -> str:
-    """Wait for the neighbours to answer; answers ``unproven`` for each that does not in time."""
-    return _script(interface, _call("prove", str(seconds), str(since), *map(str, neighbours)))
-
-
-def confirm_script(interface: str, config: ConfigFile, *, fleet: str, generation: int, network: str) -> str:
-    """Put the staged file in place of the old one, and note the generation."""
-    return _script(interface, _call("confirm", fleet, str(generation), network, config.digest))
+        yield _call("displace", path) if before is None else _call("place", path, before)
+        yield "reload_units"
 
 
 def gather_peers(commands: Iterable[Command]) -> Iterator[Command]:
@@ -100,18 +210,40 @@ def _peer_prefix(command: Command) -> Command | None:
     return command[:3] if command[:2] == ("wg", "set") and command[3:4] == ("peer",) else None
 
 
-def _script(interface: str, *lines: str) -> str:
-    return "\n".join([f"interface={shlex.quote(interface)}", HANDS, "alone", *lines, ""])
-
-
 def _call(function: str, *arguments: str) -> str:
     return " ".join([function, *map(shlex.quote, arguments)])
 
 
-def _text(function: str, text: str, config: ConfigFile) -> Iterator[str]:
-    """A shell function that prints a text. Its end mark holds a digest of the text: it can't be in it."""
-    end = f"END_{config.digest}"
+def _text(function: str, text: str) -> Iterator[str]:
+    """A shell function that prints a text."""
+    yield from (f"{function}() {{", *_print(text), "}")
+
+
+def _new_text(function: str, old: str, new: str) -> Iterator[str]:
+    """A shell function that prints the end of a file anew, without what stays at both ends of it.
+
+    ``old`` is the present file without its key line, empty where it is not known. One node more, or less, is
+    a few lines for each of the others, however many they are.
+    """
+    before, after = old.splitlines(keepends=True), new.splitlines(keepends=True)
+    tail = _count_alike(reversed(before), reversed(after))
+    body = old.find(SECTION)
+    first = len(old[:body].splitlines()) if body >= 0 else len(before)
+    head = _count_alike(before[first:], after[: len(after) - tail])
     yield f"{function}() {{"
-    yield f"cat <<'{end}'"
-    yield f"{text}{end}"
+    if head:
+        yield f"kept {first + 1} {first + head}"
+    yield from _print("".join(after[head : len(after) - tail]))
+    if tail:
+        yield f"kept {len(before) - tail + 1} {len(before)}"
     yield "}"
+
+
+def _count_alike(some: Iterable[str], others: Iterable[str]) -> int:
+    """How many are the same, from the first on."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(some, others, strict=False)))
+
+
+def _print(text: str) -> Iterator[str]:
+    """Shell that prints a text, without a process for it."""
+    yield f"printf %s {shlex.quote(text)}"

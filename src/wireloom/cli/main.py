@@ -22,6 +22,8 @@ VERBS = {
     "check": "Check the fleet file; with --nodes the machines, too.",
     "plan": "Show what apply would do.",
     "apply": "Bring the machines to what the fleet file says.",
+    "rollback": "Bring the machines back to a generation that they keep.",
+    "history": "Show the generations that the machines keep.",
     "verify": "Test on the machines that the network does what it should.",
     "status": "Show every node's interface and peers.",
     "graph": "Draw the network as SVG or DOT.",
@@ -72,8 +74,8 @@ def command() -> None:
 
     \b
     Exit codes: 0 fine (plan: nothing to change; verify: every claim holds)
-                2 changes pending (plan, or an apply that left unreachable nodes pending),
-                  or a claim falsified (verify)
+                2 changes pending (plan, or an apply or a rollback that left
+                  unreachable nodes pending), or a claim falsified (verify)
                 1 a mistake of yours or of the world, a verdict of unknown included
                70 a bug in wireloom
               130 interrupted: Ctrl-C, SIGTERM or SIGHUP

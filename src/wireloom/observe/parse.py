@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from hashlib import sha256
 from ipaddress import ip_address, ip_interface, ip_network
 from typing import Any, TypeVar
 
@@ -62,11 +62,12 @@ def parse_state(name: NodeName, sections: Mapping[str, str]) -> NodeState:
         key_mode=key_mode,
         config=read("config", parse_config, ConfigSeen(ConfigKind.FOREIGN)),
         stamp=read("stamp", parse_stamp, None),
-        link=read("link", lambda text: parse_link(text, sections), None),
+        link=read("links", lambda text: parse_link(text, sections), None),
         routes=frozenset(one for one in routes if one.table == MAIN),
         guard=read("guard", parse_guard, GuardKind.OTHER),
         client=read("client", lambda text: ip_address(text.strip()) if text.strip() else None, None),
         others=parse_others(sections.get("others", "")),
+        fingerprint=sha256((sections.get("running", "") + sections.get("stamp", "")).encode()).hexdigest(),
         drop_in=parse_drop_in(sections.get("drop-in", "")),
         enabled=sections.get("enabled", "").strip() == "enabled",  # -runtime is gone after a reboot
         ground=GroundSeen(
@@ -76,18 +77,19 @@ def parse_state(name: NodeName, sections: Mapping[str, str]) -> NodeState:
             net_admin=read("capabilities", parse_net_admin, True),
             tun=sections.get("tun", "").strip() == "yes",
             disks=read("disks", parse_disks, no_disks),
-            addresses=read("addresses", parse_addresses, no_addresses),
+            addresses=read("links", parse_addresses, no_addresses),
             port_holder=parse_port_holder(sections.get("port", "")),
             rules=rules4 + rules6,
             elsewhere=frozenset(one for one in routes if one.table != MAIN),
         ),
-        garbled=tuple(garbled),
+        garbled=tuple(dict.fromkeys(garbled)),
     )
 
 
 def parse_system(text: str, sections: Mapping[str, str]) -> SystemSeen:
-    """Lines: name of the distribution, kernel, architecture, seconds since 1970."""
-    distribution, kernel, architecture, clock = text.splitlines()[:4]
+    """Lines: name of the distribution, kernel and architecture, seconds since 1970."""
+    distribution, machine, clock = text.splitlines()[:3]
+    kernel, architecture = machine.split()
     return SystemSeen(
         distribution=distribution,
         kernel=kernel,
@@ -146,13 +148,14 @@ def parse_stamp(text: str) -> Stamp | None:
 
 
 def parse_link(text: str, sections: Mapping[str, str]) -> LinkSeen | None:
-    """``ip -j -d address show dev``, with the answers of the four probes after it."""
-    if not text.strip():
+    """``ip -j -d address show``, and what ``wg show dump`` and ``keeper`` say of our interface."""
+    interface = sections.get("interface", "").strip()
+    link = next((one for one in _links(text) if one.get("ifname") == interface), None)
+    if link is None:
         return None
-    (link,) = [one for one in json.loads(text) if one]
-    preshared = set(sections.get("preshared", "").split())
-    peers = map(parse_peer, sections.get("peers", "").splitlines())
-    key, port, fwmark = [*sections.get("wg", "").split(), "(none)", "0", "off"][:3]
+    own, *lines = sections.get("dump", "").splitlines() or ["(none)\t0\toff"]
+    key, port, fwmark = own.split("\t")
+    peers = [parse_peer(line) for line in lines]
     return LinkSeen(
         kind=str(link.get("linkinfo", {}).get("info_kind", "")),
         up="UP" in link["flags"],
@@ -165,14 +168,14 @@ def parse_link(text: str, sections: Mapping[str, str]) -> LinkSeen | None:
         public_key=None if key == "(none)" else PublicKey(key),
         port=int(port),
         fwmark=0 if fwmark == "off" else int(fwmark, 16),
-        peers={peer.public_key: replace(peer, preshared=str(peer.public_key) in preshared) for peer in peers},
+        peers={peer.public_key: peer for peer in peers},
         keeper=int(sections.get("keeper", "").strip() or 0),
     )
 
 
 def parse_peer(line: str) -> PeerSeen:
-    """A peer's line of ``wg show dump`` (wg(8)) without its preshared key, fields parted by tabs."""
-    key, endpoint, allowed, handshake, received, sent, keepalive = line.split("\t")
+    """A peer's line of ``wg show dump`` (wg(8)), fields parted by tabs; ``hidden`` for its preshared key."""
+    key, preshared, endpoint, allowed, handshake, received, sent, keepalive = line.split("\t")
     return PeerSeen(
         public_key=PublicKey(key),
         endpoint=None if endpoint == "(none)" else Endpoint.parse(endpoint),
@@ -181,6 +184,7 @@ def parse_peer(line: str) -> PeerSeen:
         received=int(received),
         sent=int(sent),
         keepalive=0 if keepalive == "off" else int(keepalive),
+        preshared=preshared != "(none)",
     )
 
 
@@ -279,14 +283,17 @@ def _parse_disk(line: str) -> DiskSeen:
 
 
 def parse_addresses(text: str) -> frozenset[AddressSeen]:
-    """``ip -j address show``: the addresses of all interfaces, but for link-local ones."""
-    links: list[dict[str, Any]] = json.loads(text) if text.strip() else []
+    """``ip -j -d address show``: the addresses of all interfaces, but for link-local ones."""
     return frozenset(
         AddressSeen(link["ifname"], ip_interface(f"{one['local']}/{one['prefixlen']}"))
-        for link in links
+        for link in _links(text)
         for one in link.get("addr_info", [])
         if "local" in one and one.get("scope") != "link"
     )
+
+
+def _links(text: str) -> list[dict[str, Any]]:
+    return [one for one in json.loads(text) if one] if text.strip() else []
 
 
 def parse_port_holder(text: str) -> str | None:

@@ -6,6 +6,7 @@ out on the node, by field for ``wg show dump`` (wg(8)) and by line for files.
 
 import shlex
 from dataclasses import dataclass
+from importlib.resources import files
 
 from wireloom.render.desired import config_path, key_path
 from wireloom.render.guard import TABLE
@@ -15,9 +16,15 @@ from wireloom.render.wg_quick import GUARD_LINE, KEEPER, MARK
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where the tools are looked for, as apply does: what sshd gives to a login may lack the sbin ones."""
 
+RUNNING = (files(__package__) / "running.sh").read_text(encoding="utf-8")
+"""The shell function ``running``; ``$interface`` is the caller's."""
+
 STATE_DIRECTORY = "/var/lib/wireloom"
 KEY_LINE = "^[[:space:]]*PrivateKey[[:space:]]*="
 ROUTING = "route show table all\\nrule show\\n"
+WORDS = "/run/wireloom/$if/guard"
+"""The guard as the file loads it, one line, and below it nft's own words for it (see transaction.sh)."""
+
 TUN = "/dev/net/tun"
 WRITTEN = ("/etc/wireguard", "/var/lib")
 """Directories that must have room, or under which others are made."""
@@ -42,8 +49,9 @@ PROBES = (
         "os",
         "(. /etc/os-release && printf '%s\\n' \"$PRETTY_NAME\") || echo unknown;"
         # A date without nanoseconds (BusyBox) prints the %N as it is, or nothing.
-        " uname -r; uname -m; date +%s.%N | grep -x '[0-9][0-9.]*' || date +%s",
+        ' uname -rm; now=$(date +%s.%N); case $now in *[!0-9.]* | *.) date +%s ;; *) echo "$now" ;; esac',
     ),
+    Probe("interface", 'echo "$if"'),
     Probe("systemd", "test -d /run/systemd/system && echo yes"),
     Probe("tools", f"for tool in {' '.join(TOOLS)}; do command -v $tool >/dev/null && echo $tool; done"),
     Probe("module", "test -d /sys/module/wireguard || modprobe -n wireguard && echo yes"),
@@ -69,40 +77,40 @@ PROBES = (
         ' test "$other" = "$if" || echo "$other $(sed -n s/^fleet=//p "$file")"; done',
     ),
     Probe("stamp", f"cat {STATE_DIRECTORY}/$if.state"),
+    Probe("running", "running"),
     Probe("client", 'echo "${SSH_CONNECTION%% *}"'),
-    Probe("link", 'ip -j -d address show dev "$if"'),
-    Probe("wg", 'wg show "$if" public-key && wg show "$if" listen-port && wg show "$if" fwmark'),
-    Probe("peers", 'wg show "$if" dump | tail -n +2 | cut -f 1,3-'),
-    Probe("preshared", 'wg show "$if" preshared-keys | grep -v "(none)$" | cut -f 1'),
+    Probe("links", "ip -j -d address show"),
+    Probe("dump", 'test -z "$dump" || printf "%s\\n" "$dump"'),
     # Not by `read`, which costs no process: dash's reads byte by byte, and /proc/sys gives it one.
     Probe("keeper", f'cat "{KEEPER.format(interface="$if")}"'),
     # One process each. A kernel without policy routing says nothing of rules.
     Probe("routes4", f"printf '{ROUTING}' | ip -j -4 -batch -"),
     Probe("routes6", f"printf '{ROUTING}' | ip -j -6 -batch -"),
-    # nft words a table its own way, another one in each version. So what the file would load is loaded in a
-    # namespace that lasts for the moment, and nft's words for the two are compared.
+    # nft words a table its own way, another one in each version. The last apply kept its words for what the
+    # file loads; where there are none (a reboot), it is loaded in a namespace that lasts for the moment.
     Probe(
         "guard",
-        f"running=$(nft -s list table {TABLE}) && {{"
-        f' filed=$(sed -n "s/^{GUARD_LINE}\\(.*\\)\'$/\\1/p" "$conf");'
-        f' listed=$(unshare --net sh -c \'nft "$1" && nft -s list table {TABLE}\' sh "$filed");'
-        ' if test "$running" = "$listed"; then echo as filed; else echo other; fi; }',
+        f'test -z "$table" || {{ filed=$(sed -n "s/^{GUARD_LINE}\\(.*\\)\'$/\\1/p" "$conf");'
+        f' if {{ read -r kept; }} <"{WORDS}" && test "$kept" = "$filed"; then listed=$(sed 1d "{WORDS}");'
+        f' else listed=$(unshare --net sh -c \'nft "$1" && nft -s list table {TABLE}\' sh "$filed"); fi;'
+        ' if test "$table" = "$listed"; then echo as filed; else echo other; fi; }',
     ),
     Probe("drop-in", 'test -e "$unit" && { echo; cat "$unit"; }'),
     Probe(
         "enabled",
-        'if test -d /run/systemd/system; then systemctl is-enabled "wg-quick@$if"; else'
-        f' test -e {STATE_DIRECTORY}/boot/"$if" && echo enabled; fi',
+        "if test -d /run/systemd/system; then at=/etc/systemd/system;"
+        ' for link in "$at"/*.wants/"wg-quick@$if.service" "$at"/*.requires/"wg-quick@$if.service"; do'
+        ' test -L "$link" && test ! -L "$at/wg-quick@$if.service" && echo enabled && break; done;'
+        f' else test -e {STATE_DIRECTORY}/boot/"$if" && echo enabled; fi',
     ),
     Probe("families", '(. /etc/os-release && echo "$ID $ID_LIKE")'),
     # A digest: machine-id(5) asks not to show the number itself to others. Images have none, or a word.
     Probe(
         "identity",
-        "grep -qx '[0-9a-f]\\{32\\}' /etc/machine-id && { echo wireloom; cat /etc/machine-id; } | sha256sum",
+        "read -r id </etc/machine-id; case $id in *[!0-9a-f]*) ;; ????????????????????????????????)"
+        " printf 'wireloom\\n%s\\n' \"$id\" | sha256sum ;; esac",
     ),
-    Probe(
-        "versions", "printf 'ip %s\\n' \"$(ip -V 2>&1 | head -n 1)\"; printf 'wg %s\\n' \"$(wg --version)\""
-    ),
+    Probe("versions", "printf 'ip %s\\n' \"$(ip -V 2>&1)\"; printf 'wg %s\\n' \"$(wg --version)\""),
     Probe("capabilities", "grep '^CapEff:' /proc/self/status"),
     # Opened only where the driver is there: to open it would load the driver.
     Probe("tun", f"test -c {TUN} && {{ ! test -e /sys/class/misc/tun || (: <>{TUN}); }} && echo yes"),
@@ -115,11 +123,10 @@ PROBES = (
         ' case $(rmdir "$at/.wireloom-none" 2>&1) in *Read-only*) how=ro ;; *) how=rw ;; esac;'
         ' echo "$directory $how $(stat -f -c \'%a %S %c %d\' "$at")"; done',
     ),
-    Probe("addresses", "ip -j address show"),
     Probe(
         "port",
         'grep -q "^ *[0-9]*: [0-9A-F]*$(printf \':%04X \' "$port")" /proc/net/udp /proc/net/udp6 &&'
-        ' { echo taken; test "$(wg show "$if" listen-port)" = "$port" || ss -Hanup "sport = :$port"; }',
+        ' { echo taken; case $dump in *"=$tab$port$tab"*) ;; *) ss -Hanup "sport = :$port" ;; esac; }',
     ),
 )
 
@@ -127,7 +134,8 @@ PROBES = (
 def probe_script(interface: str, nonce: str, *, port: int = 51820) -> str:
     """One script that runs all probes. ``nonce`` marks the lines between them: nothing else prints it."""
     lines = [
-        f"PATH={PATH}",
+        f"PATH={PATH} interface={shlex.quote(interface)}",
+        RUNNING,
         f"if={shlex.quote(interface)} key={shlex.quote(key_path(interface))}",
         f"conf={shlex.quote(config_path(interface))} unit={shlex.quote(drop_in_path(interface))} port={port}",
     ]

@@ -206,7 +206,8 @@ class NodeState:
 
     ``drop_in`` is the text of wireloom's addition to the unit; None where there is none. ``client`` is where
     the operator's own connection comes from, as far as sudo lets it through. ``routes``: those of the main
-    table. ``others``: further interfaces that wireloom keeps there, each with its fleet.
+    table. ``others``: further interfaces that wireloom keeps there, each with its fleet. ``fingerprint``: the
+    SHA-256, in hex, of the running state and the stamp: it changes when somebody applies, or works by hand.
     """
 
     name: NodeName
@@ -223,6 +224,7 @@ class NodeState:
     drop_in: str | None = None
     client: Address | None = None
     others: Mapping[str, str] = field(default_factory=dict)
+    fingerprint: str = ""
     garbled: tuple[str, ...] = ()
     ground: GroundSeen = field(default_factory=GroundSeen)
 
@@ -254,3 +256,26 @@ class Stranger(Unreachable):
 
 Seen = Mapping[NodeName, NodeState | Unreachable]
 """What a look at the machines brought, node by node."""
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One generation on one node. ``when`` is ISO 8601, ``what`` for people; ``present``: it is in use."""
+
+    number: int
+    who: str
+    when: str
+    what: str
+    present: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A stored configuration: the text of the wg-quick file, without its key line.
+
+    ``digest`` is the SHA-256, in hex, of what was stored; empty where there is none beside the text.
+    """
+
+    number: int
+    digest: str
+    keyless: str

@@ -32,7 +32,7 @@ def make_plan(fleet: Fleet, lock: Lock, network: Network, seen: Seen) -> Plan:
             _expected_peers(render_node(network, name), reached),
             state,
             owners,
-            over_underlay=_over_underlay(fleet, name),
+            over_underlay=over_underlay(fleet, name),
         )
         for name, state in reached.items()
         if name not in refused
@@ -75,7 +75,8 @@ def _expected_peers(desired: NodeDesired, reached: Mapping[NodeName, NodeState])
     )
 
 
-def _over_underlay(fleet: Fleet, name: NodeName) -> bool:
+def over_underlay(fleet: Fleet, name: NodeName) -> bool:
+    """Whether the operator's own SSH session runs through the interface."""
     target = fleet.nodes[name].ssh
     if target is None:
         return False

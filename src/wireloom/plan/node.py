@@ -3,12 +3,13 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from wireloom.grammar import count
 from wireloom.observe.state import ConfigKind, KeyKind, NodeState
 from wireloom.plan.filed import read_fences, read_filed, read_guard
 from wireloom.plan.guard import GUARD, plan_guard
 from wireloom.plan.plan import Action, Change, NodePlan, Risk, UnitChange
 from wireloom.plan.running import plan_connected, plan_fences, plan_key, plan_running
-from wireloom.render.desired import NodeDesired, key_path
+from wireloom.render.desired import NodeDesired, key_path, text_digest
 from wireloom.values import PublicKey
 
 KEY_MODE = CONFIG_MODE = 0o600
@@ -41,6 +42,8 @@ def plan_node(
         ]
     if not changes and (state.stamp is None or state.stamp.digest != desired.config.digest):
         changes = [Change(Action.UPDATE, "state", "wireloom's note on the node does not name this file")]
+    if not changes:
+        return NodePlan(desired.name)
     return NodePlan(
         name=desired.name,
         changes=tuple(changes),
@@ -49,7 +52,9 @@ def plan_node(
         unit=unit,
         start=state.link is None,
         enable=not state.enabled,
-        config=desired.config if changes else None,
+        config=desired.config,
+        fingerprint=state.fingerprint,
+        filed=state.config.keyless if _is_intact(state) else "",
     )
 
 
@@ -66,7 +71,7 @@ def _plan_config(desired: NodeDesired, state: NodeState) -> Iterator[Change]:
     target = f"file {desired.config.path}"
     seen = state.config
     if seen.kind is ConfigKind.ABSENT:
-        yield Change(Action.CREATE, target, f"{len(desired.peers)} peers")
+        yield Change(Action.CREATE, target, count(len(desired.peers), "peer"))
         return
     reasons = []
     if seen.keyless != desired.config.keyless or any(peer.public_key is None for peer in desired.peers):
@@ -85,8 +90,8 @@ def _describe_difference(text: str, desired: NodeDesired) -> str:
     before, after = text.splitlines(), desired.config.keyless.splitlines()
     gone, new = set(before) - set(after), set(after) - set(before)
     waiting = sum(peer.public_key is None for peer in desired.peers)
-    promised = f", {waiting} peers once their keys are made" if waiting else ""
-    return f"{len(new)} lines new, {len(gone)} gone{promised}"
+    promised = f", {count(waiting, 'peer')} once their keys are made" if waiting else ""
+    return f"{count(len(new), 'line')} new, {len(gone)} gone{promised}"
 
 
 def _plan_drop_in(desired: NodeDesired, state: NodeState) -> UnitChange | None:
@@ -112,13 +117,16 @@ def _plan_unit(desired: NodeDesired, state: NodeState) -> Iterator[Change]:
 
 
 def _starts_anew(state: NodeState) -> bool:
-    """No interface, and no file to start it from.
+    """No interface, and no file to start it from: none at all, or one that is not as an apply left it."""
+    return state.link is None and not _is_intact(state)
 
-    None at all, one that an apply left behind that never came to its end, or one whose key wg refuses.
-    """
-    config = state.config
-    refused = config.has_key and config.public_key is None
-    return state.link is None and (config.kind is ConfigKind.ABSENT or state.stamp is None or refused)
+
+def _is_intact(state: NodeState) -> bool:
+    """The file is there as the last apply wrote it, with this machine's key."""
+    config, stamp = state.config, state.stamp
+    if config.kind is not ConfigKind.OURS or stamp is None or not config.has_key:
+        return False
+    return config.public_key == state.public_key and text_digest(config.keyless) == stamp.digest
 
 
 def _plan_interface(

@@ -1,7 +1,7 @@
 """A plan is data: what will be done on which node, why, and what undoes it."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from wireloom.errors import Diagnostic
@@ -38,6 +38,7 @@ class Change:
     """One line of a plan. ``do`` changes the running state and ``undo`` is its inverse.
 
     Both are empty where the change is one of files, keys or units: those are in the NodePlan.
+    ``together``: a node that has changed and one that has not don't understand each other.
     """
 
     action: Action
@@ -46,6 +47,7 @@ class Change:
     risk: Risk = Risk.NONE
     do: tuple[Command, ...] = ()
     undo: tuple[Command, ...] = ()
+    together: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,8 @@ class NodePlan:
 
     ``make_key``: it has none yet. ``first_config``: what to put in place when it has no file at all.
     ``unit``: an addition to its unit. ``start``: its unit must start the interface. ``config``: the file
-    to stage and, once proven, to put in place.
+    to stage and, once proven, to put in place. ``fingerprint``: of the state that was seen.
+    ``filed``: the present file without its key line, where it is as an apply left it.
     """
 
     name: NodeName
@@ -73,11 +76,21 @@ class NodePlan:
     start: bool = False
     enable: bool = False
     config: ConfigFile | None = None
+    fingerprint: str = ""
+    filed: str = field(default="", repr=False)
 
     @property
     def commands(self) -> tuple[Command, ...]:
         """The running state's changes, in order."""
         return tuple(command for change in self.changes for command in change.do)
+
+    @property
+    def summary(self) -> str:
+        """The changes in a line: a few of their targets, files only where there is nothing else."""
+        live = [change for change in self.changes if not change.target.startswith("file ")]
+        targets = [f"{change.action} {change.target}" for change in live or self.changes]
+        more = f", and {len(targets) - 6} more" if len(targets) > 6 else ""
+        return ", ".join(targets[:6]) + more
 
     @property
     def inverse(self) -> tuple[Command, ...]:

@@ -37,7 +37,7 @@ def plan_key(desired: NodeDesired, running: PublicKey | None, own: PublicKey | N
     if running != own:
         reason = f"it runs with {running}" if running else "it runs without one"
         do = (("wg", "set", name, "private-key", key_path(name)),)
-        yield Change(Action.UPDATE, f"key of {name}", reason, Risk.DISRUPTIVE, do)
+        yield Change(Action.UPDATE, f"key of {name}", reason, Risk.DISRUPTIVE, do, together=True)
 
 
 def _plan_port(desired: NodeDesired, link: LinkSeen) -> Iterator[Change]:
@@ -49,6 +49,7 @@ def _plan_port(desired: NodeDesired, link: LinkSeen) -> Iterator[Change]:
             Risk.DISRUPTIVE,
             (("wg", "set", desired.interface, "listen-port", str(desired.port)),),
             (("wg", "set", desired.interface, "listen-port", str(link.port)),),
+            together=True,
         )
     if link.fwmark:
         yield Change(
@@ -105,6 +106,7 @@ def _plan_addresses(desired: NodeDesired, link: LinkSeen) -> Iterator[Change]:
             Risk.DISRUPTIVE,
             take(address, [*desired.addresses, *leaving[place:]]),
             (put(address),),
+            together=True,
         )
 
 

@@ -31,7 +31,12 @@ class ConfigFile:
     @property
     def digest(self) -> str:
         """The SHA-256 of the text without the PrivateKey line, in hex."""
-        return hashlib.sha256(self.keyless.encode()).hexdigest()
+        return text_digest(self.keyless)
+
+
+def text_digest(keyless: str) -> str:
+    """What names a configuration: the SHA-256, in hex, of its text without the PrivateKey line."""
+    return hashlib.sha256(keyless.encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

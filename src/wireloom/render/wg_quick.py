@@ -12,6 +12,9 @@ MARK = "# Written by wireloom"
 GUARD_LINE = "PreUp = nft '"
 """How the line begins that loads the guard. A quote ends it."""
 
+SECTION = "\n[Peer]\n"
+"""How the section of a peer begins: with an empty line before it."""
+
 KEEPER = "/proc/sys/net/ipv6/conf/{interface}/keep_addr_on_down"
 """IPv6 addresses are lost when a link goes down, unless this says 1 (Linux, ip-sysctl)."""
 
@@ -62,14 +65,14 @@ def _address_keepers(network: Network) -> Iterator[str]:
 
 
 def render_peer(peer: Peer) -> str:
-    """One ``[Peer]`` section, with an empty line before it."""
-    lines = ["", "[Peer]", f"# {peer.name}", f"PublicKey = {peer.public_key}"]
+    """One ``[Peer]`` section."""
+    lines = [f"# {peer.name}", f"PublicKey = {peer.public_key}"]
     lines.append(f"AllowedIPs = {', '.join(map(str, peer.allowed_ips))}")
     if peer.endpoint is not None:
         lines.append(f"Endpoint = {peer.endpoint}")
     if peer.keepalive:
         lines.append(f"PersistentKeepalive = {peer.keepalive}")
-    return "\n".join(lines) + "\n"
+    return SECTION + "\n".join(lines) + "\n"
 
 
 def render_files(network: Network) -> Iterator[tuple[NodeName, str, list[str]]]:

@@ -8,6 +8,7 @@ from typing import Any
 from wireloom.apply.outcome import Outcome
 from wireloom.errors import Diagnostic
 from wireloom.network.network import Network
+from wireloom.observe.state import Generation
 from wireloom.plan.plan import Plan
 from wireloom.preflight.finding import Finding
 from wireloom.preflight.install import Installation
@@ -83,9 +84,40 @@ def outcome_document(outcome: Outcome) -> Document:
         "generation": outcome.generation,
         "failed": outcome.failed,
         "nodes": [
-            {"node": one.name, "ending": str(one.ending), "detail": one.detail, "hint": one.hint}
+            {
+                "node": one.name,
+                "ending": str(one.ending),
+                "step": one.step,
+                "detail": one.detail,
+                "hint": one.hint,
+            }
             for one in outcome.nodes
         ],
+    }
+
+
+def history_document(
+    histories: Mapping[NodeName, Iterable[Generation]], unasked: Iterable[Diagnostic]
+) -> Document:
+    """What every node keeps, oldest first, and who could not be asked."""
+    return {
+        "nodes": [
+            {
+                "node": name,
+                "generations": [
+                    {
+                        "generation": one.number,
+                        "when": one.when,
+                        "who": one.who,
+                        "what": one.what,
+                        "present": one.present,
+                    }
+                    for one in history
+                ],
+            }
+            for name, history in histories.items()
+        ],
+        "unasked": [{"node": one.where, "what": one.what, "hint": one.hint} for one in unasked],
     }
 
 

@@ -1,7 +1,7 @@
 """What a person reads in a terminal: data on stdout, talk on stderr, all of it readable without colour."""
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from itertools import groupby
 from typing import Self
@@ -13,7 +13,7 @@ from rich.text import Text
 from wireloom.apply.outcome import Ending, NodeOutcome, Outcome
 from wireloom.errors import Diagnostic, Severity
 from wireloom.grammar import count
-from wireloom.observe.state import Unreachable
+from wireloom.observe.state import Generation, Unreachable
 from wireloom.plan.plan import Action, Change, NodePlan, Plan, Risk
 from wireloom.preflight.finding import Finding
 from wireloom.values import NodeName
@@ -134,8 +134,11 @@ def show_findings(findings: Sequence[Finding]) -> None:
             console.print(line)
 
 
-def show_plan(plan: Plan, *, every_peer: bool) -> None:
-    """The changes of each node, peers of one kind gathered in a line unless ``every_peer``."""
+def show_plan(plan: Plan, *, every_peer: bool, source: str = "the fleet file") -> None:
+    """The changes of each node, peers of one kind gathered in a line unless ``every_peer``.
+
+    ``source`` is what the nodes are to be as.
+    """
     console = _out()
     for node in plan.nodes:
         if node.changes:
@@ -148,15 +151,19 @@ def show_plan(plan: Plan, *, every_peer: bool) -> None:
         console.print(
             Text(f"Plan: {', '.join(counts)}, on {nodes} of {count(len(plan.nodes), 'node')}.", "bold")
         )
+        if nodes > 1 and any(change.together for _, change in plan.changes()):
+            console.print(
+                "All at the same time: who has changed and who has not don't understand each other."
+            )
     elif not plan.refusals:
         unseen = f", {len(plan.unreachable)} could not be looked at" if plan.unreachable else ""
-        console.print(Text(f"Nothing to change: {_all_as_wanted(len(plan.nodes))}{unseen}."))
+        console.print(Text(f"Nothing to change: {_all_as(source, len(plan.nodes))}{unseen}."))
     show_unreachable(plan.unreachable)
     show_diagnostics(_gather([*plan.notes, *plan.refusals]))
 
 
-def _all_as_wanted(nodes: int) -> str:
-    return f"{count(nodes, 'node')} {'is' if nodes == 1 else 'are'} as the fleet file says"
+def _all_as(source: str, nodes: int) -> str:
+    return f"{count(nodes, 'node')} {'is' if nodes == 1 else 'are'} as {source} says"
 
 
 def _count(plan: Plan) -> dict[Action, int]:
@@ -207,8 +214,31 @@ def show_outcome(outcome: Outcome) -> None:
 
 
 def _outcome_line(one: NodeOutcome) -> Text:
+    step = f" at {one.step}" if one.step else ""
     detail = f": {one.detail}" if one.detail else ""
-    return Text.assemble((one.name, "bold"), " ", (str(one.ending), ENDING_COLOURS[one.ending]), detail)
+    return Text.assemble((one.name, "bold"), " ", (str(one.ending), ENDING_COLOURS[one.ending]), step, detail)
+
+
+def show_history(histories: Mapping[NodeName, Sequence[Generation]], *, every_node: bool) -> None:
+    """A generation a line, newest first, with what changed where that is the same on all of its nodes.
+
+    With ``every_node`` what changed on each of them is below it.
+    """
+    console = _out()
+    kept: dict[int, dict[NodeName, Generation]] = {}
+    for name, history in histories.items():
+        for one in history:
+            kept.setdefault(one.number, {})[name] = one
+    if not kept:
+        console.print("No generation yet: nothing was applied.")
+    for number, nodes in sorted(kept.items(), reverse=True):
+        first, *others = nodes.values()
+        line = f"{first.when}  {first.who}  {count(len(nodes), 'node')}"
+        present = "  in use" if any(one.present for one in nodes.values()) else ""
+        what = "" if any(one.what != first.what for one in others) else f"  {first.what}"
+        console.print(Text.assemble((f"{number:>5}  ", "bold"), line, (present, "green"), (what, "dim")))
+        for name, one in nodes.items() if every_node else ():
+            console.print(Text.assemble("       ", (name, "bold"), f"  {one.what}"))
 
 
 CLAIM_MEANINGS = {

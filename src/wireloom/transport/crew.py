@@ -1,5 +1,6 @@
 """One open connection per node, and a script on each of them side by side."""
 
+import asyncio
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -16,6 +17,7 @@ class Crew:
         self._transport = transport
         self._limit = limit
         self._connections: dict[NodeName, Connection] = {}
+        self._dialling: dict[NodeName, asyncio.Lock] = {}
 
     async def __aenter__(self) -> "Crew":
         """Nothing is dialled until a script is run."""
@@ -31,25 +33,36 @@ class Crew:
         return {name: connection.host_key for name, connection in self._connections.items()}
 
     async def run(
-        self, scripts: Mapping[NodeName, str], *, timeout: float
+        self, scripts: Mapping[NodeName, str], *, timeout: float, aside: bool = False
     ) -> dict[NodeName, Completed | TransportError]:
         """Run each node's script on it, all side by side; dials where no connection is open.
 
-        A connection that broke is forgotten, so that the next script dials again.
+        A connection that broke is forgotten, so that the next script dials again. ``aside``: another script
+        is at work over it, and goes on if only this one takes too long.
         """
 
         async def run_one(name: NodeName) -> Completed:
-            if name not in self._connections:
-                self._connections[name] = await self._transport.connect(name)
+            connection = await self._connect(name)
             sent = time.monotonic()
             try:
-                answer = await self._connections[name].run(scripts[name], timeout=timeout)
+                answer = await connection.run(scripts[name], timeout=timeout)
                 return replace(answer, sent=sent, received=time.monotonic())
-            except TransportError:
-                await self._connections.pop(name).close()
+            except TransportError as error:
+                if aside and not error.unreachable:
+                    raise
+                if self._connections.get(name) is connection:
+                    del self._connections[name]
+                await connection.close()
                 raise
 
         return await on_each(scripts, run_one, limit=self._limit)
+
+    async def _connect(self, name: NodeName) -> Connection:
+        """The open connection to a node; two that want it at the same time dial once."""
+        async with self._dialling.setdefault(name, asyncio.Lock()):
+            if name not in self._connections:
+                self._connections[name] = await self._transport.connect(name)
+            return self._connections[name]
 
     async def hang_up(self, nodes: Iterable[NodeName]) -> None:
         """Close the connections to these nodes: the next script on them proves that one can get in."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from wireloom.network.network import Peer
 from wireloom.network.topology import OVERHEAD_IPV4, OVERHEAD_IPV6
+from wireloom.observe.probes import RUNNING
 from wireloom.values import Address
 
 PARALLEL = 32
@@ -33,10 +34,12 @@ def probe_script(interface: str, mtu: int, peers: Sequence[Peer]) -> str:
     It prints ``ping N TEXT`` for each underlay address of the peers, where TEXT begins with ``astray
     DEVICE`` if the machine would send to it by another device than ``interface``; ``full N TEXT`` and
     ``small N TEXT`` for their endpoints, dialled with packets as large as the tunnel's own and with small
-    ones, then ``peer LINE`` with ``wg show dump`` without preshared keys, and ``now SECONDS seconds``. N
+    ones, then ``peer LINE`` with ``wg show dump``, preshared keys hidden, and ``now SECONDS seconds``. N
     is the peer's place in ``peers``; only addresses and numbers go into the script.
     """
     lines = [
+        f"interface={interface}",
+        RUNNING,
         "way() { ip -o route get \"$1\" 2>/dev/null | sed -n 's/.* dev \\([^ ]*\\).*/\\1/p'; }",
         "probe() { said=$(ping -n -i 0.3 -W 2 $3 2>&1 | tr '\\n' ' ');"
         f' device=$(test "$1" != ping || way "${{3##* }}");'
@@ -46,7 +49,7 @@ def probe_script(interface: str, mtu: int, peers: Sequence[Peer]) -> str:
     tests = [line for place, peer in enumerate(peers) for line in _tests(place, peer, mtu)]
     for start in range(0, len(tests), PARALLEL):
         lines += [f"{test} &" for test in tests[start : start + PARALLEL]] + ["wait"]
-    lines.append(f"wg show {interface} dump | tail -n +2 | cut -f 1,3- | sed 's/^/peer /'")
+    lines.append("public_dump | sed '1d; s/^/peer /'")
     lines.append("date +'now %s seconds'")
     return "\n".join([*lines, ""])
 

@@ -1,0 +1,37 @@
+"""Nodes are held for an apply only as long as they hear of it."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping
+
+from wireloom.transport.crew import Crew
+from wireloom.values import NodeName
+
+BEAT_SECONDS = 4.0
+"""A node lets go after 15 s without a word (LEASE in lease.sh): three of these may get lost."""
+
+
+@contextlib.asynccontextmanager
+async def heartbeat(crew: Crew, beats: Callable[[], Mapping[NodeName, str]]) -> AsyncIterator[None]:
+    """While the block runs, send each node what ``beats`` has for it, again and again.
+
+    A beat that fails is nobody's failure: the next step on that node finds out. Nor does one that hangs, as
+    dialling does where nobody answers, keep the others from theirs.
+    """
+    under_way: dict[NodeName, asyncio.Task[object]] = {}
+
+    async def go_on() -> None:
+        async with asyncio.TaskGroup() as rounds:
+            while True:
+                await asyncio.sleep(BEAT_SECONDS)
+                for name, script in beats().items():
+                    if name not in under_way or under_way[name].done():
+                        beat = crew.run({name: script}, timeout=BEAT_SECONDS, aside=True)
+                        under_way[name] = rounds.create_task(beat, name=f"heartbeat of {name}")
+
+    task = asyncio.create_task(go_on(), name="heartbeat")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

@@ -1,0 +1,18 @@
+"""On what terms an apply is carried out: who runs it, and how careful it is."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """``id`` is a word that no other apply has; ``who`` and ``when`` (ISO 8601) are for people.
+
+    ``window``: seconds after which a committed change undoes itself unless it is confirmed.
+    ``max_parallel``: nodes that change at the same time; 0 for all of them.
+    """
+
+    id: str
+    who: str
+    when: str
+    window: int = 60
+    max_parallel: int = 0

@@ -1,0 +1,60 @@
+"""What ``apply`` and ``rollback`` share: the plan is shown and approved, and its outcome told and noted."""
+
+import click
+
+from wireloom.apply.outcome import Ending, NodeOutcome, Outcome
+from wireloom.cli.settings import Settings
+from wireloom.cli.world import World, ask, hidden_directory
+from wireloom.errors import Diagnostic, Severity, UserError
+from wireloom.grammar import count
+from wireloom.plan.fleet import pending
+from wireloom.plan.plan import Plan
+from wireloom.report.documents import outcome_document, print_document
+from wireloom.report.journal import write_journal
+from wireloom.report.terminal import show_diagnostics, show_outcome, show_plan
+
+
+def show(plan: Plan, settings: Settings, *, source: str = "the fleet file") -> None:
+    """Show a plan that may be carried out, and was made from ``source``. Raises UserError for another."""
+    if plan.refusals:
+        raise UserError(plan.refusals)
+    if not (settings.json or settings.quiet):
+        show_plan(plan, every_peer=settings.verbose, source=source)
+
+
+def approve(plan: Plan, what: str = "Apply this to") -> None:
+    """Ask for it. Raises UserError unless the user says yes."""
+    ask(f"{what} {count(len(pending(plan)), 'node')}?", yes=False)
+
+
+def nothing_to_do(plan: Plan, generation: int) -> Outcome:
+    """Every node as it was, those that did not answer pending."""
+    unchanged = [NodeOutcome(node.name, Ending.UNCHANGED) for node in plan.nodes]
+    waiting = [NodeOutcome(one.name, Ending.PENDING, one.what, one.hint) for one in plan.unreachable]
+    return Outcome(generation, tuple(unchanged + waiting))
+
+
+def conclude(settings: Settings, outcome: Outcome) -> int:
+    """Tell how it ended. 1: it failed; 2: done, but for nodes that did not answer; 0: done."""
+    if settings.json:
+        print_document(outcome_document(outcome))
+    elif not settings.quiet or outcome.failed or outcome.pending:
+        show_outcome(outcome)
+    if outcome.failed:
+        return 1
+    return 2 if outcome.pending else 0
+
+
+def note(world: World, outcome: Outcome) -> None:
+    """Put it in the journal; that this fails must not hide what became of the machines."""
+    directory = hidden_directory(world.fleet)
+    try:
+        write_journal(directory, outcome)
+    except OSError as error:
+        what = f"this apply is not in the journal: {error.strerror}"
+        show_diagnostics([Diagnostic(what, where=str(directory), severity=Severity.WARNING)])
+
+
+yes_option = click.option(
+    "-y", "--yes", is_flag=True, help="Ask nothing; accepts host keys at first contact, too."
+)
