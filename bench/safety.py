@@ -48,7 +48,6 @@ from booted import (
     tell_load,
 )
 from export import BrokenRunError, Target, print_targets
-from tests.e2e.world import WIRELOOM
 from tests.faults.histories import History, open_mesh
 from tests.faults.world import Mesh
 from tests.kernel.pings import pinging
