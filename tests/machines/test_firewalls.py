@@ -107,7 +107,11 @@ def comes_into_force(group: Machines, name: str) -> bool:
 def test_what_the_firewall_closes_stays_closed(beside: Machines, name: str) -> None:
     assert comes_into_force(beside, name)
     beside[name].run("systemctl", "stop", FIREWALLS[name].unit)
-    assert is_answered(beside["bare"], str(beside[name].address.ip))
+    outside = str(beside[name].address.ip)
+    wait_for(
+        lambda: is_answered(beside["bare"], outside),
+        lambda: "not the firewall, but something else keeps it closed",
+    )
     beside[name].run("systemctl", "start", FIREWALLS[name].unit)
 
 
@@ -118,7 +122,7 @@ def test_cleartext_does_not_come_in_which_the_firewall_would_let_in(beside: Mach
     bare.run("nft", "delete", "table", "inet", "wireloom")
     assert not is_heard(bare, address)
     beside[name].run("nft", "delete", "table", "inet", "wireloom")
-    assert is_heard(bare, address)
+    wait_for(lambda: is_heard(bare, address), lambda: "not the guard, but something else keeps it out")
 
 
 @pytest.mark.parametrize("name", STAYS)
@@ -177,12 +181,16 @@ def test_a_file_that_takes_away_its_own_table_alone_leaves_the_guard(beside: Mac
 def test_whoever_speaks_first_is_not_heard_where_the_port_is_closed(beside: Machines, name: str) -> None:
     """Unless the firewall takes it for an answer, which it does for two minutes after the last packet."""
     machine, bare = beside[name], beside["bare"]
-    assert is_heard(bare, INSIDE[name])
+    wait_for(lambda: is_heard(bare, INSIDE[name]), lambda: "not even before")
     machine.shell(f"{FIREWALLS[name].close}; conntrack -F")
-    silent = not is_heard(bare, INSIDE[name])
-    answered = is_heard(machine, "10.99.0.1"), is_heard(bare, INSIDE[name])
-    machine.shell(FIREWALLS[name].let_in)
-    assert (silent, answered) == (True, (True, True))
+    try:
+        assert not is_heard(bare, INSIDE[name])
+        wait_for(
+            lambda: is_heard(machine, "10.99.0.1") and is_heard(bare, INSIDE[name]),
+            lambda: "not as an answer",
+        )
+    finally:
+        machine.shell(FIREWALLS[name].let_in)
 
 
 def test_after_a_reboot_all_is_there_however_slow_the_firewall_is(beside: Machines) -> None:
