@@ -33,6 +33,12 @@ rm -rf /var/cache/apt/archives/*.deb /var/lib/apt/lists/*
 """
 """What is done inside of the new file system: nothing in it may be the same on all machines by accident."""
 
+ADD = """\
+set -eu
+apt-get --quiet update
+apt-get --quiet --yes --no-install-recommends install "$@"
+"""
+
 BUILD_SECONDS = 900
 STAMP = "wireloom-test-image"
 
@@ -46,18 +52,22 @@ class Recipe:
     """What is in an image; equal recipes make images that are as good as equal.
 
     ``finish`` is run inside of the new file system. ``pack``, if there is one, makes the image of it: it is
-    run in a directory that has it as ``root``, and leaves there what the image shall be.
+    run in a directory that has it as ``root``, and leaves there what the image shall be. With a ``base`` the
+    file system is a copy of that image, and the packages are added to it.
     """
 
     suite: str = SUITE
     packages: tuple[str, ...] = PACKAGES
     finish: str = FINISH
     pack: str = ""
+    base: "Recipe | None" = None
 
     @property
     def name(self) -> str:
         """The suite and a hash of all the rest."""
         text = "\n".join((self.suite, *self.packages, self.finish)) + self.pack
+        if self.base:
+            text += self.base.name
         return f"{self.suite}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
@@ -123,18 +133,33 @@ def _build(recipe: Recipe, place: Path, seconds: float) -> None:
     if half.exists():
         shutil.rmtree(half)
     deadline = time.monotonic() + seconds
-    mirror = os.environ.get("WIRELOOM_TEST_MIRROR")
-    include = f"--include={','.join(recipe.packages)}"
     root = half / "root" if recipe.pack else half
-    _run(
-        ["debootstrap", "--variant=minbase", include, recipe.suite, str(root), *([mirror] if mirror else [])],
-        deadline,
-    )
+    if recipe.base:
+        _extend(provide_image(recipe.base, find_place(recipe.base), seconds=seconds), recipe, root, deadline)
+    else:
+        _bootstrap(recipe, root, deadline)
     _run(["chroot", str(root), "sh", "-c", recipe.finish], deadline)
     if recipe.pack:
         _run(["env", f"--chdir={half}", "sh", "-c", recipe.pack], deadline)
     (half / STAMP).write_text(f"{recipe.name}\n")
     half.rename(place)
+
+
+def _bootstrap(recipe: Recipe, root: Path, deadline: float) -> None:
+    mirror = os.environ.get("WIRELOOM_TEST_MIRROR")
+    include = f"--include={','.join(recipe.packages)}"
+    _run(
+        ["debootstrap", "--variant=minbase", include, recipe.suite, str(root), *([mirror] if mirror else [])],
+        deadline,
+    )
+
+
+def _extend(base: Path, recipe: Recipe, root: Path, deadline: float) -> None:
+    """A copy of another image with more packages, from where its own came from."""
+    _run(["cp", "--archive", "--reflink=auto", str(base), str(root)], deadline)
+    (root / STAMP).unlink()
+    _run(["cp", "/etc/resolv.conf", str(root / "etc")], deadline)
+    _run(["chroot", str(root), "sh", "-c", ADD, "sh", *recipe.packages], deadline)
 
 
 def _run(command: list[str], deadline: float) -> None:

@@ -31,11 +31,17 @@ def mark(
 
 
 def provide(
-    recipe: Recipe, *, skip: str, variable: str = IMAGE_VARIABLE, commands: Iterable[str] = COMMANDS
+    recipe: Recipe,
+    *,
+    skip: str,
+    variable: str = IMAGE_VARIABLE,
+    beside: str = "",
+    commands: Iterable[str] = COMMANDS,
 ) -> Path:
     """The image of that recipe. That there is none is a failure, not a reason to skip.
 
-    ``variable`` names another place for it, ``commands`` are needed to make it and to run machines of it.
+    ``variable`` names another place for it, which it shares with others if it goes ``beside`` them by a name
+    of its own. ``commands`` are needed to make it and to run machines of it.
     """
     obstacles = find_obstacles(commands)
     if obstacles:
@@ -45,7 +51,8 @@ def provide(
             pytrace=False,
         )
     try:
-        return provide_image(recipe, find_place(recipe, variable))
+        place = find_place(recipe, variable)
+        return provide_image(recipe, place.with_name(f"{place.name}-{beside}") if beside else place)
     except ImageError as error:
         pytest.fail(f"no image for test machines: {error}\n{skip}=1 skips these tests", pytrace=False)
 

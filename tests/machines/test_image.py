@@ -91,11 +91,39 @@ def test_an_image_that_is_packed_is_what_the_packing_left(tmp_path: Path) -> Non
     assert sorted(one.name for one in made.iterdir()) == sorted(("disk", "note", STAMP))
 
 
+def test_an_image_on_top_of_another_is_a_copy_with_more_in_it(
+    tmp_path: Path, builds: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WIRELOOM_TEST_IMAGE", str(tmp_path / "image"))
+    more = Recipe("potato", ("ufw",), "true", base=RECIPE)
+    base = provide_image(RECIPE, find_place(RECIPE))
+    (base / "etc").mkdir()
+    (base / "etc" / "issue").write_text("potato")
+    install = '#!/bin/sh\ntest "$3" = -c && shift 4 && echo "$@" >>"$BUILDS.added"\n'
+    (tmp_path / "tools" / "chroot").write_text(install)
+
+    made = provide_image(more, tmp_path / "more")
+    assert (made / "etc" / "issue").read_text() == "potato"
+    assert builds.with_name("builds.added").read_text().split() == ["sh", "ufw"]
+    assert (provide_image(RECIPE, base), builds.read_text().count("\n")) == (base, 1)
+
+
+def test_an_image_on_top_of_another_that_is_not_there_builds_both(
+    tmp_path: Path, builds: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WIRELOOM_TEST_IMAGE", str(tmp_path / "image"))
+    (tmp_path / "tools" / "chroot").write_text('#!/bin/sh\ncd "$1" && mkdir -p etc\n')
+    made = provide_image(replace(RECIPE, base=RECIPE), tmp_path / "more")
+    assert ((tmp_path / "image" / STAMP).exists(), (made / STAMP).exists()) == (True, True)
+    assert builds.read_text().count("\n") == 1
+
+
 def test_another_recipe_is_another_place(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WIRELOOM_TEST_IMAGE", raising=False)
     others = (Recipe("woody", ("systemd",), "true"), Recipe("potato", ("dbus",), "true"))
-    packed = replace(RECIPE, pack="mv root disk")
-    assert len({find_place(recipe) for recipe in (RECIPE, *others, packed)}) == 4
+    others += (replace(RECIPE, pack="mv root disk"), replace(RECIPE, base=RECIPE))
+    others += (replace(RECIPE, base=others[0]),)
+    assert len({find_place(recipe) for recipe in (RECIPE, *others)}) == 6
 
 
 def test_the_environment_names_another_place(monkeypatch: pytest.MonkeyPatch) -> None:
