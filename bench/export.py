@@ -312,7 +312,9 @@ def print_targets(targets: Sequence[Target]) -> None:
     print(f"\n{'target':<40} {'measured':>16}   wanted")
     for target in targets:
         verdict = "" if target.met else "   MISSED"
-        print(f"{target.what:<40} {target.measured:10.2f} {target.unit:<5}   {target.wanted}{verdict}")
+        whole = isinstance(target.measured, int)
+        measured = f"{target.measured:,}" if whole else f"{target.measured:.2f}"
+        print(f"{target.what:<40} {measured:>10} {target.unit:<5}   {target.wanted}{verdict}")
 
 
 def install_meshconf(scratch: Path) -> Path:

@@ -8,6 +8,7 @@
 here=/run/wireloom/$interface
 lease=$here/lease   # who may change this machine, and until when: id, end, since, who; a line each
 change=$here/change # what was committed and waits: id, deadline, before, after, undo.sh
+seen=$here/seen     # what ran when the change was staged
 
 LEASE=1500
 

@@ -11,6 +11,9 @@ from wireloom.values import Address, NodeName, PublicKey
 COUNT = 4
 """Neighbours per node: all pairs is what ``verify`` is for."""
 
+OLD_COUNT = 2
+"""Of these, peers that it had before: asked before and after the change."""
+
 
 class Neighbourhood:
     """Who knows whom before the change, and so whom a node can be proven with after it."""
@@ -35,7 +38,7 @@ class Neighbourhood:
     def old(self, name: NodeName) -> list[Neighbour]:
         """Peers that the node has a tunnel with already, and that stay: to be asked before the change."""
         peers = (peer for peer in self._peers(name) if self._is_old(name, peer) and peer.endpoint is not None)
-        return [Neighbour(_address(peer)) for peer in peers][:COUNT]
+        return [Neighbour(_address(peer)) for peer in peers][:OLD_COUNT]
 
     def new(self, name: NodeName, committed: Collection[NodeName]) -> list[Neighbour]:
         """Peers that the node has no tunnel with yet, among those that know it by now."""

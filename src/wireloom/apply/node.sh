@@ -69,7 +69,8 @@ kept() {
 
 # unchanged FINGERPRINT: nobody has changed this machine since the plan looked at it.
 unchanged() {
-    sum=$({ running && cat "$state/$interface.state"; } 2>/dev/null | sha256sum)
+    running >"$seen" || die "$seen can't be written: is the disk full, or read-only?"
+    sum=$(cat "$seen" "$state/$interface.state" 2>/dev/null | sha256sum)
     test "${sum%% *}" = "$1" || die "it has changed since it was looked at: plan again"
 }
 

@@ -96,7 +96,7 @@ class Hand:
         lines += ["enable_at_boot"] if plan.enable else []
         lines += ["reload_units"] if plan.unit else []
         lines += ["start"] if plan.start else []
-        lines.append("before")
+        lines.append("before started" if plan.start else "before seen")
         lines += [_call("run", *command) for command in gather_peers(plan.commands)]
         lines.append("committed")
         undo = "\n".join(

@@ -65,9 +65,11 @@ still_staged() {
     test -e "$staged" || die "what was staged is gone: this change was taken back"
 }
 
-# before: what must run again if this change is undone.
+# before seen|started: what must run again if this change is undone: what was seen at staging, or what its own file
+# has just started.
 before() {
-    running >"$change/before" || die "$change can't be written: is the disk full, or read-only?"
+    if test "$1" = seen; then mv "$seen" "$change/before"; else running >"$change/before"; fi ||
+        die "$change can't be written: is the disk full, or read-only?"
 }
 
 # committed: the running state is as it was meant to be.
@@ -139,7 +141,7 @@ start_again() {
 }
 
 withdraw_files() {
-    rm -f "$staged" "$staging/bare.conf" "$state/$interface.next" "$history/next"
+    rm -f "$staged" "$staging/bare.conf" "$seen" "$state/$interface.next" "$history/next"
     rm -f "$staging/withdrawn"
 }
 
