@@ -156,7 +156,7 @@ def test_a_commit_is_armed_before_anything_is_done() -> None:
         "echo since=$(date +%s)",
         "enable_at_boot",
         "start",
-        "before",
+        "before started",
         "run true",
         "committed",
     ]
