@@ -25,7 +25,8 @@ class Step:
     """One step. Times are seconds since its begin; ``cpu`` is of this process.
 
     ``login``: the last login was done. ``answer``: the last script had answered; what comes after is reckoned
-    here. ``sent``: characters of the scripts by machine (``user@host``), all ASCII.
+    here. ``sent``: characters of the scripts by machine (``user@host``), all ASCII; heartbeats
+    are left out, since how many there are is a matter of time.
     """
 
     name: str
@@ -71,7 +72,8 @@ class Recorder:
 
         async def answered(connection: SshConnection, script: str, *, timeout: float) -> Completed:
             step = self.steps[-1]
-            step.sent[connection.who] = step.sent.get(connection.who, 0) + len(script)
+            if not script.rpartition("\n}\n")[2].startswith("beat "):
+                step.sent[connection.who] = step.sent.get(connection.who, 0) + len(script)
             completed = await run_script(connection, script, timeout=timeout)
             step.answer = time.perf_counter() - step.begun
             return completed
