@@ -72,7 +72,7 @@ class Recorder:
 
         async def answered(connection: SshConnection, script: str, *, timeout: float) -> Completed:
             step = self.steps[-1]
-            if not script.rpartition("\n}\n")[2].startswith("beat "):
+            if not script.rpartition("\n}\n")[2].lstrip().startswith("beat "):
                 step.sent[connection.who] = step.sent.get(connection.who, 0) + len(script)
             completed = await run_script(connection, script, timeout=timeout)
             step.answer = time.perf_counter() - step.begun
