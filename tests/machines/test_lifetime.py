@@ -66,15 +66,15 @@ def test_two_groups_with_the_same_addresses(two: Machines, image: Path, tmp_path
         assert other["one"].run("cat", "/etc/machine-id") != two["one"].run("cat", "/etc/machine-id")
 
 
-def test_ten_machines_boot_side_by_side_and_nothing_is_left(image: Path, tmp_path: Path, family: str) -> None:
+def test_six_machines_boot_side_by_side_and_nothing_is_left(image: Path, tmp_path: Path, family: str) -> None:
     before = traces(family)
     with machines(
-        [f"m{number}" for number in range(10)], image=image, directory=tmp_path, family=family
+        [f"m{number}" for number in range(6)], image=image, directory=tmp_path, family=family
     ) as group:
         during = traces(family)
-        answers = group.space.run("ping", "-c", "1", "-W", "2", str(group["m9"].address.ip))
+        answers = group.space.run("ping", "-c", "1", "-W", "2", str(group["m5"].address.ip))
     assert "1 received" in answers
-    assert len(during["processes"]) > 100
+    assert len(during["processes"]) > 60
     assert len(during["cgroups"]) == 1
     assert {**during, "cgroups": [], "processes": []} == before
     assert traces(family) == before

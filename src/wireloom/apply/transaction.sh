@@ -68,7 +68,7 @@ still_staged() {
 # before seen|started: what must run again if this change is undone: what was seen at staging, or what its own file
 # has just started.
 before() {
-    if test "$1" = seen; then mv "$seen" "$change/before"; else running >"$change/before"; fi ||
+    if test "$1" = seen; then mv "$seen" "$change/before"; else running >"$change/before" && rm -f "$seen"; fi ||
         die "$change can't be written: is the disk full, or read-only?"
 }
 
