@@ -23,7 +23,8 @@ echo file $(grep -v '^PrivateKey = ' /etc/wireguard/wg0.conf | sha256sum | cut -
 echo running $(running | sha256sum | cut -c 1-64)
 echo digest $(sed -n s/^digest=//p /var/lib/wireloom/wg0.state)
 echo generation $(sed -n s/^generation=//p /var/lib/wireloom/wg0.state)
-echo left $(ls -A /etc/wireguard/.wireloom /run/wireloom/wg0 2>/dev/null | grep -vx -e '' -e '.*:' -e busy -e guard)
+places='/etc/wireguard/.wireloom /run/wireloom/wg0'
+echo left $(ls -A $places 2>/dev/null | grep -vx -e '' -e '.*:' -e busy -e guard)
 echo left $(ls /var/lib/wireloom /var/lib/wireloom/history/wg0 | grep next)
 grep -als 'change/undo[.]sh' /proc/[0-9]*/cmdline | sed 's/.*/left undo.sh runs/'
 true
