@@ -129,6 +129,7 @@ def until_let_go(world: World) -> None:
             break
         time.sleep(2)
     assert done.returncode == 0, done.stdout + done.stderr
+    time.sleep(15)  # with nothing to do it asks no machine whether it is held
 
 
 def test_the_operator_is_killed_at_any_moment_and_the_next_apply_converges(mended: World) -> None:

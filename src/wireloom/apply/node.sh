@@ -145,7 +145,9 @@ start() {
     else
         # In a session of its own: wireguard-go stays in the process group that starts it, and whoever
         # ends this script's group must not end the network.
+        # Twice: on a busy machine wg may come before a wireguard-go that has just been started listens.
         said=$(setsid wg-quick up "$interface" 2>&1 </dev/null 9>&-) ||
+            { sleep 1 && said=$(setsid wg-quick up "$interface" 2>&1 </dev/null 9>&-); } ||
             die "wg-quick up $interface failed: $(printf '%s\n' "$said" | complaint)"
     fi
 }
