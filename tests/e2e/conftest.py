@@ -1,21 +1,16 @@
 """Labs for the end-to-end tests: taken down whatever happens."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.world import World, make_world
+from tests.marks import mark_lab
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    here = Path(__file__).parent
-    for item in items:
-        if here in item.path.parents:
-            item.add_marker(pytest.mark.lab)
-            if os.geteuid() != 0:
-                item.add_marker(pytest.mark.skip(reason="a lab needs root"))
+    mark_lab(items, Path(__file__).parent)
 
 
 @pytest.fixture(scope="module")

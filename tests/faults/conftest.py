@@ -1,6 +1,5 @@
 """A lab with two networks that its machines may have: `wide`, and `slim` with less of all."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,15 +7,11 @@ import pytest
 
 from tests.e2e.world import make_world
 from tests.faults.world import Mesh
+from tests.marks import mark_lab
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    here = Path(__file__).parent
-    for item in items:
-        if here in item.path.parents:
-            item.add_marker(pytest.mark.lab)
-            if os.geteuid() != 0:
-                item.add_marker(pytest.mark.skip(reason="a lab needs root"))
+    mark_lab(items, Path(__file__).parent)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from ipaddress import ip_address
 from wireloom.apply.heartbeat import heartbeat
 from wireloom.apply.neighbours import Neighbourhood
 from wireloom.apply.order import Order
-from wireloom.apply.outcome import Ending, NodeOutcome, Outcome
+from wireloom.apply.outcome import Ending, NodeOutcome, Outcome, left_out
 from wireloom.apply.retreat import retreat
 from wireloom.apply.script import Hand, Note
 from wireloom.apply.step import STEP_TIMEOUT, read_all, read_answer, trouble_of
@@ -270,10 +270,7 @@ class _Job:
     def outcome(self) -> Outcome:
         """How it ended, for every node of the plan and every one that did not answer."""
         endings = [self._ending(node) for node in self._order.plan.nodes]
-        waiting = [
-            NodeOutcome(one.name, Ending.PENDING, one.what, one.hint) for one in self._order.plan.unreachable
-        ]
-        return Outcome(self._order.lock.generation, tuple(endings + waiting))
+        return Outcome(self._order.lock.generation, (*endings, *left_out(self._order.plan)))
 
     def _ending(self, node: NodePlan) -> NodeOutcome:
         name = node.name

@@ -47,8 +47,7 @@ own_group() {
 # word holds nobody up for long. A change that waits holds the machine as well.
 hold() {
     uptime
-    holder='' until=0 since='' who=''
-    { read -r holder && read -r until && read -r since && read -r who; } 2>/dev/null <"$lease"
+    read_lease
     find_waiting
     if test -n "$waiting" && test "$waiting" != "$1"; then
         read -r until <"$change/deadline"
@@ -62,6 +61,12 @@ hold() {
         since=$(date '+%F %T %Z') who=$2
     fi
     renew "$1"
+}
+
+# read_lease: $holder, $until, $since and $who; nobody's where there is none.
+read_lease() {
+    holder='' until=0 since='' who=''
+    { read -r holder && read -r until && read -r since && read -r who; } 2>/dev/null <"$lease" || :
 }
 
 # undo_forgotten: what should have undone a change long ago has been killed.
@@ -90,8 +95,7 @@ renew() {
 # keep ID: go on with an apply that has this machine.
 keep() {
     uptime
-    holder='' since='' who=''
-    { read -r holder && read -r _ && read -r since && read -r who; } 2>/dev/null <"$lease"
+    read_lease
     test -n "$holder" || die "this apply has this machine no more: it was restarted, or its clock took the change back"
     test "$holder" = "$1" || die "this apply was not heard of for too long: $who has had this machine since $since"
     renew "$1"
@@ -112,8 +116,8 @@ beat() {
 release() {
     {
         flock -w 5 8 # a beat that is under way would put the lease back
-        { read -r holder; } 2>/dev/null <"$lease"
-        test "${holder:-}" != "$1" || rm -f "$lease" "$lease".*
+        read_lease
+        test "$holder" != "$1" || rm -f "$lease" "$lease".*
     } 8<"$here"
 }
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from wireloom.plan.plan import Plan
 from wireloom.values import NodeName
 
 
@@ -25,6 +26,11 @@ class NodeOutcome:
     detail: str = ""
     hint: str = ""
     step: str = ""
+
+
+def left_out(plan: Plan) -> list[NodeOutcome]:
+    """The nodes that the plan could not be made for: nobody reached them, and they catch up later."""
+    return [NodeOutcome(one.name, Ending.PENDING, one.what, one.hint) for one in plan.unreachable]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,24 +3,23 @@
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from itertools import chain, groupby, takewhile
 
 from wireloom.observe.probes import RUNNING
+from wireloom.observe.shell import read_functions
 from wireloom.plan.plan import Command, NodePlan
 from wireloom.render.desired import ConfigFile, NodeDesired
 from wireloom.render.wg_quick import SECTION
 from wireloom.values import Address, PublicKey
 
-
-def _read(name: str) -> str:
-    """A file of shell functions, without its comments: it goes to every node with every step."""
-    lines = (files(__package__) / name).read_text(encoding="utf-8").splitlines(keepends=True)
-    return "".join(line for line in lines if line.strip() and not line.lstrip().startswith("#"))
-
-
-LEASE = _read("lease.sh")
-HANDS = RUNNING + _read("node.sh") + LEASE + _read("transaction.sh") + _read("proof.sh")
+LEASE = read_functions("wireloom.apply", "lease.sh")
+HANDS = (
+    RUNNING
+    + read_functions("wireloom.apply", "node.sh")
+    + LEASE
+    + read_functions("wireloom.apply", "transaction.sh")
+    + read_functions("wireloom.apply", "proof.sh")
+)
 
 PEERS_PER_COMMAND = 200
 """`wg set` takes many peers at once; this many stay far below the kernel's limit on arguments."""

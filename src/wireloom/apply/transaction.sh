@@ -156,8 +156,8 @@ withdraw() {
         settle "$1"
         return
     fi
-    { read -r holder; } 2>/dev/null <"$lease"
-    if test "${holder:-}" = "$1" || test -z "${holder:-}$waiting"; then withdraw_files; fi
+    read_lease
+    if test "$holder" = "$1" || test -z "$holder$waiting"; then withdraw_files; fi
     release "$1"
     if test -e "$here/half_undone.$1"; then
         cat "$here/half_undone.$1" >&2

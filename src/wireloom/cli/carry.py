@@ -2,7 +2,7 @@
 
 import click
 
-from wireloom.apply.outcome import Ending, NodeOutcome, Outcome
+from wireloom.apply.outcome import Ending, NodeOutcome, Outcome, left_out
 from wireloom.cli.settings import Settings
 from wireloom.cli.world import World, ask, hidden_directory
 from wireloom.errors import Diagnostic, Severity, UserError
@@ -30,8 +30,7 @@ def approve(plan: Plan, what: str = "Apply this to") -> None:
 def nothing_to_do(plan: Plan, generation: int) -> Outcome:
     """Every node as it was, those that did not answer pending."""
     unchanged = [NodeOutcome(node.name, Ending.UNCHANGED) for node in plan.nodes]
-    waiting = [NodeOutcome(one.name, Ending.PENDING, one.what, one.hint) for one in plan.unreachable]
-    return Outcome(generation, tuple(unchanged + waiting))
+    return Outcome(generation, (*unchanged, *left_out(plan)))
 
 
 def conclude(settings: Settings, outcome: Outcome) -> int:

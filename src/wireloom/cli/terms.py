@@ -1,7 +1,5 @@
 """On what terms an apply is carried out: the options of ``apply`` and ``rollback`` that say so."""
 
-import getpass
-import os
 import re
 import secrets
 import socket
@@ -12,6 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from wireloom.apply.terms import Terms
+from wireloom.report.journal import user_name
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -82,8 +81,5 @@ def make_terms(*, window: int, max_parallel: int | None) -> Terms:
 
 def operator() -> str:
     """Who runs this, as ``user@host``: for people, and in a file of lines."""
-    try:
-        user = getpass.getuser()
-    except (OSError, KeyError):
-        user = str(os.getuid())
-    return "".join(sign if sign.isprintable() else "?" for sign in f"{user}@{socket.gethostname()}")
+    who = f"{user_name()}@{socket.gethostname()}"
+    return "".join(sign if sign.isprintable() else "?" for sign in who)

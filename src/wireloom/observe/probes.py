@@ -6,8 +6,8 @@ out on the node, by field for ``wg show dump`` (wg(8)) and by line for files.
 
 import shlex
 from dataclasses import dataclass
-from importlib.resources import files
 
+from wireloom.observe.shell import read_functions
 from wireloom.render.desired import config_path, key_path
 from wireloom.render.guard import TABLE
 from wireloom.render.unit import drop_in_path
@@ -16,7 +16,7 @@ from wireloom.render.wg_quick import GUARD_LINE, KEEPER, MARK
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where the tools are looked for, as apply does: what sshd gives to a login may lack the sbin ones."""
 
-RUNNING = (files(__package__) / "running.sh").read_text(encoding="utf-8")
+RUNNING = read_functions("wireloom.observe", "running.sh")
 """The shell function ``running``; ``$interface`` is the caller's."""
 
 STATE_DIRECTORY = "/var/lib/wireloom"

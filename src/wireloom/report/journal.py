@@ -14,7 +14,7 @@ def write_journal(directory: Path, outcome: Outcome) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     entry = {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "user": _user(),
+        "user": user_name(),
         "generation": outcome.generation,
         "nodes": {one.name: str(one.ending) for one in outcome.nodes},
     }
@@ -22,7 +22,7 @@ def write_journal(directory: Path, outcome: Outcome) -> None:
         file.write(json.dumps(entry) + "\n")
 
 
-def _user() -> str:
+def user_name() -> str:
     """Who runs this; the number of an account without a name."""
     try:
         return getpass.getuser()
