@@ -110,5 +110,5 @@ def test_nothing_leaves_in_clear_while_the_interface_is_away(applied: World, sta
     applied.shell("cp1", back)
     applied.run("apply", "--yes")
 
-    assert int(control) >= 3, "the control must be seen"
+    assert int(control) >= 1, "the control must be seen"
     assert int(fenced) == 0

@@ -65,13 +65,17 @@ def test_a_reboot_before_the_confirm_brings_the_old_network_back(trial: Trial) -
 
 
 def test_a_loss_of_power_right_after_the_confirm_leaves_the_new_network(trial: Trial) -> None:
-    cp1 = trial["cp1"]
+    """Another machine reboots meanwhile, in order; the mesh is back by itself."""
+    cp1, db1 = trial["cp1"], trial["db1"]
     assert isinstance(cp1, VirtualMachine)
     ended: list[str] = []
     told = trial.strike(
         {"step": "confirm", "node": "cp1", "when": "after"}, lambda: ended.append(cp1.lose_power())
     )
     assert told.code in {0, 2}, told.text
+    rebooted = db1.reboot()
     cp1.settle(not_as=ended[0])
+    db1.settle(not_as=rebooted)
     trial.each_has(dict.fromkeys(VIRTUAL, trial.wanted))
+    assert trial.world.settles("holds")
     trial.converges()

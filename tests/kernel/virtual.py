@@ -19,9 +19,7 @@ fewer the first.
 CPU = "qemu64,rdrand=on,svm=off"
 """Plain, which software imitates fastest; with randomness at hand, and nothing to load KVM for."""
 KERNEL_LINE = (
-    # What nobody has synced stays off the disk: a loss of power shows who relied on luck.
-    "root=/dev/nvme0n1 rootwait rw rootfstype=ext4 rootflags=commit=600 init=/usr/local/sbin/wake"
-    " net.ifnames=0 console=ttyS0 quiet systemd.show_status=0 systemd.journald.forward_to_console=1"
+    "net.ifnames=0 console=ttyS0 quiet systemd.show_status=0 systemd.journald.forward_to_console=1"
     " systemd.journald.max_level_console=notice"
 )
 
@@ -49,10 +47,12 @@ class VirtualMachine(Machine):
             *("env", f"TMPDIR={place}", QEMU, "-accel", ACCELERATOR, "-cpu", CPU),
             *("-name", f"{self.space.name}/{self.name}", "-m", f"{MEGABYTES}M"),
             *("-nodefaults", "-no-user-config", "-display", "none"),
-            *("-serial", "stdio", "-kernel", f"{self.image}/kernel", "-append", KERNEL_LINE),
+            *("-serial", "stdio", "-kernel", f"{self.image}/kernel", "-initrd", f"{self.image}/early"),
+            *("-append", KERNEL_LINE),
             *("-drive", f"file={self.image}/disk,format=raw,if=none,id=disk,snapshot=on"),
-            *("-device", "nvme,serial=disk,drive=disk"),
-            *("-drive", f"file={place}/personal.tar,format=raw,if=virtio,readonly=on"),
+            *("-device", "virtio-blk-pci,drive=disk"),
+            *("-drive", f"file={place}/personal.tar,format=raw,if=none,id=personal,readonly=on"),
+            *("-device", "virtio-blk-pci,drive=personal"),
             *("-netdev", f"tap,id=wire,ifname={self._cable},script=no,downscript=no"),
             *("-device", f"virtio-net-pci,netdev=wire,mac={self._hardware_address}"),
             *("-chardev", f"socket,id=agent,path={place}/agent,server=on,wait=off"),
