@@ -6,7 +6,7 @@ from wireloom.observe.state import Generation, Unreachable
 from wireloom.plan.plan import Action, Change, NodePlan, Plan, Risk
 from wireloom.preflight.finding import Check, Finding
 from wireloom.values import NodeName
-from wireloom.verify.claim import Claim, Evidence, Verdict
+from wireloom.verify.claim import Claim, Evidence, PacketSeen, Verdict
 
 CP1, W1, DB1, NAS1 = map(NodeName, ("cp1", "w1", "db1", "nas1"))
 
@@ -39,7 +39,14 @@ EVIDENCE = Evidence(
     claims=(
         Claim("answers", CP1, W1, Verdict.HOLDS, "3 of 3"),
         Claim("handshake", CP1, W1, Verdict.UNKNOWN, "cut short"),
-        Claim("mtu", W1, CP1, Verdict.FALSIFIED, "1300 of 1500"),
+        Claim(
+            "mtu",
+            W1,
+            CP1,
+            Verdict.FALSIFIED,
+            "1300 of 1500",
+            (PacketSeen(5.0, W1, "eth0", True, "ICMP", 700),),
+        ),
     ),
     pairs=2,
     all_pairs=6,

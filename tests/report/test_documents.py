@@ -98,15 +98,41 @@ def test_evidence_of_nodes_that_could_not_be_asked() -> None:
 
 
 def test_evidence() -> None:
-    assert evidence_document(EVIDENCE) == {
+    document = evidence_document(EVIDENCE)
+    kinds = document.pop("kinds")
+    assert list(kinds) == ["answers", "handshake", "mtu"]
+    assert kinds["handshake"]["claimed"] == "each has a live session with the planned key and endpoint"
+    seen = {"at": 5.0, "node": "w1", "device": "eth0", "direction": "out", "what": "ICMP", "bytes": 700}
+    assert document == {
         "verdict": "falsified",
         "sampled": True,
         "pairs": {"tested": 2, "all": 6},
         "unasked": [],
         "claims": [
-            {"claim": "answers", "from": "cp1", "to": "w1", "verdict": "holds", "detail": "3 of 3"},
-            {"claim": "handshake", "from": "cp1", "to": "w1", "verdict": "unknown", "detail": "cut short"},
-            {"claim": "mtu", "from": "w1", "to": "cp1", "verdict": "falsified", "detail": "1300 of 1500"},
+            {
+                "claim": "answers",
+                "from": "cp1",
+                "to": "w1",
+                "verdict": "holds",
+                "detail": "3 of 3",
+                "packets": [],
+            },
+            {
+                "claim": "handshake",
+                "from": "cp1",
+                "to": "w1",
+                "verdict": "unknown",
+                "detail": "cut short",
+                "packets": [],
+            },
+            {
+                "claim": "mtu",
+                "from": "w1",
+                "to": "cp1",
+                "verdict": "falsified",
+                "detail": "1300 of 1500",
+                "packets": [seen],
+            },
         ],
     }
 

@@ -225,12 +225,11 @@ def test_progress_is_silent_when_told_so(capsys: pytest.CaptureFixture[str]) -> 
 
 def test_the_verdicts_have_a_colour_each() -> None:
     from wireloom.apply.outcome import Ending
-    from wireloom.report.terminal import CLAIM_MEANINGS, ENDING_COLOURS, SIGNS, VERDICT_COLOURS
+    from wireloom.report.terminal import ENDING_COLOURS, SIGNS, VERDICT_COLOURS
 
     assert set(VERDICT_COLOURS) == set(Verdict)
     assert set(ENDING_COLOURS) == set(Ending)
     assert set(SIGNS) == set(Action)
-    assert set(CLAIM_MEANINGS) == {"answers", "handshake", "mtu"}
 
 
 def test_no_finding_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,7 +14,7 @@ from wireloom.preflight.finding import Finding
 from wireloom.preflight.install import Installation
 from wireloom.report.standing import NodeStanding
 from wireloom.values import NodeName
-from wireloom.verify.claim import Evidence
+from wireloom.verify.claim import KINDS, Evidence
 
 VERSION = 1
 Document = dict[str, Any]
@@ -128,6 +128,11 @@ def evidence_document(evidence: Evidence) -> Document:
         "sampled": evidence.sampled,
         "pairs": {"tested": evidence.pairs, "all": evidence.all_pairs},
         "unasked": [{"node": one.name, "what": one.what, "hint": one.hint} for one in evidence.unasked],
+        "kinds": {
+            name: {"claimed": kind.claimed, "tested": kind.tested}
+            for name, kind in KINDS.items()
+            if any(one.claim == name for one in evidence.claims)
+        },
         "claims": [
             {
                 "claim": one.claim,
@@ -135,6 +140,17 @@ def evidence_document(evidence: Evidence) -> Document:
                 "to": one.target,
                 "verdict": str(one.verdict),
                 "detail": one.detail,
+                "packets": [
+                    {
+                        "at": packet.at,
+                        "node": packet.node,
+                        "device": packet.device,
+                        "direction": "out" if packet.outgoing else "in",
+                        "what": packet.what,
+                        "bytes": packet.length,
+                    }
+                    for packet in one.packets
+                ],
             }
             for one in evidence.claims
         ],

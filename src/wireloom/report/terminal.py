@@ -17,7 +17,7 @@ from wireloom.observe.state import Generation, Unreachable
 from wireloom.plan.plan import Action, Change, NodePlan, Plan, Risk
 from wireloom.preflight.finding import Finding
 from wireloom.values import NodeName
-from wireloom.verify.claim import Claim, Evidence, Verdict, conclude
+from wireloom.verify.claim import KINDS, Claim, Evidence, Verdict, conclude
 
 SIGNS = {
     Action.CREATE: ("+", "green"),
@@ -241,13 +241,6 @@ def show_history(histories: Mapping[NodeName, Sequence[Generation]], *, every_no
             console.print(Text.assemble("       ", (name, "bold"), f"  {one.what}"))
 
 
-CLAIM_MEANINGS = {
-    "answers": "every pair answers over the underlay",
-    "handshake": "handshakes with the planned key, to the planned endpoint",
-    "mtu": "the path beside the tunnel carries full packets, unfragmented",
-}
-
-
 def show_evidence(evidence: Evidence, *, every_claim: bool) -> None:
     """A line per kind of claim, and every claim that does not hold; all of them if asked for.
 
@@ -259,14 +252,16 @@ def show_evidence(evidence: Evidence, *, every_claim: bool) -> None:
     for diagnostic in _gather(why):
         for line in _diagnostic_lines(diagnostic):
             console.print(line)
-    for kind, meaning in CLAIM_MEANINGS.items():
+    for kind, meaning in KINDS.items():
         claims = [claim for claim in evidence.claims if claim.claim == kind]
         if not claims:
             continue
         verdict = conclude(claim.verdict for claim in claims)
         share = f"{sum(claim.verdict is verdict for claim in claims)} of {len(claims)}"
         console.print(
-            Text.assemble((f"{verdict!s:<10}", VERDICT_COLOURS[verdict]), f"{share:>12}  {kind}: {meaning}")
+            Text.assemble(
+                (f"{verdict!s:<10}", VERDICT_COLOURS[verdict]), f"{share:>12}  {kind}: {meaning.claimed}"
+            )
         )
         for line in _claim_lines(claims, unasked, every_claim=every_claim):
             console.print(line)
@@ -283,14 +278,19 @@ def _claim_lines(claims: Iterable[Claim], unasked: Set[NodeName], *, every_claim
     for source, group in groupby(claims, key=lambda claim: claim.source):
         own = list(group)
         if source in unasked and not every_claim:
-            targets = own[0].target if len(own) == 1 else count(len(own), "node")
-            yield _claim_line(own[0].verdict, f"{source} → {targets}", f"{source} could not be asked")
+            subject = _subject(own[0]) if len(own) == 1 else f"{source} → {count(len(own), 'node')}"
+            yield _claim_line(own[0].verdict, subject, f"{source} could not be asked")
             continue
         for claim in own:
             if every_claim or claim.verdict is not Verdict.HOLDS:
                 detail = f"{source} could not be asked" if source in unasked else claim.detail
-                yield _claim_line(claim.verdict, f"{source} → {claim.target}", detail)
+                yield _claim_line(claim.verdict, _subject(claim), detail)
 
 
-def _claim_line(verdict: Verdict, pair: str, detail: str) -> Text:
-    return Text.assemble("    ", (f"{verdict!s:<10}", VERDICT_COLOURS[verdict]), f"{pair}  {detail}")
+def _subject(claim: Claim) -> str:
+    """Whom a claim is about."""
+    return f"{claim.source} → {claim.target}" if claim.target else claim.source
+
+
+def _claim_line(verdict: Verdict, subject: str, detail: str) -> Text:
+    return Text.assemble("    ", (f"{verdict!s:<10}", VERDICT_COLOURS[verdict]), f"{subject}  {detail}")

@@ -17,18 +17,84 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
-    """One claim about an ordered pair of nodes: its kind, the verdict, and what was seen.
+class Kind:
+    """A kind of claim: what is claimed, and how it is tested, in words."""
 
-    Kinds: ``answers`` (over the underlay), ``handshake`` (with the planned key and endpoint), ``mtu``
-    (the path beside the tunnel carries full packets).
+    claimed: str
+    tested: str
+
+
+KINDS = {
+    "answers": Kind(
+        "every node answers over the underlay",
+        "three pings to each underlay address, by the interface that `ip route get` names",
+    ),
+    "handshake": Kind(
+        "each has a live session with the planned key and endpoint",
+        "`wg show dump`: a handshake younger than 180 s, and where the peer is found",
+    ),
+    "peers": Kind(
+        "nobody else is a peer",
+        "`wg show dump`: every key on the interface is one of the plan's",
+    ),
+    "mtu": Kind(
+        "the paths carry full packets",
+        "pings beside the tunnel that must not be fragmented, as large as the tunnel's own packets",
+    ),
+    "canary": Kind(
+        "what is sent to a node goes through the tunnel, and is nowhere in clear",
+        "marked packets over ICMP, UDP and TCP, captured on every interface of both machines",
+    ),
+    "dial": Kind(
+        "the planned endpoint gets what is sent to it",
+        "a marked datagram to the peer's WireGuard port, captured where it is to arrive",
+    ),
+    "fragments": Kind(
+        "full packets arrive in one piece",
+        "a marked packet of the interface's full size; fragments are captured on the wire",
+    ),
+    "closed": Kind(
+        "with its interface down a node sends the fleet nothing in clear",
+        "the interface was taken down, marked packets were sent, and a control beside them",
+    ),
+    "clear": Kind(
+        "nothing between the machines is in clear",
+        "every packet between them on their physical interfaces was captured and classified",
+    ),
+}
+"""In the order in which they are told."""
+
+
+@dataclass(frozen=True, slots=True)
+class PacketSeen:
+    """A captured packet that a verdict rests on.
+
+    ``at`` is in seconds since 1970, by the clock of ``node``; ``length`` in bytes, from the IP header on.
+    ``what`` tells protocol, addresses and ports.
+    """
+
+    at: float
+    node: NodeName
+    device: str
+    outgoing: bool
+    what: str
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One claim: its kind (of ``KINDS``), the verdict, and what was seen.
+
+    About an ordered pair of nodes; ``target`` is None for what is claimed of one node. ``packets`` are
+    examples of what was captured, not all of it.
     """
 
     claim: str
     source: NodeName
-    target: NodeName
+    target: NodeName | None
     verdict: Verdict
     detail: str
+    packets: tuple[PacketSeen, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
