@@ -16,12 +16,13 @@ from tests.verify.test_ping import (
     TOO_LONG_THERE,
 )
 from tests.verify.test_probe import DUAL, SINGLE, WAITING, peer
-from wireloom.network.network import Peer
-from wireloom.values import NodeName
+from wireloom.network.network import Network, Peer
+from wireloom.values import NodeName, PublicKey
 from wireloom.verify.claim import Claim, Verdict
 from wireloom.verify.judge import judge, read_report, unknown
 
 A = NodeName("a")
+THIRD_KEY = PublicKey("dGhpcyBpcyBub2JvZHkncyBrZXkgYXQgYWxsLCAzMmI=")
 NOW = 1_700_000_000
 
 
@@ -44,8 +45,13 @@ GOOD = {
 B = peer("b", "10.99.0.2")
 
 
+def network_of(peers: tuple[Peer, ...], mtu: int = 1440) -> Network:
+    return Network("shop", "wg0", 51820, mtu, (), (), None, {}, {A: peers})
+
+
 def claims(*lines: str, peers: tuple[Peer, ...] = (B,), mtu: int = 1440) -> dict[str, Claim]:
-    return {one.claim: one for one in judge(A, peers, read_report("\n".join(lines)), mtu)}
+    report = read_report("\n".join(lines))
+    return {one.claim: one for one in judge(A, peers, report, network_of(peers, mtu))}
 
 
 def told(kind: str, **changed: str) -> tuple[str, str]:
@@ -159,7 +165,7 @@ def test_who_is_not_dialled_may_come_from_anywhere() -> None:
 
 
 def test_who_is_not_dialled_has_no_path_to_be_measured() -> None:
-    assert set(claims(*GOOD.values(), peers=(WAITING,))) == {"answers", "handshake"}
+    assert set(claims(*GOOD.values(), peers=(WAITING,))) == {"answers", "handshake", "peers"}
 
 
 BOTH = {
@@ -187,11 +193,37 @@ def test_an_ipv6_path_is_measured_with_its_own_overhead() -> None:
     assert claim.detail == "the path carries only 1400 of 1500 bytes: set `mtu: 1320` under `underlay:`"
 
 
+PEERS = {
+    "as planned": (("holds", "1 peer, all of the plan"), GOOD["peer"]),
+    "a stranger": (
+        (
+            "falsified",
+            f"{THIRD_KEY} at 192.0.2.9:51820, last handshake 7 s ago, 1 byte received:"
+            " none of the plan's; apply takes it away",
+        ),
+        f"{GOOD['peer']}\n{peer_line(key=THIRD_KEY, endpoint='192.0.2.9:51820', age=7)}",
+    ),
+    "a stranger that was never there": (
+        (
+            "falsified",
+            f"{THIRD_KEY} at no endpoint, never a handshake: none of the plan's; apply takes it away",
+        ),
+        peer_line(key=THIRD_KEY, endpoint="(none)", age=None),
+    ),
+    "a line cut short": (("unknown", "a part of the answer is missing"), "peer abc"),
+}
+
+
+@pytest.mark.parametrize(("expected", "lines"), PEERS.values(), ids=PEERS)
+def test_peers(expected: tuple[str, str], lines: str) -> None:
+    assert told("peers", peer=lines) == expected
+
+
 def test_each_peer_is_judged_by_its_own_lines() -> None:
     report = read_report("\n".join([*GOOD.values(), f"ping 1 {line(SILENCE)}"]))
     found = {
         (one.target, str(one.verdict))
-        for one in judge(A, (B, SINGLE), report, 1440)
+        for one in judge(A, (B, SINGLE), report, network_of((B, SINGLE)))
         if one.claim == "answers"
     }
     assert found == {("b", "holds"), ("c", "falsified")}
@@ -201,6 +233,7 @@ def test_a_node_that_can_not_be_asked_leaves_its_claims_open() -> None:
     found = list(unknown(A, (B, WAITING), "no answer"))
     assert [(one.claim, one.target) for one in found] == [
         ("answers", "b"), ("handshake", "b"), ("mtu", "b"), ("answers", "d"), ("handshake", "d"),
+        ("peers", None),
     ]  # fmt: skip
     assert {(one.verdict, one.detail) for one in found} == {(Verdict.UNKNOWN, "no answer")}
 
@@ -275,4 +308,4 @@ def test_no_report_breaks_it(text: str) -> None:
     st.text(alphabet="\t :./0123456789abcdef[]()=nopeiglru"), st.sampled_from(["peer", "ping", "now", "full"])
 )
 def test_no_line_breaks_it(rest: str, kind: str) -> None:
-    assert set(claims(f"{kind} {rest}")) == {"answers", "handshake", "mtu"}
+    assert set(claims(f"{kind} {rest}")) == {"answers", "handshake", "mtu", "peers"}

@@ -33,7 +33,7 @@ def reporting(name: NodeName) -> Completed:
 async def run(answers: dict[NodeName, object], asked: tuple[NodeName, ...] = NAMES) -> Evidence:
     transport = FakeTransport(answers)  # type: ignore[arg-type]
     async with Crew(transport) as crew:
-        return await verify(NETWORK, crew, frozenset(asked))
+        return await verify(NETWORK, crew, frozenset(asked), quick=True)
 
 
 ALL_WELL = {name: lambda _, name=name: reporting(name) for name in NAMES}
@@ -74,7 +74,7 @@ async def test_a_sample_says_so() -> None:
     whole = net(large(3, 20))
     transport = FakeTransport({})
     async with Crew(transport) as crew:
-        evidence = await verify(whole, crew, frozenset())
+        evidence = await verify(whole, crew, frozenset(), quick=True)
     assert evidence.sampled
     assert evidence.all_pairs == 60 * 59
     assert evidence.pairs == sum(one.claim == "answers" for one in evidence.claims)
@@ -83,4 +83,4 @@ async def test_a_sample_says_so() -> None:
 async def test_nothing_to_test_is_unknown() -> None:
     alone = replace(NETWORK, members={CP1: NETWORK.members[CP1]}, views={CP1: ()})
     async with Crew(FakeTransport({})) as crew:
-        assert (await verify(alone, crew, frozenset({CP1}))).verdict is Verdict.UNKNOWN
+        assert (await verify(alone, crew, frozenset({CP1}), quick=True)).verdict is Verdict.UNKNOWN

@@ -30,7 +30,19 @@ WRITTEN = ("/etc/wireguard", "/var/lib")
 """Directories that must have room, or under which others are made."""
 
 TOOLS = (
-    *("wg", "wg-quick", "ip", "ping", "sha256sum", "flock", "wireguard-go", "nft", "unshare", "tcpdump"),
+    *(
+        "wg",
+        "wg-quick",
+        "ip",
+        "ping",
+        "sha256sum",
+        "flock",
+        "wireguard-go",
+        "nft",
+        "unshare",
+        "tcpdump",
+        "perl",
+    ),
     *("apt-get", "dnf", "apk", "zypper"),
 )
 

@@ -38,6 +38,7 @@ _COMMON = {
     "unshare": "util-linux",
     "nft": "nftables",
     "tcpdump": "tcpdump",
+    "perl": "perl",
 }
 
 _APT = (
@@ -51,7 +52,10 @@ DEBIAN = Family(
     manager="apt-get",
     known_as=frozenset({"debian", "ubuntu", "raspbian"}),
     # Not the metapackage `wireguard`: it wants a kernel module's package.
-    packages={**_COMMON, "ip": "iproute2", "ping": "iputils-ping", "wireguard-go": "wireguard-go"},
+    packages={
+        **_COMMON,
+        **{"ip": "iproute2", "ping": "iputils-ping", "wireguard-go": "wireguard-go", "perl": "perl-base"},
+    },
     install="apt-get install",
     unattended=((*_APT, "update"), (*_APT, "install", "--no-install-recommends")),
     download="apt-get download {packages}",

@@ -7,7 +7,7 @@ from wireloom.observe.state import NodeState
 REQUIRED = ("wg", "wg-quick", "ip", "ping", "sha256sum", "flock", "nft", "unshare")
 """Without these nothing is done to a machine. ``nft`` and ``unshare`` are for the guard."""
 
-WANTED = {"tcpdump": "`verify` captures packets with it"}
+WANTED = {"tcpdump": "`verify` captures packets with it", "perl": "`verify` sends marked packets with it"}
 """What is only missed later, and by what."""
 
 USERSPACE = "wireguard-go"

@@ -274,22 +274,25 @@ def show_evidence(evidence: Evidence, *, every_claim: bool) -> None:
 
 
 def _claim_lines(claims: Iterable[Claim], unasked: Set[NodeName], *, every_claim: bool) -> Iterator[Text]:
-    """Those that do not hold, or all; the claims of a node that could not be asked in one line."""
-    for source, group in groupby(claims, key=lambda claim: claim.source):
+    """Those that do not hold, or all; what is said of several pairs of a node alike in one line."""
+    told = [one for one in claims if every_claim or one.verdict is not Verdict.HOLDS or one.source in unasked]
+
+    def said(claim: Claim) -> tuple[NodeName, Verdict, str]:
+        silent = claim.source in unasked
+        return claim.source, claim.verdict, f"{claim.source} could not be asked" if silent else claim.detail
+
+    for (_, verdict, detail), group in groupby(told, key=said):
         own = list(group)
-        if source in unasked and not every_claim:
-            subject = _subject(own[0]) if len(own) == 1 else f"{source} → {count(len(own), 'node')}"
-            yield _claim_line(own[0].verdict, subject, f"{source} could not be asked")
-            continue
-        for claim in own:
-            if every_claim or claim.verdict is not Verdict.HOLDS:
-                detail = f"{source} could not be asked" if source in unasked else claim.detail
-                yield _claim_line(claim.verdict, _subject(claim), detail)
+        for part in ([one] for one in own) if every_claim else (own,):
+            yield _claim_line(verdict, _subject(part), detail)
 
 
-def _subject(claim: Claim) -> str:
-    """Whom a claim is about."""
-    return f"{claim.source} → {claim.target}" if claim.target else claim.source
+def _subject(claims: Sequence[Claim]) -> str:
+    """Whom claims of one node are about."""
+    first = claims[0]
+    if first.target is None:
+        return first.source
+    return f"{first.source} → {first.target if len(claims) == 1 else count(len(claims), 'node')}"
 
 
 def _claim_line(verdict: Verdict, subject: str, detail: str) -> Text:

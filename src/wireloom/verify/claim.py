@@ -1,7 +1,7 @@
 """What is claimed of a fleet, what was seen, and the verdict."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from wireloom.observe.state import Unreachable
@@ -102,12 +102,14 @@ class Evidence:
     """All claims of one run. ``pairs`` were tested of ``all_pairs`` that are peers of each other.
 
     ``unasked`` are the nodes that could not be asked, and why: their own claims are unknown for that.
+    ``captures`` are pcap files by node, cut to the packets that the verdicts rest on.
     """
 
     claims: tuple[Claim, ...]
     pairs: int
     all_pairs: int
     unasked: tuple[Unreachable, ...] = ()
+    captures: Mapping[NodeName, bytes] = field(default_factory=dict, repr=False)
 
     @property
     def verdict(self) -> Verdict:

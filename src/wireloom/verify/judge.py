@@ -5,7 +5,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from wireloom.network.network import Peer
+from wireloom.grammar import count
+from wireloom.network.network import Network, Peer
 from wireloom.observe.parse import parse_peer
 from wireloom.observe.state import PeerSeen
 from wireloom.values import NodeName, PublicKey
@@ -56,14 +57,15 @@ def _read_time(text: str) -> int:
     return int(number)
 
 
-def judge(source: NodeName, peers: Sequence[Peer], report: Report, mtu: int) -> Iterator[Claim]:
-    """All claims of one node about the peers that it tested."""
+def judge(source: NodeName, peers: Sequence[Peer], report: Report, network: Network) -> Iterator[Claim]:
+    """All claims of one node about the peers that it tested, and about who else is a peer of it."""
     for place, peer in enumerate(peers):
         yield _judge_answers(source, peer, report.pings[("ping", place)])
         yield _judge_handshake(source, peer, report)
         if peer.endpoint is not None:
             full, small = report.pings[("full", place)], report.pings[("small", place)]
-            yield _judge_mtu(source, peer, full, small, mtu)
+            yield _judge_mtu(source, peer, full, small, network.mtu)
+    yield _judge_peers(source, network, report)
 
 
 def unknown(source: NodeName, peers: Sequence[Peer], why: str) -> Iterator[Claim]:
@@ -71,6 +73,7 @@ def unknown(source: NodeName, peers: Sequence[Peer], why: str) -> Iterator[Claim
     for peer in peers:
         for kind in ("answers", "handshake", *(("mtu",) if peer.endpoint else ())):
             yield Claim(kind, source, peer.name, Verdict.UNKNOWN, why)
+    yield Claim("peers", source, None, Verdict.UNKNOWN, why)
 
 
 def _judge_answers(source: NodeName, peer: Peer, said: Sequence[str]) -> Claim:
@@ -127,6 +130,28 @@ def _look_at_handshake(peer: Peer, report: Report) -> tuple[Verdict, str]:
     if not peer.may_be_at(seen.endpoint):
         return Verdict.FALSIFIED, f"goes {_where(seen)}, planned was {peer.endpoint}: apply mends it"
     return Verdict.HOLDS, f"{age} s ago with {seen.endpoint}"
+
+
+def _judge_peers(source: NodeName, network: Network, report: Report) -> Claim:
+    """A machine that left the fleet, or that nobody let in, must not go on as a peer."""
+    planned = {peer.public_key for peer in network.peers(source)}
+    strangers = [
+        f"{one.public_key} at {one.endpoint or 'no endpoint'}, {_last_heard(one, report.now)}"
+        for one in report.peers.values()
+        if one.public_key not in planned
+    ]
+    if strangers:
+        detail = f"{'; '.join(strangers)}: none of the plan's; apply takes it away"
+        return Claim("peers", source, None, Verdict.FALSIFIED, detail)
+    if report.garbled or not report.now:
+        return Claim("peers", source, None, Verdict.UNKNOWN, "a part of the answer is missing")
+    return Claim("peers", source, None, Verdict.HOLDS, f"{count(len(report.peers), 'peer')}, all of the plan")
+
+
+def _last_heard(peer: PeerSeen, now: int) -> str:
+    if not peer.handshake:
+        return "never a handshake"
+    return f"last handshake {max(0, now - peer.handshake)} s ago, {count(peer.received, 'byte')} received"
 
 
 def _where(seen: PeerSeen) -> str:

@@ -1,0 +1,297 @@
+"""What was captured on the machines → claims with verdicts. Pure."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+
+from wireloom.grammar import count
+from wireloom.network.network import Peer
+from wireloom.values import Endpoint, NodeName
+from wireloom.verify.canary import Canary, Chosen, Passport, Purpose, find_passport
+from wireloom.verify.claim import Claim, PacketSeen, Verdict
+from wireloom.verify.packets import DATA_OVERHEAD, Packet, cut_capture
+
+MOST_PACKETS = 4
+"""Packets that a claim shows as examples."""
+
+MOST_NAMED = 3
+LOOPBACK = "lo"
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What the capture on one node came to. ``fault``: why its silence proves nothing, or nothing."""
+
+    packets: Sequence[Packet]
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """What one node sent: its canaries, what became of each, and where its WireGuard found its peers.
+
+    ``fault``: why not all was sent, or nothing.
+    """
+
+    canaries: Sequence[Canary]
+    told: Mapping[Passport, str]
+    found_at: Mapping[NodeName, Endpoint | None]
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """A marked packet on a device of a node."""
+
+    node: NodeName
+    packet: Packet
+
+
+@dataclass(slots=True)
+class Wire:
+    """Everything that was captured on all machines, by what one asks of it.
+
+    ``length`` is that of the marked packets; ``interface`` the tunnel's name. ``carried`` are the WireGuard
+    messages that may carry one, by node and endpoint; ``pieces`` the fragments; ``sighted`` the nodes whose
+    capture saw a marked packet beside the tunnel that the node itself sent there.
+    """
+
+    interface: str
+    length: int
+    watches: Mapping[NodeName, Watch]
+    marked: dict[Passport, list[Sighting]] = field(default_factory=lambda: defaultdict(list))
+    carried: dict[tuple[NodeName, Endpoint], list[Packet]] = field(default_factory=lambda: defaultdict(list))
+    pieces: dict[NodeName, list[Packet]] = field(default_factory=lambda: defaultdict(list))
+    sighted: set[NodeName] = field(default_factory=set)
+
+    def outside(self, sightings: Iterable[Sighting]) -> list[Sighting]:
+        """Those beside the tunnel."""
+        return [one for one in sightings if one.packet.device not in {self.interface, LOOPBACK}]
+
+    def left(self, node: NodeName, sightings: Iterable[Sighting]) -> bool:
+        """Whether it left that node beside the tunnel."""
+        return any(seen.node == node and seen.packet.outgoing for seen in self.outside(sightings))
+
+    def evidence(self, captures: Mapping[NodeName, bytes]) -> dict[NodeName, bytes]:
+        """The captures of the nodes, cut to the packets that verdicts rest on."""
+        times: dict[NodeName, list[float]] = defaultdict(list)
+        for sightings in self.marked.values():
+            for one in sightings:
+                times[one.node].append(one.packet.at)
+        for (node, _), messages in self.carried.items():
+            times[node] += [one.at for one in messages]
+        for node, pieces in self.pieces.items():
+            times[node] += [one.at for one in pieces]
+        return {node: cut_capture(captures[node], kept) for node, kept in times.items()}
+
+    def fault(self, node: NodeName) -> str:
+        """Why a node's capture proves nothing by what it did not see."""
+        watch = self.watches.get(node)
+        return f"{node} was not watched" if watch is None else watch.fault and f"{node}: {watch.fault}"
+
+
+def gather(
+    interface: str, chosen: Chosen, watches: Mapping[NodeName, Watch], senders: Mapping[NodeName, Sender]
+) -> Wire:
+    """Find in all captures the marked packets, the WireGuard messages that may carry one, and fragments."""
+    wire = Wire(interface, chosen.length, watches)
+    for node, watch in watches.items():
+        for packet in watch.packets:
+            passport = find_passport(packet.payload, chosen.run)
+            if passport is not None:
+                wire.marked[passport].append(Sighting(node, packet))
+            elif packet.fragment:
+                wire.pieces[node].append(packet)
+            elif packet.outgoing and packet.is_wireguard_data and packet.carried == chosen.length:
+                wire.carried[node, Endpoint(packet.target, packet.target_port)].append(packet)
+    for node, sender in senders.items():
+        beside = (one for one in sender.told if sender.canaries[one.number].purpose.way == "beside")
+        if any(wire.left(node, wire.marked.get(one, ())) for one in beside):
+            wire.sighted.add(node)
+    return wire
+
+
+def judge_wire(source: NodeName, peers: Sequence[Peer], sender: Sender, wire: Wire) -> Iterator[Claim]:
+    """What the captures say of one node's packets to its peers."""
+    sent: dict[NodeName, list[Passport]] = defaultdict(list)
+    for passport in sender.told:
+        sent[sender.canaries[passport.number].target].append(passport)
+    for peer in peers:
+        pair = Pair(source, peer.name, sender, wire, sent[peer.name])
+        for kind, look in LOOKS.items():
+            if kind == "dial" and peer.endpoint is None:
+                continue
+            verdict, detail, shown = look(pair)
+            yield Claim(kind, source, peer.name, verdict, detail, _examples(shown))
+
+
+Look = tuple[Verdict, str, Iterable[Sighting]]
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """A marked packet that was tried: its name, why the kernel refused it, and where it was seen."""
+
+    name: str
+    refusal: str
+    seen: Sequence[Sighting]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """What one node sent to another, among all that was captured."""
+
+    source: NodeName
+    target: NodeName
+    sender: Sender
+    wire: Wire
+    sent: Sequence[Passport]
+
+    def tried(self, purpose: Purpose) -> list[Tried]:
+        """The marked packets of that purpose."""
+        return [
+            Tried(canary.name(passport.user), self.sender.told[passport], self.wire.marked.get(passport, ()))
+            for passport in self.sent
+            if (canary := self.sender.canaries[passport.number]).purpose is purpose
+        ]
+
+    def entered(self, one: Tried) -> bool:
+        """Whether it went into the tunnel."""
+        return self._passed(one, self.source, outgoing=True)
+
+    def arrived(self, one: Tried) -> bool:
+        """Whether it came out of the tunnel."""
+        return self._passed(one, self.target, outgoing=False)
+
+    def _passed(self, one: Tried, node: NodeName, *, outgoing: bool) -> bool:
+        return any(
+            seen.node == node
+            and seen.packet.device == self.wire.interface
+            and seen.packet.outgoing is outgoing
+            for seen in one.seen
+        )
+
+    @property
+    def blindness(self) -> str:
+        """Why what was captured at the source proves nothing; empty where its control was seen."""
+        told = self.sender.fault or self.wire.fault(self.source)
+        if told or any(self.wire.left(self.source, one.seen) for one in self.tried(Purpose.CONTROL)):
+            return told
+        return f"no control beside the tunnel was seen on {self.source}: its capture proves nothing"
+
+    @property
+    def deafness(self) -> str:
+        """Why that the target got nothing would prove nothing."""
+        return self.wire.fault(self.target) or (
+            "" if self.target in self.wire.sighted else f"no control was seen on {self.target}"
+        )
+
+
+def _look_at_canary(pair: Pair) -> Look:
+    tried = pair.tried(Purpose.INSIDE)
+    clear = {one.name: pair.wire.outside(one.seen) for one in tried}
+    shown = [seen for all_of_it in clear.values() for seen in all_of_it]
+    if shown:
+        names = _names(name for name, all_of_it in clear.items() if all_of_it)
+        return Verdict.FALSIFIED, f"in clear on {_where(shown[0])}: {names}", shown
+    if pair.blindness or not tried:
+        return Verdict.UNKNOWN, pair.blindness or "no marked packet was sent", ()
+    kept_out = [one for one in tried if not pair.entered(one)]
+    if kept_out:
+        why = f" ({kept_out[0].refusal})" if kept_out[0].refusal else ""
+        names = _names(one.name for one in kept_out)
+        return Verdict.FALSIFIED, f"did not go into the tunnel at {pair.source}{why}: {names}", ()
+    lost = [one for one in tried if not pair.arrived(one)]
+    if pair.deafness:
+        return Verdict.UNKNOWN, pair.deafness, ()
+    if lost:
+        names = _names(one.name for one in lost)
+        detail = f"went into the tunnel at {pair.source} and did not come out at {pair.target}: {names}"
+        return Verdict.FALSIFIED, detail, [seen for one in lost for seen in one.seen]
+    return _look_at_messages(pair, tried)
+
+
+def _look_at_messages(pair: Pair, tried: Sequence[Tried]) -> Look:
+    """All came out of the tunnel: whether WireGuard messages of their size are what went over the wire."""
+    endpoint = pair.sender.found_at.get(pair.target)
+    messages = pair.wire.carried.get((pair.source, endpoint), []) if endpoint else []
+    if not messages:
+        size = pair.wire.length + DATA_OVERHEAD
+        return Verdict.UNKNOWN, f"no WireGuard message of {size} bytes to {endpoint} was seen", ()
+    detail = (
+        f"{count(len(tried), 'kind')} of packets came out of the tunnel, {count(len(messages), 'message')}"
+        f" to {endpoint} carried them, nothing in clear"
+    )
+    return Verdict.HOLDS, detail, [*tried[0].seen, *(Sighting(pair.source, one) for one in messages)]
+
+
+def _look_at_dial(pair: Pair) -> Look:
+    tried = pair.tried(Purpose.DIAL)
+    seen = [seen for one in tried for seen in pair.wire.outside(one.seen)]
+    there = [one for one in seen if one.node == pair.target and not one.packet.outgoing]
+    if there:
+        return Verdict.HOLDS, f"arrived on {_where(there[0])} from {there[0].packet.source}", there
+    if pair.blindness or pair.deafness or not tried:
+        return Verdict.UNKNOWN, pair.blindness or pair.deafness or "no datagram was sent", ()
+    if not seen:
+        why = tried[0].refusal or "a firewall there?"
+        return Verdict.FALSIFIED, f"{tried[0].name} did not leave {pair.source}: {why}", ()
+    detail = f"{tried[0].name} left {pair.source} and did not arrive: something between them drops it"
+    return Verdict.FALSIFIED, detail, seen
+
+
+def _look_at_fragments(pair: Pair) -> Look:
+    tried = pair.tried(Purpose.FULL)
+    endpoint = pair.sender.found_at.get(pair.target)
+    pieces = [
+        Sighting(pair.source, one)
+        for one in pair.wire.pieces.get(pair.source, ())
+        if endpoint and one.outgoing and one.target == endpoint.address
+    ]
+    if pieces:
+        detail = f"messages to {endpoint} leave in fragments: a smaller `mtu:` under `underlay:` mends it"
+        return Verdict.FALSIFIED, detail, pieces
+    if pair.blindness or pair.deafness or not tried:
+        return Verdict.UNKNOWN, pair.blindness or pair.deafness or "no full packet was sent", ()
+    lost = [one for one in tried if not pair.arrived(one)]
+    if lost and not all(pair.arrived(one) for one in pair.tried(Purpose.INSIDE)):
+        return Verdict.UNKNOWN, "smaller packets don't arrive either", ()
+    if lost:
+        refusal = f" ({lost[0].refusal})" if lost[0].refusal else ""
+        detail = f"a full packet does not arrive{refusal}: a smaller `mtu:` under `underlay:`?"
+        return Verdict.FALSIFIED, detail, lost[0].seen
+    return Verdict.HOLDS, "full packets arrive, no fragment was seen", tried[0].seen
+
+
+LOOKS: Mapping[str, Callable[[Pair], Look]] = {
+    "canary": _look_at_canary,
+    "dial": _look_at_dial,
+    "fragments": _look_at_fragments,
+}
+"""What is claimed of a pair by captures. ``dial`` only where the plan has an endpoint."""
+
+
+def _where(seen: Sighting) -> str:
+    return f"{seen.packet.device} of {seen.node}"
+
+
+def _names(names: Iterable[str]) -> str:
+    """The first few, and how many more there are."""
+    known = list(dict.fromkeys(names))
+    more = f" and {len(known) - MOST_NAMED} more" if len(known) > MOST_NAMED else ""
+    return ", ".join(known[:MOST_NAMED]) + more
+
+
+def _examples(shown: Iterable[Sighting]) -> tuple[PacketSeen, ...]:
+    return tuple(
+        PacketSeen(
+            one.packet.at,
+            one.node,
+            one.packet.device,
+            one.packet.outgoing,
+            one.packet.what,
+            one.packet.length,
+        )
+        for one in islice(shown, MOST_PACKETS)
+    )
