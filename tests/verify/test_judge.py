@@ -40,6 +40,7 @@ GOOD = {
     "full": f"full 0 {line(ANSWERED)}",
     "small": f"small 0 {line(ANSWERED)}",
     "peer": peer_line(),
+    "listed": "listed 1 peers",
     "now": f"now {NOW} seconds",
 }
 B = peer("b", "10.99.0.2")
@@ -211,6 +212,7 @@ PEERS = {
         peer_line(key=THIRD_KEY, endpoint="(none)", age=None),
     ),
     "a line cut short": (("unknown", "a part of the answer is missing"), "peer abc"),
+    "none of one": (("unknown", "a part of the answer is missing"), ""),
 }
 
 

@@ -23,6 +23,7 @@ class Report:
 
     pings: dict[tuple[str, int], list[str]] = field(default_factory=lambda: defaultdict(list))
     peers: dict[PublicKey, PeerSeen] = field(default_factory=dict)
+    listed: int | None = None
     now: int = 0
     garbled: bool = False
 
@@ -39,8 +40,10 @@ def read_report(text: str) -> Report:
             if kind == "peer":
                 peer = parse_peer(rest)
                 report.peers[peer.public_key] = peer
+            elif kind == "listed":
+                report.listed = _read_number(rest, "peers")
             elif kind == "now":
-                report.now = _read_time(rest)
+                report.now = _read_number(rest, "seconds")
             elif kind in {"ping", "full", "small"}:
                 place, _, said = rest.partition(" ")
                 report.pings[kind, int(place)].append(said)
@@ -49,10 +52,10 @@ def read_report(text: str) -> Report:
     return report
 
 
-def _read_time(text: str) -> int:
-    """``N seconds``, with the word as the mark that the number is whole: half of one would make all fresh."""
-    number, unit = text.split(" ")
-    if unit != "seconds":
+def _read_number(text: str, unit: str) -> int:
+    """``N UNIT``, with the unit as the mark that the number is whole: half of a time would make all fresh."""
+    number, said = text.split(" ")
+    if said != unit:
         raise ValueError("cut short")
     return int(number)
 
@@ -143,7 +146,7 @@ def _judge_peers(source: NodeName, network: Network, report: Report) -> Claim:
     if strangers:
         detail = f"{'; '.join(strangers)}: none of the plan's; apply takes it away"
         return Claim("peers", source, None, Verdict.FALSIFIED, detail)
-    if report.garbled or not report.now:
+    if len(report.peers) != report.listed:
         return Claim("peers", source, None, Verdict.UNKNOWN, "a part of the answer is missing")
     return Claim("peers", source, None, Verdict.HOLDS, f"{count(len(report.peers), 'peer')}, all of the plan")
 

@@ -34,8 +34,8 @@ def probe_script(interface: str, mtu: int, peers: Sequence[Peer]) -> str:
     It prints ``ping N TEXT`` for each underlay address of the peers, where TEXT begins with ``astray
     DEVICE`` if the machine would send to it by another device than ``interface``; ``full N TEXT`` and
     ``small N TEXT`` for their endpoints, dialled with packets as large as the tunnel's own and with small
-    ones, then ``peer LINE`` with ``wg show dump``, preshared keys hidden, and ``now SECONDS seconds``. N
-    is the peer's place in ``peers``; only addresses and numbers go into the script.
+    ones, then ``peer LINE`` with ``wg show dump``, preshared keys hidden, ``listed COUNT peers`` and ``now
+    SECONDS seconds``. N is the peer's place in ``peers``; only addresses and numbers go into the script.
     """
     lines = [
         f"interface={interface}",
@@ -50,6 +50,8 @@ def probe_script(interface: str, mtu: int, peers: Sequence[Peer]) -> str:
     for start in range(0, len(tests), PARALLEL):
         lines += [f"{test} &" for test in tests[start : start + PARALLEL]] + ["wait"]
     lines.append("public_dump | sed '1d; s/^/peer /'")
+    # How many there are: nobody is a stranger only if all were read.
+    lines.append('all=$(wg show "$interface" peers) && echo "listed $(echo "$all" | grep -c .) peers"')
     lines.append("date +'now %s seconds'")
     return "\n".join([*lines, ""])
 
