@@ -27,6 +27,8 @@ from wireloom.report.documents import (
 from wireloom.report.standing import NodeStanding
 from wireloom.values import NodeName
 
+WHEN = "2026-01-01T00:00:00+00:00"
+
 
 def test_a_plan() -> None:
     assert plan_document(PLAN) == {
@@ -92,18 +94,20 @@ def test_warnings_are_no_reason_not_to_be_ready() -> None:
 
 
 def test_evidence_of_nodes_that_could_not_be_asked() -> None:
-    document = evidence_document(SILENT)
+    document = evidence_document(SILENT, WHEN)
     assert document["unasked"][0] == {"node": "cp1", "what": "no answer", "hint": "is it up?"}
     assert document["claims"][0]["detail"] == "no answer"
 
 
 def test_evidence() -> None:
-    document = evidence_document(EVIDENCE)
+    document = evidence_document(EVIDENCE, WHEN)
     kinds = document.pop("kinds")
     assert list(kinds) == ["answers", "handshake", "mtu"]
     assert kinds["handshake"]["claimed"] == "each has a live session with the planned key and endpoint"
     seen = {"at": 5.0, "node": "w1", "device": "eth0", "direction": "out", "what": "ICMP", "bytes": 700}
     assert document == {
+        "at": WHEN,
+        "traffic": None,
         "verdict": "falsified",
         "sampled": True,
         "pairs": {"tested": 2, "all": 6},

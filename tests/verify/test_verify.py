@@ -15,7 +15,7 @@ from wireloom.transport.fake import FakeTransport
 from wireloom.transport.port import Completed, TransportError
 from wireloom.values import NodeName
 from wireloom.verify.claim import Evidence, Verdict
-from wireloom.verify.verify import verify
+from wireloom.verify.verify import Wish, verify
 
 NETWORK = weave(FLEET, allot(FLEET, Lock("shop")).with_keys({name: key_of(name) for name in NAMES}))
 
@@ -31,10 +31,13 @@ def reporting(name: NodeName) -> Completed:
     return Completed(0, "\n".join(lines), "")
 
 
+QUICK = Wish(quick=True)
+
+
 async def run(answers: dict[NodeName, object], asked: tuple[NodeName, ...] = NAMES) -> Evidence:
     transport = FakeTransport(answers)  # type: ignore[arg-type]
     async with Crew(transport) as crew:
-        return await verify(NETWORK, crew, frozenset(asked), quick=True)
+        return await verify(NETWORK, crew, frozenset(asked), QUICK)
 
 
 ALL_WELL = {name: lambda _, name=name: reporting(name) for name in NAMES}
@@ -75,7 +78,7 @@ async def test_a_sample_says_so() -> None:
     whole = net(large(3, 20))
     transport = FakeTransport({})
     async with Crew(transport) as crew:
-        evidence = await verify(whole, crew, frozenset(), quick=True)
+        evidence = await verify(whole, crew, frozenset(), QUICK)
     assert evidence.sampled
     assert evidence.all_pairs == 60 * 59
     assert evidence.pairs == sum(one.claim == "answers" for one in evidence.claims)
@@ -84,4 +87,4 @@ async def test_a_sample_says_so() -> None:
 async def test_nothing_to_test_is_unknown() -> None:
     alone = replace(NETWORK, members={CP1: NETWORK.members[CP1]}, views={CP1: ()})
     async with Crew(FakeTransport({})) as crew:
-        assert (await verify(alone, crew, frozenset({CP1}), quick=True)).verdict is Verdict.UNKNOWN
+        assert (await verify(alone, crew, frozenset({CP1}), QUICK)).verdict is Verdict.UNKNOWN

@@ -1,14 +1,28 @@
 """``wireloom verify``: test on the machines that the network does what it should."""
 
+from datetime import UTC, datetime
+from pathlib import Path
+
 import click
 
 from wireloom.cli.settings import Settings, Verb, settings_of
-from wireloom.cli.world import World, open_crew, open_world, run_async
+from wireloom.cli.terms import Seconds
+from wireloom.cli.world import (
+    World,
+    open_crew,
+    open_world,
+    require_directory,
+    run_async,
+    unwritable,
+    verdicts_path,
+)
+from wireloom.errors import Diagnostic, Severity
 from wireloom.grammar import count
-from wireloom.report.documents import evidence_document, print_document
-from wireloom.report.terminal import Progress, show_evidence
+from wireloom.report.documents import Document, evidence_document, print_document
+from wireloom.report.evidence import keep_evidence, write_verdicts
+from wireloom.report.terminal import Progress, show_diagnostics, show_evidence
 from wireloom.verify.claim import Evidence, Verdict
-from wireloom.verify.verify import verify
+from wireloom.verify.verify import Wish, verify
 
 EXIT_CODES = {Verdict.HOLDS: 0, Verdict.FALSIFIED: 2, Verdict.UNKNOWN: 1}
 
@@ -16,24 +30,59 @@ EXIT_CODES = {Verdict.HOLDS: 0, Verdict.FALSIFIED: 2, Verdict.UNKNOWN: 1}
 @click.command("verify", cls=Verb)
 @click.option("-y", "--yes", is_flag=True, help="Ask nothing; accepts host keys at first contact.")
 @click.option("--quick", is_flag=True, help="No marked packets, no captures: pings and handshakes only.")
+@click.option(
+    "--audit",
+    type=Seconds(),
+    metavar="TIME",
+    default=0,
+    help="Listen so long to all that the machines send each other beside the tunnel (30s, 2m).",
+)
+@click.option(
+    "--keep",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Keep the evidence there: captures cut to the packets that matter, and all of it as JSON.",
+)
 @settings_of
-def command(settings: Settings, yes: bool, quick: bool) -> int:
-    """Test every pair of nodes: answers, handshakes, packet sizes. Changes nothing.
+def command(settings: Settings, yes: bool, quick: bool, audit: int, keep: Path | None) -> int:
+    """Test every pair of nodes, and prove with captured packets that all goes through the tunnel.
 
+    Answers, handshakes, packet sizes; marked packets, which must be nowhere in clear. Changes nothing.
     All pairs up to 50 nodes; above that a sample that covers every node, and says so.
     Exit code 2: a claim is falsified; 1: something could not be tested.
     """
     world = open_world(settings)
-    evidence = run_async(_verify(world, yes=yes, quick=quick))
+    if keep:
+        require_directory(keep)
+    evidence = run_async(_verify(world, Wish(quick, audit), yes=yes))
+    document = evidence_document(evidence, datetime.now(UTC).isoformat(timespec="seconds"))
+    _leave(world, document, evidence, keep)
     if settings.json:
-        print_document(evidence_document(evidence))
+        print_document(document)
     elif not settings.quiet or evidence.verdict is not Verdict.HOLDS:
         show_evidence(evidence, every_claim=settings.verbose)
     return EXIT_CODES[evidence.verdict]
 
 
-async def _verify(world: World, *, yes: bool, quick: bool) -> Evidence:
+async def _verify(world: World, wish: Wish, *, yes: bool) -> Evidence:
     with Progress(quiet=world.settings.quiet) as progress:
         progress(f"testing from {count(len(world.dialled), 'machine')}")
         async with open_crew(world, yes=yes, progress=progress) as crew:
-            return await verify(world.network, crew, frozenset(world.dialled), quick=quick)
+            return await verify(world.network, crew, frozenset(world.dialled), wish)
+
+
+def _leave(world: World, document: Document, evidence: Evidence, keep: Path | None) -> None:
+    """Keep the evidence where the user wants it, and the last verdicts beside the fleet file.
+
+    Raises UserError for the first; that the second can't be written hides no verdict.
+    """
+    try:
+        write_verdicts(verdicts_path(world), document)
+    except OSError as error:
+        what = f"these verdicts are not kept: {error.strerror}"
+        where = str(verdicts_path(world))
+        show_diagnostics([Diagnostic(what, where=where, severity=Severity.WARNING)])
+    if keep:
+        try:
+            keep_evidence(keep, document, evidence.captures)
+        except OSError as error:
+            raise unwritable(keep, error) from None

@@ -80,6 +80,13 @@ def lab_lock_path(fleet: Fleet) -> Path:
     return hidden_directory(fleet) / "lab" / f"{fleet.name}.lock"
 
 
+def verdicts_path(world: World) -> Path:
+    """Where the last verdicts about a fleet are kept; what its twin in the lab proves is not about it."""
+    hidden = hidden_directory(world.fleet)
+    twin = world.lab and not world.fleet.lab
+    return (hidden / "lab" if twin else hidden) / "verified" / f"{world.fleet.name}.json"
+
+
 def hidden_directory(fleet: Fleet) -> Path:
     """``.wireloom`` beside the fleet file: journal and labs; not for version control."""
     return fleet.path.parent / ".wireloom"

@@ -14,7 +14,7 @@ from wireloom.preflight.finding import Finding
 from wireloom.preflight.install import Installation
 from wireloom.report.standing import NodeStanding
 from wireloom.values import NodeName
-from wireloom.verify.claim import KINDS, Evidence
+from wireloom.verify.claim import KINDS, Evidence, Traffic
 
 VERSION = 1
 Document = dict[str, Any]
@@ -121,9 +121,10 @@ def history_document(
     }
 
 
-def evidence_document(evidence: Evidence) -> Document:
-    """The verdict and every claim."""
+def evidence_document(evidence: Evidence, at: str) -> Document:
+    """The verdict and every claim; ``at`` is when, in ISO 8601."""
     return {
+        "at": at,
         "verdict": str(evidence.verdict),
         "sampled": evidence.sampled,
         "pairs": {"tested": evidence.pairs, "all": evidence.all_pairs},
@@ -154,6 +155,22 @@ def evidence_document(evidence: Evidence) -> Document:
             }
             for one in evidence.claims
         ],
+        "traffic": None if evidence.traffic is None else [_traffic_document(one) for one in evidence.traffic],
+    }
+
+
+def _traffic_document(traffic: Traffic) -> Document:
+    return {
+        "from": traffic.source,
+        "to": traffic.target,
+        "class": str(traffic.kind),
+        "in_clear": traffic.kind.in_clear,
+        "heard_by": traffic.heard_by,
+        "packets": traffic.packets,
+        "bytes": traffic.bytes,
+        "ports": sorted(traffic.ports),
+        "inside": sorted(traffic.inner),
+        "processes": sorted(traffic.processes),
     }
 
 

@@ -1,17 +1,14 @@
 """Send marked packets between the nodes while all of them capture: who does what when."""
 
-import asyncio
-import contextlib
 import random
 import secrets
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from wireloom.network.network import Network, Peer
 from wireloom.transport.crew import Crew
-from wireloom.transport.port import Completed, TransportError
+from wireloom.transport.port import TransportError
 from wireloom.values import NodeName
-from wireloom.verify import capture
 from wireloom.verify.canary import (
     MARKER_BYTES,
     RUN_BYTES,
@@ -27,20 +24,18 @@ from wireloom.verify.canary import (
 )
 from wireloom.verify.capture import Surroundings
 from wireloom.verify.claim import Claim
-from wireloom.verify.wire import Sender, Watch, Wire, gather, judge_wire
+from wireloom.verify.watching import Answer, watching
+from wireloom.verify.wire import Sender, Wire, gather, judge_wire
 
-READY_SECONDS = 20
-SEND_SECONDS = 30
-
-Answer = Completed | TransportError
+SEND_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Catch:
     """What came of it: claims, and the captures, as pcap files, cut to the packets that matter."""
 
-    claims: tuple[Claim, ...]
-    captures: Mapping[NodeName, bytes]
+    claims: tuple[Claim, ...] = ()
+    captures: Mapping[NodeName, bytes] = field(default_factory=dict)
 
 
 async def send_canaries(
@@ -48,53 +43,28 @@ async def send_canaries(
 ) -> Catch:
     """Test ``tested`` with marked packets, with a capture on each of the nodes ``watched``."""
     chosen = _draw()
-    word = chosen.run.hex()
-    nodes = list(watched)
     wanted = capture_filter(chosen.length, network.mtu)
-    async with _capturing(crew, {name: capture.hold(word, wanted) for name in nodes}) as held:
-        look = capture.await_ready(word, network.interface)
-        ready = await crew.run(dict.fromkeys(nodes, look), timeout=READY_SECONDS, aside=True)
-        around = {name: _read(answer) for name, answer in ready.items()}
+    filters = dict.fromkeys(watched, wanted)
+    async with watching(crew, chosen.run.hex(), network.interface, filters, SEND_SECONDS) as seen:
         orders = {
-            name: list(_orders(network, name, tested[name], around, chosen))
-            for name in nodes
-            if around[name].listening and tested[name]
+            name: list(_orders(network, name, tested[name], seen.around, chosen))
+            for name in filters
+            if seen.around[name].listening and tested[name]
         }
         scripts = {name: sending_script(canaries) for name, canaries in orders.items()}
         sent = await crew.run(scripts, timeout=SEND_SECONDS, aside=True)
-        await crew.run(dict.fromkeys(nodes, capture.end(word)), timeout=READY_SECONDS, aside=True)
-        caught = await held
-    files, watches = _unpack(caught, around)
     senders = {
-        name: _sender(tested[name], around[name], canaries, sent[name]) for name, canaries in orders.items()
+        name: _sender(tested[name], seen.around[name], canaries, sent[name])
+        for name, canaries in orders.items()
     }
-    wire = gather(network.interface, chosen, watches, senders)
-    claims = [claim for name in nodes for claim in _judge(name, tested[name], senders.get(name), wire)]
-    return Catch(tuple(claims), wire.evidence(files))
+    wire = gather(network.interface, chosen, seen.watches, senders)
+    claims = [claim for name in filters for claim in _judge(name, tested[name], senders.get(name), wire)]
+    return Catch(tuple(claims), wire.evidence(seen.files))
 
 
 def _draw() -> Chosen:
     """What nobody can have foreseen."""
     return Chosen(secrets.token_bytes(RUN_BYTES), random.choice(SIZES), random.randrange(49152, 65536))  # noqa: S311
-
-
-@contextlib.asynccontextmanager
-async def _capturing(
-    crew: Crew, scripts: Mapping[NodeName, str]
-) -> "AsyncIterator[asyncio.Task[dict[NodeName, Answer]]]":
-    """The captures, held until told that it is enough; ended with whatever ends the block."""
-    task = asyncio.create_task(
-        crew.run(scripts, timeout=capture.SECONDS + READY_SECONDS, aside=True), name="captures"
-    )
-    try:
-        yield task
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
-def _read(answer: Answer) -> Surroundings:
-    return Surroundings() if isinstance(answer, TransportError) else capture.read_surroundings(answer.stdout)
 
 
 def _orders(
@@ -113,21 +83,6 @@ def _orders(
         marker = chosen.run + secrets.token_bytes(MARKER_BYTES - RUN_BYTES)
         seen = around[name].peers.get(peer.public_key) if peer.public_key else None
         yield from beside(peer, marker, chosen, seen.endpoint if seen else None)
-
-
-def _unpack(
-    caught: Mapping[NodeName, Answer], around: Mapping[NodeName, Surroundings]
-) -> tuple[dict[NodeName, bytes], dict[NodeName, Watch]]:
-    """The captures as they are, and as packets."""
-    files: dict[NodeName, bytes] = {}
-    watches: dict[NodeName, Watch] = {}
-    for name, answer in caught.items():
-        if isinstance(answer, TransportError):
-            watches[name] = Watch((), answer.what)
-        else:
-            files[name], fault = capture.unpack(answer.stdout)
-            watches[name] = capture.read_watch(files[name], fault, around[name].devices)
-    return files, watches
 
 
 def _sender(

@@ -15,9 +15,6 @@ from wireloom.values import PublicKey
 from wireloom.verify.packets import CaptureError, Packet, read_capture
 from wireloom.verify.wire import Watch
 
-SECONDS = 40
-"""How long tcpdump lives if nobody tells it that it is enough: the operator's connection may be gone."""
-
 PACKETS = 30_000
 BYTES = 256
 """Of each packet: enough for two headers, a marker, and another tunnel's headers before them."""
@@ -26,6 +23,7 @@ MOST_BYTES = 64 * 1024 * 1024
 """No capture is larger than that when it is unpacked; more is not read."""
 
 _FUNCTIONS = read_functions("wireloom.verify", "capture.sh")
+_PROGRAM = re.compile(r"program (tcp|udp) (\d{1,5}) (\S+)")
 _LOST = re.compile(r"(\d+) packets? dropped by kernel")
 
 
@@ -42,9 +40,12 @@ class Surroundings:
     peers: Mapping[PublicKey, PeerSeen] = field(default_factory=dict)
 
 
-def hold(run: str, wanted: str, *, seconds: int = SECONDS, size: int = BYTES) -> str:
-    """Capture what the filter ``wanted`` lets through until told that it is enough, and print it."""
-    return f"{_begin(run)}hold_capture {seconds} {PACKETS} {size} '{wanted}'\n"
+def hold(run: str, wanted: str, *, seconds: int) -> str:
+    """Capture what the filter ``wanted`` lets through until told that it is enough, and print it.
+
+    It ends by itself after ``seconds``: the operator's connection may be gone.
+    """
+    return f"{_begin(run)}hold_capture {seconds} {PACKETS} {BYTES} '{wanted}'\n"
 
 
 def await_ready(run: str, interface: str) -> str:
@@ -55,8 +56,8 @@ def await_ready(run: str, interface: str) -> str:
 
 
 def end(run: str) -> str:
-    """Tell it that it is enough."""
-    return f"{_begin(run)}end_capture\n"
+    """Tell it that it is enough, and tell which program has which port."""
+    return f"{_begin(run)}describe_programs\nend_capture\n"
 
 
 def _begin(run: str) -> str:
@@ -85,6 +86,12 @@ def read_surroundings(text: str) -> Surroundings:
         except ValueError:
             continue
     return Surroundings("listening" in lines, devices, frozenset(ports), peers)
+
+
+def read_programs(text: str) -> dict[tuple[str, int], str]:
+    """What ``end`` printed: ("tcp", 22) → sshd."""
+    found = (_PROGRAM.fullmatch(line) for line in text.splitlines())
+    return {(one[1], int(one[2])): one[3] for one in found if one}
 
 
 def unpack(text: str) -> tuple[bytes, str]:

@@ -2,6 +2,7 @@
 # connection; two short ones beside it wait until it listens, and tell it that it is enough.
 # Needs: capture, a word for this run.
 
+# shellcheck disable=SC2154  # the caller's
 place=/run/wireloom/capture-$capture
 
 # Capture what matches a filter, on all interfaces, for so many seconds and so many packets at most, so many bytes of
@@ -52,4 +53,12 @@ describe_node() {
         read -r index <"$device" && name=${device%/ifindex} && echo "device $index ${name##*/}"
     done
     ss -Hltun 2>/dev/null | awk '$5 !~ /^(127\.|\[::1\])/ { sub(/.*:/, "", $5); print "open", $1, $5 }' | sort -u
+}
+
+# Which program has which port: `program PROTOCOL PORT NAME`.
+describe_programs() {
+    ss -Htunap 2>/dev/null | awk 'match($0, /users:\(\("[^"]+/) {
+        name = substr($0, RSTART + 9, RLENGTH - 9); sub(/.*:/, "", $5); gsub(/[^[:graph:]]/, "_", name)
+        print "program", $1, $5, name
+    }' | sort -u
 }

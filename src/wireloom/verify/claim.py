@@ -81,6 +81,47 @@ class PacketSeen:
     length: int
 
 
+class TrafficClass(StrEnum):
+    """What a packet beside the tunnel is."""
+
+    WIREGUARD = "WireGuard"
+    TLS = "TLS"
+    SSH = "SSH"
+    IPSEC = "IPsec"
+    ICMP = "ICMP"
+    SILENT = "TCP without payload"
+    FRAGMENT = "the rest of fragments"
+    VXLAN = "VXLAN in clear"
+    TUNNEL = "another tunnel in clear"
+    KUBERNETES = "Kubernetes in clear"
+    OTHER = "other in clear"
+
+    @property
+    def in_clear(self) -> bool:
+        """Whether somebody on the way can read what programs tell each other in it."""
+        return self in {self.VXLAN, self.TUNNEL, self.KUBERNETES, self.OTHER}
+
+
+@dataclass(slots=True)
+class Traffic:
+    """What one node sent another in one class: counts, and what tells where it comes from.
+
+    ``heard_by`` is the node that captured it, of the two. ``inner``: addresses inside of another tunnel.
+    ``ports`` as ``tcp/6443``. ``processes`` by name.
+    """
+
+    source: NodeName
+    target: NodeName
+    kind: TrafficClass
+    heard_by: NodeName
+    packets: int = 0
+    bytes: int = 0
+    ports: set[str] = field(default_factory=set)
+    inner: set[str] = field(default_factory=set)
+    processes: set[str] = field(default_factory=set)
+    examples: list[PacketSeen] = field(default_factory=list)
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """One claim: its kind (of ``KINDS``), the verdict, and what was seen.
@@ -102,7 +143,8 @@ class Evidence:
     """All claims of one run. ``pairs`` were tested of ``all_pairs`` that are peers of each other.
 
     ``unasked`` are the nodes that could not be asked, and why: their own claims are unknown for that.
-    ``captures`` are pcap files by node, cut to the packets that the verdicts rest on.
+    ``captures`` are pcap files by node, cut to the packets that the verdicts rest on. ``traffic`` is what an
+    audit heard; None: nobody listened.
     """
 
     claims: tuple[Claim, ...]
@@ -110,6 +152,7 @@ class Evidence:
     all_pairs: int
     unasked: tuple[Unreachable, ...] = ()
     captures: Mapping[NodeName, bytes] = field(default_factory=dict, repr=False)
+    traffic: tuple[Traffic, ...] | None = None
 
     @property
     def verdict(self) -> Verdict:

@@ -2,14 +2,14 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from wireloom.grammar import count
 from wireloom.network.network import Network, Peer
 from wireloom.observe.parse import parse_peer
 from wireloom.observe.state import PeerSeen
-from wireloom.values import NodeName, PublicKey
+from wireloom.values import Endpoint, NodeName, PublicKey
 from wireloom.verify.claim import Claim, Verdict, conclude
 from wireloom.verify.probe import ICMP_HEADER, IP_HEADER, OVERHEAD, PingSeen, full_payload, parse_ping
 
@@ -26,6 +26,14 @@ class Report:
     listed: int | None = None
     now: int = 0
     garbled: bool = False
+
+    def found_at(self, peers: Iterable[Peer]) -> dict[NodeName, Endpoint | None]:
+        """Where WireGuard finds the peers now."""
+        return {
+            peer.name: seen.endpoint
+            for peer in peers
+            if peer.public_key and (seen := self.peers.get(peer.public_key))
+        }
 
 
 def read_report(text: str) -> Report:

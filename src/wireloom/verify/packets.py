@@ -8,16 +8,23 @@ from ipaddress import IPv4Address, IPv6Address
 
 import dpkt
 
-from wireloom.values import Address
+from wireloom.values import Address, Endpoint, NodeName
+from wireloom.verify.claim import PacketSeen
 
 SLL2 = 276
 """The link type of a capture on all interfaces: https://www.tcpdump.org/linktypes/LINKTYPE_LINUX_SLL2.html"""
 
 _HEADER = struct.Struct("!HxxIHBB8x")
 _OUTGOING = 4
-_ICMP, _TCP, _UDP, _ICMP6 = 1, 6, 17, 58
-_NAMES = {_ICMP: "ICMP", _TCP: "TCP", _UDP: "UDP", _ICMP6: "ICMPv6"}
-_TRANSPORT = {4: "", 41: "IPv6 in IP", 47: "GRE", 50: "ESP"}
+ICMP, TCP, UDP, ICMP6 = 1, 6, 17, 58
+"""Numbers of the IP header."""
+
+_NAMES = {ICMP: "ICMP", TCP: "TCP", UDP: "UDP", ICMP6: "ICMPv6"} | {
+    4: "IP in IP",
+    41: "IPv6 in IP",
+    47: "GRE",
+    50: "ESP",
+}
 
 DATA = b"\x04\x00\x00\x00"
 """How a WireGuard message that carries a packet begins (the paper, section 5.4.6)."""
@@ -54,16 +61,20 @@ class Packet:
     @property
     def what(self) -> str:
         """Protocol and both ends, for a person."""
-        name = _NAMES.get(self.protocol) or _TRANSPORT.get(self.protocol) or f"IP protocol {self.protocol}"
+        name = _NAMES.get(self.protocol, f"IP protocol {self.protocol}")
         if self.is_wireguard_data:
             name = "WireGuard data"
-        ends = (_end(self.source, self.source_port), _end(self.target, self.target_port))
-        return f"{name}{' fragment' if self.fragment else ''} {ends[0]} → {ends[1]}"
+        near, far = _end(self.source, self.source_port), _end(self.target, self.target_port)
+        return f"{name}{' fragment' if self.fragment else ''} {near} → {far}"
+
+    def seen_by(self, node: NodeName) -> PacketSeen:
+        """The packet as a verdict shows it."""
+        return PacketSeen(self.at, node, self.device, self.outgoing, self.what, self.length)
 
     @property
     def is_wireguard_data(self) -> bool:
         """Whether it is a WireGuard message that carries a packet."""
-        return self.protocol == _UDP and not self.fragment and self.payload.startswith(DATA)
+        return self.protocol == UDP and not self.fragment and self.payload.startswith(DATA)
 
     @property
     def carried(self) -> int:
@@ -156,15 +167,13 @@ def _read_ipv6(at: float, device: str, outgoing: bool, body: bytes) -> Packet:
 
 def _read_ports(body: bytes, start: int, protocol: int) -> tuple[tuple[int, int], int]:
     """The ports, and where the payload begins."""
-    if protocol == _UDP:
+    if protocol == UDP:
         return struct.unpack_from("!HH", body, start), start + 8
-    if protocol == _TCP:
+    if protocol == TCP:
         near, far, offset = struct.unpack_from("!HHxxxxxxxxB", body, start)
         return (near, far), start + (offset >> 4) * 4
     return (0, 0), start
 
 
 def _end(address: Address, port: int) -> str:
-    if not port:
-        return str(address)
-    return f"[{address}]:{port}" if address.version == 6 else f"{address}:{port}"
+    return str(Endpoint(address, port) if port else address)

@@ -1,15 +1,17 @@
 """Test the claims on the machines: one script per node, all side by side."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from wireloom.network.network import Network, Peer
 from wireloom.observe.state import Unreachable
 from wireloom.transport.crew import Crew
 from wireloom.transport.port import Completed, TransportError
 from wireloom.values import NodeName
-from wireloom.verify.canaries import send_canaries
-from wireloom.verify.claim import Claim, Evidence
-from wireloom.verify.judge import judge, read_report, unknown
+from wireloom.verify.canaries import Catch, send_canaries
+from wireloom.verify.claim import Claim, Evidence, Traffic
+from wireloom.verify.judge import Report, judge, read_report, unknown
+from wireloom.verify.listen import listen
 from wireloom.verify.probe import PARALLEL, probe_script
 from wireloom.verify.sample import choose_pairs
 
@@ -19,29 +21,24 @@ SECONDS_PER_BATCH = 5
 NOT_ASKABLE = TransportError("no `ssh` in the fleet file: can't be asked")
 
 
-async def verify(
-    network: Network, crew: Crew, askable: frozenset[NodeName], *, quick: bool = False
-) -> Evidence:
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """How far a proof goes. ``quick``: no marked packets. ``audit``: seconds of listening, 0 for none."""
+
+    quick: bool = False
+    audit: float = 0.0
+
+
+async def verify(network: Network, crew: Crew, askable: frozenset[NodeName], wish: Wish) -> Evidence:
     """Every pair of peers (a sample of them above 50 nodes), tested from each node in ``askable``.
 
     The claims of a node that can't be asked are unknown; whether it answers is still tested from others.
-    ``quick``: no marked packets, no captures.
     """
-    pairs = choose_pairs(network)
-    tested: dict[NodeName, list[Peer]] = {}
-    for name, targets in pairs.items():
-        wanted = set(targets)
-        tested[name] = [peer for peer in network.peers(name) if peer.name in wanted]
-    scripts = {
-        name: probe_script(network.interface, network.mtu, tested[name])
-        for name in network.members
-        if name in askable and tested[name]
-    }
-    longest = max((len(peers) for peers in tested.values()), default=0)
-    timeout = 20 + SECONDS_PER_BATCH * (4 * longest / PARALLEL + 1)
-    answers = await crew.run(scripts, timeout=timeout)
+    tested = _choose(network)
+    answers = await _ask(network, crew, {name: peers for name, peers in tested.items() if name in askable})
     claims: list[Claim] = []
     unasked: list[Unreachable] = []
+    reports: dict[NodeName, Report] = {}
     for name, peers in tested.items():
         answer = answers.get(name, NOT_ASKABLE)
         if isinstance(answer, TransportError):
@@ -49,12 +46,43 @@ async def verify(
             if peers:
                 unasked.append(Unreachable(name, answer.what, answer.hint, refused=not answer.unreachable))
         else:
-            claims += judge(name, peers, read_report(answer.stdout), network)
-    captures: Mapping[NodeName, bytes] = {}
-    if not quick:
-        answered = [name for name, answer in answers.items() if isinstance(answer, Completed)]
-        catch = await send_canaries(network, crew, tested, answered)
-        claims += catch.claims
-        captures = catch.captures
+            reports[name] = read_report(answer.stdout)
+            claims += judge(name, peers, reports[name], network)
+    catch = Catch()
+    if not wish.quick:
+        catch = await send_canaries(network, crew, tested, list(reports))
+    traffic: tuple[Traffic, ...] | None = None
+    if wish.audit:
+        found_at = {name: report.found_at(network.peers(name)) for name, report in reports.items()}
+        heard = await listen(network, crew, found_at, wish.audit)
+        claims += heard.claims
+        traffic = heard.traffic
     total = sum(len(list(network.peers(name))) for name in network.members)
-    return Evidence(tuple(claims), sum(map(len, tested.values())), total, tuple(unasked), captures)
+    return Evidence(
+        claims=(*claims, *catch.claims),
+        pairs=sum(map(len, tested.values())),
+        all_pairs=total,
+        unasked=tuple(unasked),
+        captures=catch.captures,
+        traffic=traffic,
+    )
+
+
+def _choose(network: Network) -> dict[NodeName, list[Peer]]:
+    """The peers that each node tests."""
+    tested: dict[NodeName, list[Peer]] = {}
+    for name, targets in choose_pairs(network).items():
+        wanted = set(targets)
+        tested[name] = [peer for peer in network.peers(name) if peer.name in wanted]
+    return tested
+
+
+async def _ask(
+    network: Network, crew: Crew, tested: Mapping[NodeName, Sequence[Peer]]
+) -> dict[NodeName, Completed | TransportError]:
+    """Pings and handshakes, from every node with somebody to test."""
+    scripts = {
+        name: probe_script(network.interface, network.mtu, peers) for name, peers in tested.items() if peers
+    }
+    longest = max(map(len, tested.values()), default=0)
+    return await crew.run(scripts, timeout=20 + SECONDS_PER_BATCH * (4 * longest / PARALLEL + 1))

@@ -284,14 +284,4 @@ def _names(names: Iterable[str]) -> str:
 
 
 def _examples(shown: Iterable[Sighting]) -> tuple[PacketSeen, ...]:
-    return tuple(
-        PacketSeen(
-            one.packet.at,
-            one.node,
-            one.packet.device,
-            one.packet.outgoing,
-            one.packet.what,
-            one.packet.length,
-        )
-        for one in islice(shown, MOST_PACKETS)
-    )
+    return tuple(one.packet.seen_by(one.node) for one in islice(shown, MOST_PACKETS))

@@ -1,0 +1,42 @@
+"""Evidence on the operator's disk: all of it where it is asked for, and the last verdicts of each fleet."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from wireloom.disk import put_file
+from wireloom.report.documents import VERSION, Document
+from wireloom.values import NodeName
+
+
+def keep_evidence(directory: Path, document: Document, captures: Mapping[NodeName, bytes]) -> None:
+    """Write ``evidence.json``, and ``NODE.pcap`` for each capture. Raises OSError."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, capture in captures.items():
+        put_file(directory / f"{name}.pcap", capture, mode=0o600)
+    put_file(directory / "evidence.json", _text(document), mode=0o600)
+
+
+def write_verdicts(path: Path, document: Document) -> None:
+    """Write when a fleet was proven, and how its claims stand, counted by kind. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    put_file(path, _text(summarise(document)), mode=0o644)
+
+
+def summarise(document: Document) -> Document:
+    """``{"at", "verdict", "claims": {KIND: {"holds", "falsified", "unknown"}}}`` of an evidence document."""
+    told = Counter((one["claim"], one["verdict"]) for one in document["claims"])
+    return {
+        "at": document["at"],
+        "verdict": document["verdict"],
+        "claims": {
+            kind: {verdict: told[kind, verdict] for verdict in ("holds", "falsified", "unknown")}
+            for kind in document["kinds"]
+        },
+    }
+
+
+def _text(document: Mapping[str, Any]) -> bytes:
+    return (json.dumps({"version": VERSION, **document}, indent=1) + "\n").encode()
