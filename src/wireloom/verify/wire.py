@@ -54,8 +54,8 @@ class Wire:
 
     ``length`` is that of the marked packets; ``interface`` the tunnel's name. ``marked`` are those that were
     seen, ``passports`` the same by marker. ``carried`` are the WireGuard messages that may carry one, by node
-    and endpoint; ``pieces`` the fragments; ``unsighted`` tells of a node that sends which controls its capture
-    missed: nothing where it can see.
+    and endpoint; ``pieces`` the fragments. ``unsighted`` tells of a node that sends which controls its
+    capture missed: nothing where it can see.
     """
 
     interface: str
