@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
+from itertools import islice
 
 from wireloom.grammar import count
 from wireloom.network.network import Peer
@@ -15,6 +16,7 @@ MOST_HOSTS = 150
 """Addresses that a capture filter names; of more it lets everything through, and they are sorted out here."""
 
 MOST_EXAMPLES = 4
+MOST_CONTROLS = 4
 KUBERNETES = {2379: "etcd", 2380: "etcd", 6443: "API server", 9345: "k3s supervisor", 10250: "kubelet"}
 VXLAN_PORTS = {VXLAN_PORT, 4789}
 ESP = 50
@@ -62,6 +64,12 @@ def audit_filter(known: Iterable[Address], port: int) -> str:
     among = " or ".join(f"host {one}" for one in hosts) if 0 < len(hosts) <= MOST_HOSTS else "ip or ip6"
     data = f"udp port {port} and (udp[8:4] = 0x04000000 or (ip6 and ip6[48:4] = 0x04000000))"
     return f"({among}) and not ({data})"
+
+
+def control_script(found_at: Iterable[Endpoint | None]) -> str:
+    """Shell that pings a few peers beside the tunnel: what a capture must see that sees at all."""
+    addresses = islice(dict.fromkeys(one.address for one in found_at if one is not None), MOST_CONTROLS)
+    return "".join(f"ping -n -c 1 -W 1 {one} >/dev/null 2>&1 &\n" for one in addresses) + "wait\n"
 
 
 def sort_traffic(listener: Listener, watch: Watch) -> list[Traffic]:
@@ -157,14 +165,20 @@ def _inside_vxlan(payload: bytes) -> set[str]:
 
 
 def judge_traffic(node: NodeName, watch: Watch, sent: Sequence[Traffic], seconds: float) -> Iterator[Claim]:
-    """A claim for each peer that got something in clear from the node; else one about the node."""
+    """A claim for each peer that got something in clear from the node; else one about the node.
+
+    ``sent`` has at least the pings of ``control_script``, or the capture saw nothing at all.
+    """
     clear = [one for one in sent if one.kind.in_clear]
     for one in clear:
         yield judge_clear(one)
     if watch.fault:
         yield Claim("clear", node, None, Verdict.UNKNOWN, watch.fault)
+    elif not sent:
+        detail = "nothing was seen beside the tunnel, not even a ping that was sent there: it proves nothing"
+        yield Claim("clear", node, None, Verdict.UNKNOWN, detail)
     elif not clear:
-        rest = "; ".join(f"to {one.target} {describe(one)}" for one in sent) or "nothing"
+        rest = "; ".join(f"to {one.target} {describe(one)}" for one in sent)
         detail = f"in {seconds:g} s, beside WireGuard's data: {rest}"
         yield Claim("clear", node, None, Verdict.HOLDS, detail)
 

@@ -68,8 +68,10 @@ sub transmit {
         my $own;
         # The kernel asks who made the socket. Only root may change back, which the real user still is.
         $> = $user;
-        my $made = socket($own, $family, SOCK_DGRAM, 0);
+        my $made = $> == $user && socket($own, $family, SOCK_DGRAM, 0);
+        my $why = $!;
         $> = 0;
+        $! = $why;
         return $made && send($own, $payload, 0, place($family, $address, $port));
     }
     my $from = source_to($family, $address) or return;

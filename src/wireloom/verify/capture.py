@@ -1,21 +1,25 @@
 """The capture on a node: the scripts that hold, await and end it, and what they printed. Pure."""
 
 import base64
-import binascii
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from wireloom.grammar import count
 from wireloom.observe.parse import parse_peer
 from wireloom.observe.probes import RUNNING
 from wireloom.observe.shell import read_functions
 from wireloom.observe.state import PeerSeen
+from wireloom.transport.port import Completed
 from wireloom.values import PublicKey
-from wireloom.verify.packets import CaptureError, Packet, read_capture
+from wireloom.verify.canary import MEND
+from wireloom.verify.packets import CaptureError, Packet, count_frames, read_capture
 from wireloom.verify.wire import Watch
 
-PACKETS = 30_000
+PACKETS = 100_000
+"""Of one capture at most: 50 nodes that send each other 50 kinds of packets are seen with half as many."""
+
 BYTES = 256
 """Of each packet: enough for two headers, a marker, and another tunnel's headers before them."""
 
@@ -24,7 +28,11 @@ MOST_BYTES = 64 * 1024 * 1024
 
 _FUNCTIONS = read_functions("wireloom.verify", "capture.sh")
 _PROGRAM = re.compile(r"program (tcp|udp) (\d{1,5}) (\S+)")
-_LOST = re.compile(r"(\d+) packets? dropped by kernel")
+_CAPTURED = re.compile(r"said (\d+) packets? captured")
+_LOST = re.compile(r"said (\d+) packets? dropped by kernel")
+_NO_TCPDUMP = re.compile(r"tcpdump\S* (not found|no such file)", re.IGNORECASE)
+_ROUTINE = re.compile(r"said (tcpdump: (data link type|listening on|verbose output) |\d+ packets? ).*")
+"""What tcpdump says when all is well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,25 +102,69 @@ def read_programs(text: str) -> dict[tuple[str, int], str]:
     return {(one[1], int(one[2])): one[3] for one in found if one}
 
 
-def unpack(text: str) -> tuple[bytes, str]:
-    """What ``hold`` printed: the capture, and why its silence would prove nothing (or nothing)."""
-    head, _, packed = text.partition("pcap\n")
-    said = [line.removeprefix("said ") for line in head.splitlines() if line.startswith("said ")]
+def unpack(answer: Completed) -> tuple[bytes, str]:
+    """What ``hold`` printed: the capture, and why its silence would prove nothing (or nothing).
+
+    What came of a capture with a fault is given all the same: what it shows was there.
+    """
+    head, begun, packed = answer.stdout.partition("pcap\n")
+    unzip = zlib.decompressobj(wbits=31)
     try:
-        data = zlib.decompressobj(wbits=31).decompress(base64.b64decode(packed), MOST_BYTES)
-    except (binascii.Error, zlib.error):
+        data = unzip.decompress(base64.b64decode(packed), MOST_BYTES)
+    except (ValueError, zlib.error):
         return b"", "the capture came back garbled"
-    lost = next((int(found[1]) for line in said if (found := _LOST.search(line))), 0)
-    if "early" in head.splitlines():
-        words = said[-1] if said else "it said nothing"
-        return data, f"tcpdump ended too early: {words.removeprefix('tcpdump: ')}"
-    if not data:
+    if not begun:
+        last = answer.stderr.strip().splitlines()[-1:] or ["it said nothing"]
+        return b"", f"the capture did not come to its end: {last[0]}"
+    said = head.splitlines()
+    if "early" in said:
+        return data, _explain(said)
+    if not packed:
         return data, "tcpdump left no capture"
-    return data, f"tcpdump lost {lost} packets" if lost else ""
+    if not unzip.eof:
+        return data, "only a part of the capture came back"
+    return data, _count(data, said)
+
+
+def _count(data: bytes, said: Iterable[str]) -> str:
+    """Whether all packets are there, by tcpdump's own account: it says nothing of a full disk."""
+    captured, lost = _find(_CAPTURED, said), _find(_LOST, said)
+    if captured is None or lost is None:
+        return "tcpdump did not say how many packets it captured, and how many it lost"
+    if lost:
+        return f"tcpdump lost {count(lost, 'packet')}"
+    try:
+        found = count_frames(data)
+    except CaptureError as error:
+        return str(error)
+    if found != captured:
+        return f"tcpdump captured {count(captured, 'packet')}, and {found:,} came back: is the disk full?"
+    return ""
+
+
+def _explain(said: Iterable[str]) -> str:
+    """Why tcpdump ended before it was told to."""
+    if any(_NO_TCPDUMP.search(line) for line in said):
+        return f"no tcpdump there: {MEND}"
+    if (_find(_CAPTURED, said) or 0) >= PACKETS:
+        return f"tcpdump ended too early: it had {PACKETS:,} packets, the most that are kept"
+    words = [line for line in said if line.startswith("said ") and not _ROUTINE.fullmatch(line)]
+    last = words[-1].removeprefix("said ").removeprefix("tcpdump: ") if words else "out of time, or killed"
+    hint = " (it needs libpcap 1.10)" if "LINUX_SLL2" in last else ""
+    return f"tcpdump ended too early: {last}{hint}"
+
+
+def _find(pattern: re.Pattern[str], said: Iterable[str]) -> int | None:
+    return next((int(found[1]) for line in said if (found := pattern.fullmatch(line))), None)
 
 
 def read_watch(data: bytes, fault: str, devices: Mapping[int, str]) -> Watch:
-    """The packets of a capture; one that can't be read is a fault."""
+    """The packets of a capture; one that can't be read is a fault.
+
+    Without names for the interfaces nobody could say what was beside the tunnel.
+    """
+    if not devices:
+        return Watch((), fault or "its interfaces are not known")
     try:
         packets: tuple[Packet, ...] = tuple(read_capture(data, devices)) if data else ()
     except CaptureError as error:

@@ -9,15 +9,14 @@ place=/run/wireloom/capture-$capture
 # each. Prints `said LINE` for each line of tcpdump's, `early` if it ended by itself, `pcap` and the packets.
 hold_capture() {
     mkdir -p /run/wireloom && mkdir -m 700 "$place" || return 1
-    catcher='' clock=''
-    trap 'kill $catcher $clock 2>/dev/null; rm -rf "$place"' EXIT
-    trap 'exit 143' HUP INT TERM
+    catcher=''
+    trap 'kill $catcher 2>/dev/null; rm -rf "$place"' EXIT
+    # PIPE: nobody reads any more, the operator's connection is gone.
+    trap 'exit 143' HUP INT TERM PIPE
     # The name is one that the AppArmor profile of Debian's and Ubuntu's tcpdump lets it write.
-    tcpdump -i any -y LINUX_SLL2 --immediate-mode -n -Z root -B 8192 -c "$2" -s "$3" -w "$place/seen.pcap" "$4" \
-        2>"$place/said" &
+    timeout -s INT "$1" tcpdump -i any -y LINUX_SLL2 --immediate-mode -n -Z root -B 8192 -c "$2" -s "$3" \
+        -w "$place/seen.pcap" "$4" 2>"$place/said" &
     catcher=$!
-    { sleep "$1"; kill -INT "$catcher"; } 2>/dev/null &
-    clock=$!
     echo "$catcher" >"$place/catcher"
     wait "$catcher"
     catcher=''

@@ -1,4 +1,4 @@
-"""Listen to what the machines send each other beside the tunnel, without sending anything."""
+"""Listen to what the machines send each other beside the tunnel; a few pings there are the control."""
 
 import asyncio
 import secrets
@@ -11,6 +11,7 @@ from wireloom.values import Endpoint, NodeName
 from wireloom.verify.audit import (
     Listener,
     audit_filter,
+    control_script,
     judge_clear,
     judge_traffic,
     known_addresses,
@@ -18,7 +19,7 @@ from wireloom.verify.audit import (
 )
 from wireloom.verify.canary import RUN_BYTES
 from wireloom.verify.claim import Claim, Traffic
-from wireloom.verify.watching import watching
+from wireloom.verify.watching import STEP_SECONDS, watching
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +35,16 @@ FoundAt = Mapping[NodeName, Endpoint | None]
 
 async def listen(network: Network, crew: Crew, found_at: Mapping[NodeName, FoundAt], seconds: float) -> Heard:
     """Capture for so many seconds on each node in ``found_at``, which says where it finds its peers."""
-    known = {name: known_addresses(network.peers(name), found) for name, found in found_at.items()}
+    known = {
+        name: addresses
+        for name, found in found_at.items()
+        if (addresses := known_addresses(network.peers(name), found))
+    }
+    controls = {name: control_script(found_at[name].values()) for name in known}
     filters = {name: audit_filter(addresses, network.port) for name, addresses in known.items()}
     run = secrets.token_hex(RUN_BYTES)
     async with watching(crew, run, network.interface, filters, seconds) as seen:
-        await asyncio.sleep(seconds)
+        await asyncio.gather(asyncio.sleep(seconds), crew.run(controls, timeout=STEP_SECONDS, aside=True))
     claims: list[Claim] = []
     heard: list[Traffic] = []
     for name, watch in seen.watches.items():

@@ -73,5 +73,5 @@ def _unpack(seen: Watching, caught: Mapping[NodeName, Answer]) -> None:
         if isinstance(answer, TransportError):
             seen.watches[name] = Watch((), answer.what)
         else:
-            seen.files[name], fault = capture.unpack(answer.stdout)
+            seen.files[name], fault = capture.unpack(answer)
             seen.watches[name] = capture.read_watch(seen.files[name], fault, seen.around[name].devices)

@@ -52,18 +52,21 @@ class Sighting:
 class Wire:
     """Everything that was captured on all machines, by what one asks of it.
 
-    ``length`` is that of the marked packets; ``interface`` the tunnel's name. ``carried`` are the WireGuard
-    messages that may carry one, by node and endpoint; ``pieces`` the fragments; ``sighted`` the nodes whose
-    capture saw a marked packet beside the tunnel that the node itself sent there.
+    ``length`` is that of the marked packets; ``interface`` the tunnel's name. ``marked`` are those that were
+    seen, ``passports`` the same by marker. ``carried`` are the WireGuard messages that may carry one, by node
+    and endpoint; ``pieces`` the fragments. ``unsighted`` tells of a node that sends which controls its
+    capture missed: nothing where it can see.
     """
 
     interface: str
     length: int
     watches: Mapping[NodeName, Watch]
     marked: dict[Passport, list[Sighting]] = field(default_factory=lambda: defaultdict(list))
+    passports: dict[bytes, set[Passport]] = field(default_factory=lambda: defaultdict(set))
     carried: dict[tuple[NodeName, Endpoint], list[Packet]] = field(default_factory=lambda: defaultdict(list))
     pieces: dict[NodeName, list[Packet]] = field(default_factory=lambda: defaultdict(list))
-    sighted: set[NodeName] = field(default_factory=set)
+    unsighted: dict[NodeName, str] = field(default_factory=dict)
+    found_at: dict[NodeName, Mapping[NodeName, Endpoint | None]] = field(default_factory=dict)
 
     def outside(self, sightings: Iterable[Sighting]) -> list[Sighting]:
         """Those beside the tunnel."""
@@ -101,22 +104,45 @@ def gather(
             passport = find_passport(packet.payload, chosen.run)
             if passport is not None:
                 wire.marked[passport].append(Sighting(node, packet))
+                wire.passports[passport.marker].add(passport)
             elif packet.fragment:
                 wire.pieces[node].append(packet)
             elif packet.outgoing and packet.is_wireguard_data and packet.carried == chosen.length:
                 wire.carried[node, Endpoint(packet.target, packet.target_port)].append(packet)
     for node, sender in senders.items():
-        beside = (one for one in sender.told if sender.canaries[one.number].purpose.way == "beside")
-        if any(wire.left(node, wire.marked.get(one, ())) for one in beside):
-            wire.sighted.add(node)
+        wire.found_at[node] = sender.found_at
+        controls = (one for one in sender.told if sender.canaries[one.number].purpose is Purpose.CONTROL)
+        wire.unsighted[node] = _missed(node, sender, controls, wire)
     return wire
 
 
+def _missed(node: NodeName, sender: Sender, controls: Iterable[Passport], wire: Wire) -> str:
+    """Which kinds of controls the capture on their sender missed; nothing where it saw all.
+
+    By each protocol: a capture that sees pings may be blind for connections.
+    """
+    seen: dict[str, bool] = {}
+    for one in controls:
+        if not sender.told[one]:
+            protocol = sender.canaries[one.number].protocol
+            seen[protocol] = seen.get(protocol, False) or wire.left(node, wire.marked.get(one, ()))
+    if not seen or not any(seen.values()):
+        return "no control beside the tunnel"
+    return ", ".join(f"no control over {protocol}" for protocol, is_seen in seen.items() if not is_seen)
+
+
 def judge_wire(source: NodeName, peers: Sequence[Peer], sender: Sender, wire: Wire) -> Iterator[Claim]:
-    """What the captures say of one node's packets to its peers."""
+    """What the captures say of one node's packets to its peers.
+
+    Also of those whose sender can't tell any more that it sent them: what was seen in clear was there.
+    """
     sent: dict[NodeName, list[Passport]] = defaultdict(list)
-    for passport in sender.told:
-        sent[sender.canaries[passport.number].target].append(passport)
+    markers = {one.marker for one in sender.canaries}
+    seen = (passport for marker in markers for passport in wire.passports.get(marker, ()))
+    for passport in dict.fromkeys((*sender.told, *seen)):
+        canaries = sender.canaries[passport.number : passport.number + 1]
+        if canaries and canaries[0].marker == passport.marker:
+            sent[canaries[0].target].append(passport)
     for peer in peers:
         pair = Pair(source, peer.name, sender, wire, sent[peer.name])
         for kind, look in LOOKS.items():
@@ -151,7 +177,11 @@ class Pair:
     def tried(self, purpose: Purpose) -> list[Tried]:
         """The marked packets of that purpose."""
         return [
-            Tried(canary.name(passport.user), self.sender.told[passport], self.wire.marked.get(passport, ()))
+            Tried(
+                canary.name(passport.user),
+                self.sender.told.get(passport, ""),
+                self.wire.marked.get(passport, ()),
+            )
             for passport in self.sent
             if (canary := self.sender.canaries[passport.number]).purpose is purpose
         ]
@@ -164,6 +194,22 @@ class Pair:
         """Whether it came out of the tunnel."""
         return self._passed(one, self.target, outgoing=False)
 
+    def pieces_of_messages(self, node: NodeName, other: Endpoint | None, *, outgoing: bool) -> list[Sighting]:
+        """The fragments at a node of what goes to, or comes from, the other's WireGuard.
+
+        Only the first of a packet has ports: without one of the right port all may be of another program.
+        """
+        if other is None:
+            return []
+        pieces = [one for one in self.wire.pieces.get(node, ()) if one.outgoing is outgoing]
+        if outgoing:
+            mine = [one for one in pieces if one.target == other.address]
+            first = any(one.target_port == other.port for one in mine)
+        else:
+            mine = [one for one in pieces if one.source == other.address]
+            first = any(one.source_port == other.port for one in mine)
+        return [Sighting(node, one) for one in mine] if first else []
+
     def _passed(self, one: Tried, node: NodeName, *, outgoing: bool) -> bool:
         return any(
             seen.node == node
@@ -174,26 +220,31 @@ class Pair:
 
     @property
     def blindness(self) -> str:
-        """Why what was captured at the source proves nothing; empty where its control was seen."""
+        """Why what was captured at the source proves nothing; empty where its controls were seen."""
         told = self.sender.fault or self.wire.fault(self.source)
-        if told or any(self.wire.left(self.source, one.seen) for one in self.tried(Purpose.CONTROL)):
+        if told:
             return told
-        return f"no control beside the tunnel was seen on {self.source}: its capture proves nothing"
+        mine = (one for one in self.sent if self.sender.canaries[one.number].purpose is Purpose.CONTROL)
+        known = (one for one in mine if one in self.sender.told)
+        missed = _missed(self.source, self.sender, known, self.wire)
+        return missed and f"{missed} was seen on {self.source}: its capture proves nothing"
 
     @property
     def deafness(self) -> str:
         """Why that the target got nothing would prove nothing."""
-        return self.wire.fault(self.target) or (
-            "" if self.target in self.wire.sighted else f"no control was seen on {self.target}"
-        )
+        missed = self.wire.unsighted.get(self.target, "no control beside the tunnel")
+        return self.wire.fault(self.target) or (missed and f"{missed} was seen on {self.target}")
 
 
 def _look_at_canary(pair: Pair) -> Look:
     tried = pair.tried(Purpose.INSIDE)
-    clear = {one.name: pair.wire.outside(one.seen) for one in tried}
-    shown = [seen for all_of_it in clear.values() for seen in all_of_it]
-    if shown:
-        names = _names(name for name, all_of_it in clear.items() if all_of_it)
+    clear = [
+        (one.name, seen)
+        for one in (*tried, *pair.tried(Purpose.FULL))
+        for seen in pair.wire.outside(one.seen)
+    ]
+    if clear:
+        names, shown = _names(name for name, _ in clear), [seen for _, seen in clear]
         return Verdict.FALSIFIED, f"in clear on {_where(shown[0])}: {names}", shown
     if pair.blindness or not tried:
         return Verdict.UNKNOWN, pair.blindness or "no marked packet was sent", ()
@@ -244,14 +295,14 @@ def _look_at_dial(pair: Pair) -> Look:
 def _look_at_fragments(pair: Pair) -> Look:
     tried = pair.tried(Purpose.FULL)
     endpoint = pair.sender.found_at.get(pair.target)
-    pieces = [
-        Sighting(pair.source, one)
-        for one in pair.wire.pieces.get(pair.source, ())
-        if endpoint and one.outgoing and one.target == endpoint.address
-    ]
-    if pieces:
+    if leaving := pair.pieces_of_messages(pair.source, endpoint, outgoing=True):
         detail = f"messages to {endpoint} leave in fragments: a smaller `mtu:` under `underlay:` mends it"
-        return Verdict.FALSIFIED, detail, pieces
+        return Verdict.FALSIFIED, detail, leaving
+    source = pair.wire.found_at.get(pair.target, {}).get(pair.source)
+    if arriving := pair.pieces_of_messages(pair.target, source, outgoing=False):
+        where = f"messages from {source} arrive in fragments on {_where(arriving[0])}"
+        detail = f"{where}, made on the way: a smaller `mtu:` under `underlay:` mends it"
+        return Verdict.FALSIFIED, detail, arriving
     if pair.blindness or pair.deafness or not tried:
         return Verdict.UNKNOWN, pair.blindness or pair.deafness or "no full packet was sent", ()
     lost = [one for one in tried if not pair.arrived(one)]
