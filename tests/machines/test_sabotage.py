@@ -225,3 +225,22 @@ def test_nothing_is_left_running_after_ctrl_c(mesh: Machines) -> None:
     assert verifying.wait(timeout=30) == 130
     for machine in mesh:
         assert machine.shell("ls -d /run/wireloom/capture-* 2>/dev/null; pgrep -a 'tcpdump|perl' || :") == ""
+
+
+def test_nothing_leaves_while_the_interface_is_down(attacked: Machines) -> None:
+    alpha, operator = attacked["alpha"], attacked.operator
+    held = found(operator.json("verify", "--quick", "--disrupt", "cp1"), "closed")
+    assert held["cp1", None][0] == "holds"
+    assert operator.changes() == []
+    assert alpha.shell("pgrep -a sleep || :") == ""
+    alpha.shell(f"{NO_GUARD}; ip route del unreachable 10.99.0.0/16; ip route add default via 203.0.113.2")
+    fallen = found(operator.json("verify", "--quick", "--disrupt", "cp1", expect=2), "closed")
+    alpha.shell("ip route del default via 203.0.113.2")
+    assert fallen["cp1", None][0] == "falsified"
+    assert fallen["cp1", None][1].startswith("in clear on host0 of cp1: to w1, icmp, ")
+
+
+def test_whom_to_disrupt_must_be_a_node_that_is_dialled(mesh: Machines) -> None:
+    done = mesh.operator.run("verify", "--disrupt", "cp2", expect=1)
+    assert "no node `cp2` that can be dialled" in done.stderr
+    assert "did you mean `cp1`?" in done.stderr

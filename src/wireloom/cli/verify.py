@@ -1,5 +1,6 @@
 """``wireloom verify``: test on the machines that the network does what it should."""
 
+import difflib
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,11 +17,12 @@ from wireloom.cli.world import (
     unwritable,
     verdicts_path,
 )
-from wireloom.errors import Diagnostic, Severity
+from wireloom.errors import Diagnostic, Severity, UserError
 from wireloom.grammar import count
 from wireloom.report.documents import Document, evidence_document, print_document
 from wireloom.report.evidence import keep_evidence, write_verdicts
 from wireloom.report.terminal import Progress, show_diagnostics, show_evidence
+from wireloom.values import NodeName
 from wireloom.verify.claim import Evidence, Verdict
 from wireloom.verify.verify import Wish, verify
 
@@ -38,22 +40,31 @@ EXIT_CODES = {Verdict.HOLDS: 0, Verdict.FALSIFIED: 2, Verdict.UNKNOWN: 1}
     help="Listen so long to all that the machines send each other beside the tunnel (30s, 2m).",
 )
 @click.option(
+    "--disrupt",
+    metavar="NODE",
+    help="Take this node's interface down for some seconds, and see that nothing leaves in clear meanwhile.",
+)
+@click.option(
     "--keep",
     type=click.Path(path_type=Path, file_okay=False),
     help="Keep the evidence there: captures cut to the packets that matter, and all of it as JSON.",
 )
 @settings_of
-def command(settings: Settings, yes: bool, quick: bool, audit: int, keep: Path | None) -> int:
+def command(
+    settings: Settings, *, yes: bool, quick: bool, audit: int, disrupt: str | None, keep: Path | None
+) -> int:
     """Test every pair of nodes, and prove with captured packets that all goes through the tunnel.
 
-    Answers, handshakes, packet sizes; marked packets, which must be nowhere in clear. Changes nothing.
+    Answers, handshakes, packet sizes; marked packets, which must be nowhere in clear. Changes nothing,
+    but with --disrupt.
     All pairs up to 50 nodes; above that a sample that covers every node, and says so.
     Exit code 2: a claim is falsified; 1: something could not be tested.
     """
     world = open_world(settings)
     if keep:
         require_directory(keep)
-    evidence = run_async(_verify(world, Wish(quick, audit), yes=yes))
+    wish = Wish(quick, audit, _dialled(world, disrupt) if disrupt else None)
+    evidence = run_async(_verify(world, wish, yes=yes))
     document = evidence_document(evidence, datetime.now(UTC).isoformat(timespec="seconds"))
     _leave(world, document, evidence, keep)
     if settings.json:
@@ -61,6 +72,16 @@ def command(settings: Settings, yes: bool, quick: bool, audit: int, keep: Path |
     elif not settings.quiet or evidence.verdict is not Verdict.HOLDS:
         show_evidence(evidence, every_claim=settings.verbose)
     return EXIT_CODES[evidence.verdict]
+
+
+def _dialled(world: World, name: str) -> NodeName:
+    """A node that can be dialled. Raises UserError for any other."""
+    known = world.dialled
+    if name not in known:
+        close = difflib.get_close_matches(name, known, 1)
+        hint = f"did you mean `{close[0]}`?" if close else f"one of {', '.join(known[:8])}"
+        raise UserError.one(f"--disrupt: no node `{name}` that can be dialled", hint=hint)
+    return NodeName(name)
 
 
 async def _verify(world: World, wish: Wish, *, yes: bool) -> Evidence:

@@ -42,19 +42,19 @@ async def send_canaries(
     network: Network, crew: Crew, tested: Mapping[NodeName, list[Peer]], watched: Iterable[NodeName]
 ) -> Catch:
     """Test ``tested`` with marked packets, with a capture on each of the nodes ``watched``."""
-    chosen = _draw()
+    chosen = draw()
     wanted = capture_filter(chosen.length, network.mtu)
     filters = dict.fromkeys(watched, wanted)
     async with watching(crew, chosen.run.hex(), network.interface, filters, SEND_SECONDS) as seen:
         orders = {
-            name: list(_orders(network, name, tested[name], seen.around, chosen))
+            name: list(choose_canaries(network, name, tested[name], seen.around, chosen))
             for name in filters
             if seen.around[name].listening and tested[name]
         }
         scripts = {name: sending_script(canaries) for name, canaries in orders.items()}
         sent = await crew.run(scripts, timeout=SEND_SECONDS, aside=True)
     senders = {
-        name: _sender(tested[name], seen.around[name], canaries, sent[name])
+        name: sender_of(tested[name], seen.around[name], canaries, sent[name])
         for name, canaries in orders.items()
     }
     wire = gather(network.interface, chosen, seen.watches, senders)
@@ -62,12 +62,12 @@ async def send_canaries(
     return Catch(tuple(claims), wire.evidence(seen.files))
 
 
-def _draw() -> Chosen:
+def draw() -> Chosen:
     """What nobody can have foreseen."""
     return Chosen(secrets.token_bytes(RUN_BYTES), random.choice(SIZES), random.randrange(49152, 65536))  # noqa: S311
 
 
-def _orders(
+def choose_canaries(
     network: Network,
     name: NodeName,
     peers: Iterable[Peer],
@@ -85,7 +85,7 @@ def _orders(
         yield from beside(peer, marker, chosen, seen.endpoint if seen else None)
 
 
-def _sender(
+def sender_of(
     peers: Iterable[Peer], around: Surroundings, canaries: Sequence[Canary], answer: Answer
 ) -> Sender:
     """What became of the packets that one node was to send."""

@@ -9,7 +9,8 @@ from wireloom.transport.crew import Crew
 from wireloom.transport.port import Completed, TransportError
 from wireloom.values import NodeName
 from wireloom.verify.canaries import Catch, send_canaries
-from wireloom.verify.claim import Claim, Evidence, Traffic
+from wireloom.verify.claim import Claim, Evidence, Traffic, Verdict
+from wireloom.verify.disrupt import disrupt
 from wireloom.verify.judge import Report, judge, read_report, unknown
 from wireloom.verify.listen import listen
 from wireloom.verify.probe import PARALLEL, probe_script
@@ -23,10 +24,15 @@ NOT_ASKABLE = TransportError("no `ssh` in the fleet file: can't be asked")
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """How far a proof goes. ``quick``: no marked packets. ``audit``: seconds of listening, 0 for none."""
+    """How far a proof goes.
+
+    ``quick``: no marked packets. ``audit``: seconds of listening, 0 for none. ``disrupted``: the node whose
+    interface is taken down for a moment, if any.
+    """
 
     quick: bool = False
     audit: float = 0.0
+    disrupted: NodeName | None = None
 
 
 async def verify(network: Network, crew: Crew, askable: frozenset[NodeName], wish: Wish) -> Evidence:
@@ -57,13 +63,20 @@ async def verify(network: Network, crew: Crew, askable: frozenset[NodeName], wis
         heard = await listen(network, crew, found_at, wish.audit)
         claims += heard.claims
         traffic = heard.traffic
+    captures = dict(catch.captures)
+    if wish.disrupted in reports:
+        shut = await disrupt(network, crew, wish.disrupted, tested[wish.disrupted])
+        claims.append(shut.claim)
+        captures[NodeName(f"{wish.disrupted}.closed")] = shut.capture
+    elif wish.disrupted:
+        claims.append(Claim("closed", wish.disrupted, None, Verdict.UNKNOWN, "it could not be asked"))
     total = sum(len(list(network.peers(name))) for name in network.members)
     return Evidence(
         claims=(*claims, *catch.claims),
         pairs=sum(map(len, tested.values())),
         all_pairs=total,
         unasked=tuple(unasked),
-        captures=catch.captures,
+        captures=captures,
         traffic=traffic,
     )
 

@@ -323,6 +323,32 @@ LOOKS: Mapping[str, Callable[[Pair], Look]] = {
 """What is claimed of a pair by captures. ``dial`` only where the plan has an endpoint."""
 
 
+def judge_closed(node: NodeName, sender: Sender, wire: Wire) -> Claim:
+    """Whether what a node sent with its interface down stayed there."""
+    sent = {
+        passport: sender.canaries[passport.number]
+        for passport in sender.told
+        if sender.canaries[passport.number].purpose.way == "inside"
+    }
+    leaks = {
+        f"to {canary.target}, {canary.name(passport.user)}": seen
+        for passport, canary in sent.items()
+        if (seen := wire.outside(wire.marked.get(passport, ())))
+    }
+    shown = _examples(one for all_of_it in leaks.values() for one in all_of_it)
+    if leaks:
+        where = _where(next(one for all_of_it in leaks.values() for one in all_of_it))
+        return Claim("closed", node, None, Verdict.FALSIFIED, f"in clear on {where}: {_names(leaks)}", shown)
+    missed = wire.unsighted.get(node, "")
+    blind = sender.fault or wire.fault(node) or (missed and f"{missed} was seen on {node}")
+    if blind or not sent:
+        return Claim("closed", node, None, Verdict.UNKNOWN, blind or "no marked packet was sent")
+    reasons = sorted({refusal for one in sent if (refusal := sender.told[one])})
+    said = ", ".join(reasons) or "nothing"
+    detail = f"none of {count(len(sent), 'marked packet')} left; the kernel said: {said}"
+    return Claim("closed", node, None, Verdict.HOLDS, detail)
+
+
 def _where(seen: Sighting) -> str:
     return f"{seen.packet.device} of {seen.node}"
 
