@@ -110,6 +110,7 @@ def test_evidence() -> None:
         "traffic": None,
         "verdict": "falsified",
         "sampled": True,
+        "roomier_mtu": None,
         "pairs": {"tested": 2, "all": 6},
         "unasked": [],
         "claims": [

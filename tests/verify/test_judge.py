@@ -106,6 +106,18 @@ SMALL_LOST = f"small 0 {line(SILENCE)}"
 MTUS = {
     "carried": (("holds", "the path carries 1500 bytes"), {}),
     "carried once of twice": (("holds", "the path carries 1500 bytes"), {"full": f"full 0 {line(BUSYBOX)}"}),
+    "with room for more": (
+        ("holds", "the path carries 1500 bytes, and 9001: room for `mtu: 8941`"),
+        {"large": f"large 0 9001 {line(ANSWERED)}"},
+    ),
+    "more than the path carries": (
+        ("holds", "the path carries 1500 bytes"),
+        {"large": f"large 0 9001 {line(SILENCE)}"},
+    ),
+    "too little, and room for more": (
+        ("falsified", "the path carries only 1300 of 1500 bytes: set `mtu: 1240` under `underlay:`"),
+        {"full": f"full 0 {line(TOO_LONG_HERE)}", "large": f"large 0 9001 {line(ANSWERED)}"},
+    ),
     "refused here": (
         ("falsified", "the path carries only 1300 of 1500 bytes: set `mtu: 1240` under `underlay:`"),
         {"full": f"full 0 {line(TOO_LONG_HERE)}"},

@@ -38,14 +38,16 @@ def test_a_full_probe_is_as_large_as_the_tunnels_own_packets(packet: int, addres
 
 def test_each_address_and_each_endpoint_is_tested() -> None:
     script = probe_script("wg0", 1420, [DUAL, SINGLE, WAITING])
-    assert re.findall(r"^probe .*(?= &$)", script, re.MULTILINE) == [
+    assert re.findall(r"^(?:probe|large) .*(?= &$)", script, re.MULTILINE) == [
         "probe ping 0 '-c 3 10.99.0.2'",
         "probe ping 0 '-c 3 fd42:99::2'",
         "probe full 0 '-c 2 -M do -s 1452 2001:db8::2'",
         "probe small 0 '-c 2 -s 56 2001:db8::2'",
+        "large 0 2001:db8::2 1500 48",
         "probe ping 1 '-c 3 10.99.0.3'",
         "probe full 1 '-c 2 -M do -s 1452 192.0.2.2'",
         "probe small 1 '-c 2 -s 56 192.0.2.2'",
+        "large 1 192.0.2.2 1480 28",
         "probe ping 2 '-c 3 10.99.0.4'",
     ]
 

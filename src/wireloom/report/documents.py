@@ -127,6 +127,7 @@ def evidence_document(evidence: Evidence, at: str) -> Document:
         "at": at,
         "verdict": str(evidence.verdict),
         "sampled": evidence.sampled,
+        "roomier_mtu": evidence.roomier_mtu,
         "pairs": {"tested": evidence.pairs, "all": evidence.all_pairs},
         "unasked": [{"node": one.name, "what": one.what, "hint": one.hint} for one in evidence.unasked],
         "kinds": {

@@ -269,6 +269,8 @@ def show_evidence(evidence: Evidence, *, every_claim: bool) -> None:
         console.print(
             Text(f"A sample: {evidence.pairs} of {evidence.all_pairs} pairs, every node among them.")
         )
+    if evidence.roomier_mtu:
+        console.print(Text(f"Every path has room for `mtu: {evidence.roomier_mtu}` under `underlay:`."))
     verdict = evidence.verdict
     console.print(Text.assemble(("Verdict: ", "bold"), (str(verdict), f"bold {VERDICT_COLOURS[verdict]}")))
 

@@ -144,7 +144,7 @@ class Evidence:
 
     ``unasked`` are the nodes that could not be asked, and why: their own claims are unknown for that.
     ``captures`` are pcap files by node, cut to the packets that the verdicts rest on. ``traffic`` is what an
-    audit heard; None: nobody listened.
+    audit heard; None: nobody listened. ``roomier_mtu``: the interface's MTU could be that much on every path.
     """
 
     claims: tuple[Claim, ...]
@@ -153,6 +153,7 @@ class Evidence:
     unasked: tuple[Unreachable, ...] = ()
     captures: Mapping[NodeName, bytes] = field(default_factory=dict, repr=False)
     traffic: tuple[Traffic, ...] | None = None
+    roomier_mtu: int | None = None
 
     @property
     def verdict(self) -> Verdict:

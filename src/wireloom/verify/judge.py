@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from wireloom.grammar import count
@@ -52,7 +52,7 @@ def read_report(text: str) -> Report:
                 report.listed = _read_number(rest, "peers")
             elif kind == "now":
                 report.now = _read_number(rest, "seconds")
-            elif kind in {"ping", "full", "small"}:
+            elif kind in {"ping", "full", "small", "large"}:
                 place, _, said = rest.partition(" ")
                 report.pings[kind, int(place)].append(said)
         except ValueError:
@@ -74,8 +74,8 @@ def judge(source: NodeName, peers: Sequence[Peer], report: Report, network: Netw
         yield _judge_answers(source, peer, report.pings[("ping", place)])
         yield _judge_handshake(source, peer, report)
         if peer.endpoint is not None:
-            full, small = report.pings[("full", place)], report.pings[("small", place)]
-            yield _judge_mtu(source, peer, full, small, network.mtu)
+            sizes = {kind: report.pings[kind, place] for kind in ("full", "small", "large")}
+            yield _judge_mtu(source, peer, sizes, network.mtu)
     yield _judge_peers(source, network, report)
 
 
@@ -169,12 +169,32 @@ def _where(seen: PeerSeen) -> str:
     return f"to {seen.endpoint}" if seen.endpoint else "nowhere"
 
 
-def _judge_mtu(source: NodeName, peer: Peer, full: Sequence[str], small: Sequence[str], mtu: int) -> Claim:
+def _judge_mtu(source: NodeName, peer: Peer, said: Mapping[str, Sequence[str]], mtu: int) -> Claim:
     assert peer.endpoint is not None  # noqa: S101  # the caller's business
     address = peer.endpoint.address
     size = full_payload(address, mtu) + ICMP_HEADER + IP_HEADER[address.version]
-    verdict, detail = _look_at_mtu(_first(full), _first(small), size, OVERHEAD[address.version])
+    overhead = OVERHEAD[address.version]
+    verdict, detail = _look_at_mtu(_first(said["full"]), _first(said["small"]), size, overhead)
+    room = _room(said["large"], overhead)
+    if verdict is Verdict.HOLDS and room:
+        detail += f", and {room + overhead}: room for `mtu: {room}`"
     return Claim("mtu", source, peer.name, verdict, detail)
+
+
+_LARGE = re.compile(r"(\d+) (.*)")
+
+
+def find_room(peers: Iterable[Peer], report: Report) -> Iterator[int | None]:
+    """For each peer that is dialled the interface MTU that its path would carry; None: not more than now."""
+    for place, peer in enumerate(peers):
+        if peer.endpoint is not None:
+            yield _room(report.pings["large", place], OVERHEAD[peer.endpoint.address.version])
+
+
+def _room(said: Sequence[str], overhead: int) -> int | None:
+    match = _LARGE.fullmatch(said[0]) if said else None
+    seen = _first([match[2]]) if match else None
+    return int(match[1]) - overhead if match and seen and seen.received else None
 
 
 def _first(said: Sequence[str]) -> PingSeen | None:

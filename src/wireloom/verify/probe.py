@@ -45,6 +45,11 @@ def probe_script(interface: str, mtu: int, peers: Sequence[Peer]) -> str:
         f' device=$(test "$1" != ping || way "${{3##* }}");'
         f' test "${{device:-{interface}}}" = {interface} || said="astray $device $said";'
         ' echo "$1 $2 $said"; }',
+        # As large as the device on the way lets out: what the tunnel could be made for.
+        'large() { device=$(way "$2"); read -r link 2>/dev/null <"/sys/class/net/$device/mtu" || return 0;'
+        ' test "$link" -gt "$3" || return 0;'
+        " said=$(ping -n -i 0.3 -W 2 -c 2 -M 'do' -s $((link - $4)) $2 2>&1 | tr '\\n' ' ');"
+        ' echo "large $1 $link $said"; }',
     ]
     tests = [line for place, peer in enumerate(peers) for line in _tests(place, peer, mtu)]
     for start in range(0, len(tests), PARALLEL):
@@ -64,6 +69,8 @@ def _tests(place: int, peer: Peer, mtu: int) -> Iterator[str]:
         size = full_payload(address, mtu)
         yield f"probe full {place} '-c 2 -M do -s {size} {address}'"
         yield f"probe small {place} '-c 2 -s 56 {address}'"
+        headers = IP_HEADER[address.version] + ICMP_HEADER
+        yield f"large {place} {address} {size + headers} {headers}"
 
 
 def full_payload(address: Address, mtu: int) -> int:

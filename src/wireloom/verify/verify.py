@@ -11,7 +11,7 @@ from wireloom.values import NodeName
 from wireloom.verify.canaries import Catch, send_canaries
 from wireloom.verify.claim import Claim, Evidence, Traffic, Verdict
 from wireloom.verify.disrupt import disrupt
-from wireloom.verify.judge import Report, judge, read_report, unknown
+from wireloom.verify.judge import Report, find_room, judge, read_report, unknown
 from wireloom.verify.listen import listen
 from wireloom.verify.probe import PARALLEL, probe_script
 from wireloom.verify.sample import choose_pairs
@@ -45,6 +45,7 @@ async def verify(network: Network, crew: Crew, askable: frozenset[NodeName], wis
     claims: list[Claim] = []
     unasked: list[Unreachable] = []
     reports: dict[NodeName, Report] = {}
+    rooms: list[int | None] = []
     for name, peers in tested.items():
         answer = answers.get(name, NOT_ASKABLE)
         if isinstance(answer, TransportError):
@@ -54,6 +55,7 @@ async def verify(network: Network, crew: Crew, askable: frozenset[NodeName], wis
         else:
             reports[name] = read_report(answer.stdout)
             claims += judge(name, peers, reports[name], network)
+            rooms += find_room(peers, reports[name])
     catch = Catch()
     if not wish.quick:
         catch = await send_canaries(network, crew, tested, list(reports))
@@ -78,7 +80,14 @@ async def verify(network: Network, crew: Crew, askable: frozenset[NodeName], wis
         unasked=tuple(unasked),
         captures=captures,
         traffic=traffic,
+        roomier_mtu=_smallest(rooms),
     )
+
+
+def _smallest(rooms: Sequence[int | None]) -> int | None:
+    """The MTU that all paths have room for; None where one has not."""
+    known = [room for room in rooms if room is not None]
+    return min(known) if known and len(known) == len(rooms) else None
 
 
 def _choose(network: Network) -> dict[NodeName, list[Peer]]:
