@@ -74,6 +74,15 @@ VALUES = {
     "version not ASCII": ("v1.34.2+k3s1", "v1.34.٢+k3s1", "17:43", "is not a k3s version"),
     "cni": ("cni: flannel", "cni: calico", "17:62", "`calico` is not supported yet"),
     "encrypt": ("encrypt: underlay", "encrypt: cni", "17:80", "`cni` is not supported yet"),
+    "a layer": ("encrypt: underlay", "encrypt: underlai", "17:80", "`underlai` is not a layer: did you mean `underlay`?"),
+    "both layers": ("encrypt: underlay", "encrypt: both", "17:80", "`both` is not supported yet"),
+    "flannel's backend": ("encrypt: underlay", "flannel_backend: vxlam", "17:88", "`vxlam` is not a flannel backend: did you mean `vxlan`?"),
+    "host-gw": ("encrypt: underlay", "flannel_backend: host-gw", "17:88", "`host-gw` is not supported yet"),
+    "a backend that encrypts again": ("encrypt: underlay", "flannel_backend: wireguard-native", "17:88", "`wireguard-native` encrypts what the underlay encrypts already"),
+    "a backend that does not encrypt": ("encrypt: underlay", "encrypt: cni, flannel_backend: vxlan", "17:102", "`vxlan` does not encrypt, and `encrypt: cni` wants flannel to"),
+    "a backend of another plugin": ("cni: flannel", "cni: cilium, flannel_backend: vxlan", "17:87", "`vxlan` is a backend of flannel, and the network plugin is cilium"),
+    "external datastore": ("encrypt: underlay", "datastore: external", "17:82", "`external` is not supported yet"),
+    "datastore by URL": ("encrypt: underlay", "datastore: 'postgres://x'", "17:82", "`postgres://x` is not a datastore"),
     "pods not a list": ("pods: [10.44.0.0/16]", "pods: 10.44.0.0/16", "17:96", "expected a list of ranges, got"),
 }  # fmt: skip
 

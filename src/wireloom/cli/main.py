@@ -20,6 +20,8 @@ OK, WRONG, PENDING, BUG, INTERRUPTED = 0, 1, 2, 70, 130
 VERBS = {
     "init": "Write a fleet.yaml to begin with.",
     "check": "Check the fleet file; with --nodes the machines, too.",
+    "advise": "Say in which layer to encrypt, and why.",
+    "coverage": "Show what encrypts which traffic, and what was proven.",
     "plan": "Show what apply would do.",
     "apply": "Bring the machines to what the fleet file says.",
     "rollback": "Bring the machines back to a generation that they keep.",

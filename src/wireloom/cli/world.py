@@ -60,10 +60,13 @@ class World:
         return [name for name, node in self.fleet.nodes.items() if self.lab or node.ssh is not None]
 
 
-def open_world(settings: Settings) -> World:
-    """Load the fleet file and its lock; warnings go to stderr. Raises UserError."""
+def open_world(settings: Settings, *, ahead: bool = False) -> World:
+    """Load the fleet file and its lock; warnings go to stderr. Raises UserError.
+
+    ``ahead``: a verb that does nothing takes also what the others can't do yet.
+    """
     path = settings.fleet_path
-    loaded = load_fleet(path)
+    loaded = load_fleet(path, ahead=ahead)
     if loaded.warnings and not settings.quiet:
         from wireloom.report.terminal import show_diagnostics
 

@@ -5,12 +5,15 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
 from wireloom.intent.access import resolve_target
+from wireloom.intent.cluster import usual_backend
 from wireloom.intent.fields import Entry, Values
 from wireloom.intent.fleet import Fleet, Kubernetes, Node, Site, Underlay
 from wireloom.intent.schema import (
     CNI,
+    DATASTORE,
     DISTRIBUTION,
     ENCRYPT,
+    FLANNEL_BACKEND,
     FLEET,
     GUARD,
     INTERFACE,
@@ -106,4 +109,6 @@ def _build_kubernetes(values: Values) -> Kubernetes:
         encrypt=values[ENCRYPT],
         pods=tuple(one.value for one in values[PODS]),
         services=tuple(one.value for one in values[SERVICES]),
+        flannel_backend=values.get(FLANNEL_BACKEND) or usual_backend(values[CNI], values[ENCRYPT]),
+        datastore=values[DATASTORE],
     )

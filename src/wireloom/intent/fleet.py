@@ -57,7 +57,10 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Kubernetes:
-    """The cluster that rides on the underlay, as far as the underlay must know it."""
+    """The cluster, as far as its network must know it.
+
+    ``flannel_backend`` is None where the network plugin is not flannel.
+    """
 
     distribution: str = "k3s"
     version: str | None = None
@@ -65,6 +68,8 @@ class Kubernetes:
     encrypt: str = "underlay"
     pods: tuple[Prefix, ...] = ()
     services: tuple[Prefix, ...] = ()
+    flannel_backend: str | None = "vxlan"
+    datastore: str = "embedded"
 
 
 @dataclass(frozen=True, slots=True)

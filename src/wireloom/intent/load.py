@@ -8,6 +8,7 @@ from pathlib import Path
 from wireloom.errors import Diagnostic, Severity, UserError
 from wireloom.intent.build import build_fleet, build_nodes
 from wireloom.intent.checks import check_all
+from wireloom.intent.cluster import check_cluster, check_supported
 from wireloom.intent.document import MAX_BYTES, read_document
 from wireloom.intent.fields import Values
 from wireloom.intent.finding import START, Finding, Position, diagnose, show
@@ -28,8 +29,10 @@ class Loaded:
     warnings: tuple[Diagnostic, ...] = ()
 
 
-def load_fleet(path: Path) -> Loaded:
+def load_fleet(path: Path, *, ahead: bool = False) -> Loaded:
     """Read and validate a fleet file.
+
+    ``ahead``: a cluster that wireloom can't make yet is taken, too, for who only wants to think about it.
 
     Raises UserError with every mistake in the file, each with ``path:line:column`` as its ``where``.
     """
@@ -45,13 +48,13 @@ def load_fleet(path: Path) -> Loaded:
     except (OSError, ValueError) as error:
         reason = (getattr(error, "strerror", None) or str(error)).lower()
         raise UserError.one(f"the file can't be read: {reason}", where=str(path)) from None
-    return parse_fleet(data, path)
+    return parse_fleet(data, path, ahead=ahead)
 
 
-def parse_fleet(text: bytes, path: Path) -> Loaded:
+def parse_fleet(text: bytes, path: Path, *, ahead: bool = False) -> Loaded:
     """Validate the bytes of a fleet file; ``path`` is only its name.
 
-    Raises UserError as ``load_fleet`` does.
+    ``ahead``, and what it raises: as ``load_fleet``.
     """
     findings: list[Finding] = []
     root = read_document(text, findings)
@@ -61,6 +64,8 @@ def parse_fleet(text: bytes, path: Path) -> Loaded:
         nodes = build_nodes(top)
         findings += check_all(top)
         findings += check_reach(top, nodes)
+        findings += check_cluster(top)
+        findings += () if ahead else check_supported(top)
     diagnostics = diagnose(findings, str(path))
     errors = [one for one in diagnostics if one.severity is Severity.ERROR]
     if errors or top is None:

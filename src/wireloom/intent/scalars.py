@@ -88,18 +88,16 @@ def flag() -> Scalar[bool]:
     return Scalar("true or false", read, {"type": "boolean"}, bare=True)
 
 
-def choice(wanted: str, *options: str, later: tuple[str, ...] = ()) -> Scalar[str]:
-    """One of some words; those in ``later`` are known, and refused as not supported yet."""
+def choice(wanted: str, *options: str) -> Scalar[str]:
+    """One of some words."""
 
     def read(text: str) -> str:
-        if text in later:
-            raise Refused(f"{show(text)} is not supported yet", f"supported: {', '.join(options)}")
         if text not in options:
-            known = suggest(text, [*options, *later])
+            known = suggest(text, list(options))
             raise Refused(f"{show(text)} is not {wanted}{known}", f"one of: {', '.join(options)}")
         return text
 
-    return Scalar(wanted, read, {"type": "string", "enum": [*options, *later]})
+    return Scalar(wanted, read, {"type": "string", "enum": list(options)})
 
 
 def either(literals: Mapping[str, Word], other: Scalar[T], wanted: str) -> Scalar[T | Word]:

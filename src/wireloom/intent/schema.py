@@ -147,15 +147,27 @@ VERSION: Field[str] = Field(
 )
 CNI: Field[str] = Field(
     "cni",
-    choice("a network plugin", "flannel", later=("calico", "cilium")),
+    choice("a network plugin", "flannel", "calico", "cilium"),
     "The cluster's network plugin. calico and cilium: not supported yet.",
     default="flannel",
 )
 ENCRYPT: Field[str] = Field(
     "encrypt",
-    choice("a layer", "underlay", later=("cni", "both")),
-    "The layer that encrypts. cni and both: not supported yet.",
+    choice("a layer", "underlay", "cni", "both"),
+    "The layer that encrypts: `wireloom advise` says which to use. cni and both: not supported yet.",
     default="underlay",
+)
+FLANNEL_BACKEND: Field[str] = Field(
+    "flannel_backend",
+    choice("a flannel backend", "vxlan", "host-gw", "wireguard-native"),
+    "How flannel carries pods: left out, vxlan on an underlay, otherwise wireguard-native, which encrypts."
+    " host-gw: not supported yet.",
+)
+DATASTORE: Field[str] = Field(
+    "datastore",
+    choice("a datastore", "embedded", "external"),
+    "Where the cluster keeps its state: in its servers, or in a database. external: not supported yet.",
+    default="embedded",
 )
 PODS: Field[tuple[Located[Prefix], ...]] = Field(
     "pods", _RANGES, "The ranges that pods get their addresses from.", default=[K3S_PODS]
@@ -163,7 +175,9 @@ PODS: Field[tuple[Located[Prefix], ...]] = Field(
 SERVICES: Field[tuple[Located[Prefix], ...]] = Field(
     "services", _RANGES, "The ranges that services get their addresses from.", default=[K3S_SERVICES]
 )
-KUBERNETES_RECORD = Record("`kubernetes`", DISTRIBUTION, VERSION, CNI, ENCRYPT, PODS, SERVICES)
+KUBERNETES_RECORD = Record(
+    "`kubernetes`", DISTRIBUTION, VERSION, CNI, ENCRYPT, FLANNEL_BACKEND, DATASTORE, PODS, SERVICES
+)
 
 FLEET: Field[str] = Field("fleet", name("a fleet's name", 40), "The fleet's name.", required=True)
 LAB: Field[Values] = Field(

@@ -1,0 +1,1 @@
+"""Which layer encrypts what, and which one to use: rules and a matrix, each with its sources. Pure."""
