@@ -20,22 +20,35 @@ def keep_evidence(directory: Path, document: Document, captures: Mapping[NodeNam
 
 
 def write_verdicts(path: Path, document: Document) -> None:
-    """Write when a fleet was proven, and how its claims stand, counted by kind. Raises OSError."""
+    """Write how the claims of a fleet stand, counted by kind. Raises OSError.
+
+    Of a kind that was not tested now, the last verdicts stay.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    put_file(path, _text(summarise(document)), mode=0o644)
+    put_file(path, _text(summarise(document, _read_verdicts(path))), mode=0o644)
 
 
-def summarise(document: Document) -> Document:
-    """``{"at", "verdict", "claims": {KIND: {"holds", "falsified", "unknown"}}}`` of an evidence document."""
+def summarise(document: Document, earlier: Mapping[str, Any]) -> Document:
+    """An evidence document in figures: ``{"at", "verdict", "claims": {KIND: {"at", "holds", …}}}``.
+
+    ``earlier`` are the ``claims`` of the summary before.
+    """
     told = Counter((one["claim"], one["verdict"]) for one in document["claims"])
-    return {
-        "at": document["at"],
-        "verdict": document["verdict"],
-        "claims": {
-            kind: {verdict: told[kind, verdict] for verdict in ("holds", "falsified", "unknown")}
-            for kind in document["kinds"]
-        },
+    claims = {
+        kind: {"at": document["at"]}
+        | {verdict: told[kind, verdict] for verdict in ("holds", "falsified", "unknown")}
+        for kind in document["kinds"]
     }
+    return {"at": document["at"], "verdict": document["verdict"], "claims": {**earlier, **claims}}
+
+
+def _read_verdicts(path: Path) -> Mapping[str, Any]:
+    """The claims of an earlier summary; none where it can't be read: it is of no use any more."""
+    try:
+        claims = json.loads(path.read_bytes())["claims"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return claims if isinstance(claims, dict) else {}
 
 
 def _text(document: Mapping[str, Any]) -> bytes:
