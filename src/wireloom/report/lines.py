@@ -20,20 +20,65 @@ ARROW_ROOM = {Detail.TUNNELS: 11.5, Detail.SITE_PAIRS: 16.5, Detail.SITES: 16.5}
 
 SPINE_WIDTH = 8.0
 
+LineKey = tuple[Way, str, str]
+"""How its ends reach each other, near and far; of the tunnels inside a site both are that site."""
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A cubic that leaves and arrives level; ``bends`` are the x of its control points. None: straight."""
+
+    start: tuple[float, float]
+    end: tuple[float, float]
+    bends: tuple[float, float] | None = None
+
+    @property
+    def path(self) -> str:
+        """The ``d`` of an SVG path that runs along it."""
+        (x, y), (far_x, far_y) = self.start, self.end
+        if self.bends is None:
+            return f"M{number(x)} {number(y)}H{number(far_x)}"
+        bend, far_bend = self.bends
+        return (
+            f"M{number(x)} {number(y)}"
+            f"C{number(bend)} {number(y)} {number(far_bend)} {number(far_y)} {number(far_x)} {number(far_y)}"
+        )
+
+    def at(self, share: float) -> tuple[float, float]:
+        """The point after that share of the way: 0 is the start, 1 the end."""
+        (x, y), (far_x, far_y) = self.start, self.end
+        bend, far_bend = self.bends or (x + (far_x - x) / 3, far_x - (far_x - x) / 3)
+        rest = 1 - share
+        near, bent, far_bent, far = rest**3, 3 * rest**2 * share, 3 * rest * share**2, share**3
+        return (
+            near * x + bent * bend + far_bent * far_bend + far * far_x,
+            (near + bent) * y + (far_bent + far) * far_y,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
     """One tunnel or one bundle. ``near`` and ``far`` are names of nodes or of sites; one-way: near dials.
 
-    ``path`` is the ``d`` of an SVG path that runs from near to far. ``width`` None: that of one tunnel.
+    ``curve`` runs from near to far. ``width`` None: that of one tunnel.
     """
 
     way: Way
     near: str
     far: str
     title: str
-    path: str
+    curve: Curve
     width: float | None = None
+
+    @property
+    def path(self) -> str:
+        """The ``d`` of its SVG path."""
+        return self.curve.path
+
+    @property
+    def key(self) -> LineKey:
+        """What tells it from the other lines of a picture."""
+        return self.way, self.near, self.far
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +119,11 @@ def _draw_tunnels(sheet: Sheet) -> tuple[list[Line], list[Port]]:
         near, far = ports[tunnel.near, tunnel.way], ports[tunnel.far, tunnel.way]
         if tunnel.way is Way.PRIVATE:
             home = [node.member.name for node in cards[tunnel.near][0].nodes]
-            path = _arc(near, far, arc_depth(abs(home.index(tunnel.near) - home.index(tunnel.far))))
+            curve = _arc(near, far, arc_depth(abs(home.index(tunnel.near) - home.index(tunnel.far))))
         else:
             room = _arrow_room(tunnel.way, Detail.TUNNELS)
-            path = _crossing(near, far, cards[tunnel.near][0].internet, room)
-        lines.append(Line(tunnel.way, tunnel.near, tunnel.far, _tunnel_title(tunnel), path))
+            curve = _crossing(near, far, cards[tunnel.near][0].internet, room)
+        lines.append(Line(tunnel.way, tunnel.near, tunnel.far, _tunnel_title(tunnel), curve))
     used = {ports[name, way]: None for name in cards for way in Way if way in ways[name]}
     return lines, list(used)
 
@@ -98,22 +143,13 @@ def _tunnel_title(tunnel: Tunnel) -> str:
     return f"{tunnel.near} ↔ {tunnel.far}, {tunnel.way} addresses: {tunnel.to_near} ↔ {tunnel.to_far}"
 
 
-def _arc(near: Port, far: Port, depth: float) -> str:
+def _arc(near: Port, far: Port, depth: float) -> Curve:
     """A bow beside a column. A cubic's bulge is three quarters of the reach of its control points."""
     x = near.x + near.direction * depth / 0.75
-    return _curve((near.x, near.y), (x, x), (far.x, far.y))
+    return Curve((near.x, near.y), (far.x, far.y), (x, x))
 
 
-def _curve(start: tuple[float, float], bends: tuple[float, float], end: tuple[float, float]) -> str:
-    """A cubic that leaves and arrives level; ``bends`` are the x of its control points."""
-    (x, y), (bend, far_bend), (far_x, far_y) = start, bends, end
-    return (
-        f"M{number(x)} {number(y)}"
-        f"C{number(bend)} {number(y)} {number(far_bend)} {number(far_y)} {number(far_x)} {number(far_y)}"
-    )
-
-
-def _crossing(near: Port, far: Port, internet: Box | None, arrow_room: float) -> str:
+def _crossing(near: Port, far: Port, internet: Box | None, arrow_room: float) -> Curve:
     """A curve through the middle: an S to the other column, a bow to the same one.
 
     It leaves and arrives level, so that an arrow lies flat on its port.
@@ -126,7 +162,7 @@ def _crossing(near: Port, far: Port, internet: Box | None, arrow_room: float) ->
     else:
         bend_near = near.x + near.direction * room * 0.5
         bend_far = far.x + far.direction * room * 0.5
-    return _curve((near.x, near.y), (bend_near, bend_far), (end, far.y))
+    return Curve((near.x, near.y), (end, far.y), (bend_near, bend_far))
 
 
 def _arrow_room(way: Way, detail: Detail) -> float:
@@ -214,7 +250,7 @@ def _draw_spokes(sheet: Sheet) -> tuple[list[Line], list[Port]]:
                     spoke.site if spoke.dials else "",
                     "" if spoke.dials else spoke.site,
                     f"{spoke.site}: {count(spoke.count, 'tunnel')} to {count(spoke.sites, 'other site')}",
-                    f"M{number(start)} {number(port.y)}H{number(end)}",
+                    Curve((start, port.y), (end, port.y)),
                     _thickness(spoke.count),
                 )
             )

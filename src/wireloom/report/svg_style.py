@@ -59,10 +59,37 @@ _COLOURS = (
     (".wireloom .wl-on-ring,.wl-on-ring", "fill", "#3b4a5a", "#c3ced9"),
 )
 
-_LIGHT = "\n".join(f"{where}{{{what}:{light}}}" for where, what, light, _ in _COLOURS)
-_DARK = "\n".join(f"{where}{{{what}:{dark}}}" for where, what, _, dark in _COLOURS)
+_JUDGED_SHAPES = """
+.judged .falsified{stroke-width:3;stroke-opacity:1}
+.judged .unknown{stroke-width:2.4;stroke-opacity:1}
+.judged .untested{stroke-opacity:.6}
+.wireloom .badge-count{font-size:12px;font-weight:700;paint-order:stroke;stroke-width:4;stroke-linejoin:round}
+.wl-cross{fill:none;stroke-width:2.2;stroke-linecap:round}
+.wl-falsified,.wl-unknown{stroke-width:1.5}"""
 
-STYLE = f"{_SHAPES}\n{_LIGHT}\n@media (prefers-color-scheme:dark){{\n{_DARK}\n}}\n"
+# Where the state of links is shown, colour tells it: how the ends reach each other is left to the dashes.
+_JUDGED_COLOURS = (
+    (".judged .sample", "stroke", "#566573", "#9aa7b5"),
+    (".judged .wl-tip", "fill", "#3b4a5a", "#c3ced9"),
+    (".judged .holds", "stroke", "#00795a", "#3fd0a0"),
+    (".judged .falsified", "stroke", "#c0261c", "#ff8078"),
+    (".judged .unknown", "stroke", "#8a5a00", "#e3b341"),
+    (".judged .untested", "stroke", "#8b98a5", "#6b7886"),
+    (".wl-falsified", "fill", "#c0261c", "#ff8078"),
+    (".wl-unknown", "fill", "#8a5a00", "#e3b341"),
+    (".wl-falsified,.wl-unknown,.wl-cross", "stroke", "#ffffff", "#0d1117"),
+    (".wireloom .badge-count", "stroke", "#ffffff", "#0d1117"),
+)
+
+
+def svg_style(*, judged: bool) -> str:
+    """The style sheet; ``judged``: with the states of links."""
+    colours = _COLOURS + (_JUDGED_COLOURS if judged else ())
+    light = "\n".join(f"{where}{{{what}:{light}}}" for where, what, light, _ in colours)
+    dark = "\n".join(f"{where}{{{what}:{dark}}}" for where, what, _, dark in colours)
+    shapes = _SHAPES + (_JUDGED_SHAPES if judged else "")
+    return f"{shapes}\n{light}\n@media (prefers-color-scheme:dark){{\n{dark}\n}}\n"
+
 
 MARKS = """<defs>
 <marker id="wireloom-arrow" markerUnits="userSpaceOnUse" \
@@ -80,4 +107,11 @@ orient="auto"><path class="wl-tip" d="M0 0L15 7L0 14L2 7z"/></marker>
 <g id="wireloom-nat"><rect class="wl-tip" width="34" height="16" rx="8"/>\
 <text class="wl-badge wl-on-full" x="17" y="11.7">NAT</text></g>
 <path id="wireloom-cloud" class="wl-cloud" d="M12 20a8 8 0 0 1-1-16a11 11 0 0 1 20-1a8.5 8.5 0 0 1 11 17z"/>
+</defs>"""
+
+JUDGED_MARKS = """<defs>
+<g id="wireloom-falsified"><circle class="wl-falsified" r="8.5"/>\
+<path class="wl-cross" d="M-3-3L3 3M3-3L-3 3"/></g>
+<g id="wireloom-unknown"><path class="wl-unknown" d="M0-10L10 0L0 10L-10 0z"/>\
+<text class="wl-badge wl-on-full" y="3.7">?</text></g>
 </defs>"""

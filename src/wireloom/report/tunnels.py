@@ -162,15 +162,21 @@ def _bundle(tunnels: Iterable[Tunnel], network: Network, order: list[SiteName]) 
     rank = {name: place for place, name in enumerate(order)}
     counts: Counter[tuple[SiteName, SiteName, Way]] = Counter()
     for tunnel in tunnels:
-        near, far = network.members[tunnel.near].site, network.members[tunnel.far].site
-        if tunnel.way is not Way.ONE_WAY and rank[far] < rank[near]:
-            near, far = far, near
+        near, far = bundle_ends(tunnel, network, rank)
         counts[near, far, tunnel.way] += 1
     ways = list(Way)
     return tuple(
         Bundle(near, far, way, counts[near, far, way])
         for near, far, way in sorted(counts, key=lambda key: (rank[key[0]], rank[key[1]], ways.index(key[2])))
     )
+
+
+def bundle_ends(tunnel: Tunnel, network: Network, rank: Mapping[SiteName, int]) -> tuple[SiteName, SiteName]:
+    """The near and the far site of the bundle that a tunnel is in. ``rank`` is the order of the sites."""
+    near, far = network.members[tunnel.near].site, network.members[tunnel.far].site
+    if tunnel.way is not Way.ONE_WAY and rank[far] < rank[near]:
+        return far, near
+    return near, far
 
 
 def _sum_up(between: Iterable[Bundle], sites: Iterable[SiteName]) -> dict[SiteName, tuple[Spoke, ...]]:
