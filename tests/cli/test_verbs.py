@@ -309,6 +309,20 @@ def test_verify_says_once_why_a_machine_could_not_be_asked(fleet: Path) -> None:
     assert of_cp1 == {"connection refused by 127.0.0.1 port 1"}
 
 
+def test_verify_also_writes_what_it_found_as_a_page(fleet: Path) -> None:
+    done = wireloom(fleet.parent, "verify", "--html", "report.html")
+    assert done.returncode == 1
+    page = Path("report.html").read_text(encoding="utf-8")
+    assert "<title>clitest: unknown · wireloom verify</title>" in page
+    assert "connection refused by 127.0.0.1 port 1" in page
+
+
+def test_verify_asks_nobody_where_its_page_has_no_directory(fleet: Path) -> None:
+    done = wireloom(fleet.parent, "verify", "--html", "nowhere/report.html")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "nowhere/report.html: error: can't be written: No such file or directory" in done.stderr
+
+
 def test_apply_to_a_machine_that_does_not_answer_leaves_it_pending(fleet: Path) -> None:
     done = wireloom(fleet.parent, "apply", "--yes", "--json")
     assert done.returncode == 2

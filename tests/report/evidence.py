@@ -53,15 +53,16 @@ def _claims_of(network: Network, name: NodeName) -> Iterator[Claim]:
         end = peer.endpoint or "198.51.100.77:41641"
         yield claim("answers", peer.name, f"3 of 3 answered, {chance % 311 / 10:.1f} ms")
         yield claim("handshake", peer.name, f"{chance % 118} s ago with {end}")
+        packets = tuple(_packets(name, peer, chance))
         if peer.endpoint is not None:
             yield claim("mtu", peer.name, "packets of 1500 bytes arrive whole")
-            yield claim("dial", peer.name, f"arrived at {end}")
-        yield claim("fragments", peer.name, "a packet of 1440 bytes arrived in one piece")
+            yield claim("dial", peer.name, f"arrived at {end}", packets[1])
+        yield claim("fragments", peer.name, "a packet of 1440 bytes arrived in one piece", packets[0])
         yield claim(
             "canary",
             peer.name,
             "caught the control; ICMP, UDP and TCP went as WireGuard to the peer's endpoint",
-            *_packets(name, peer, chance),
+            *packets,
         )
 
 

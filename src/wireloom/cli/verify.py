@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from wireloom.cli.settings import Settings, Verb, settings_of
+from wireloom.cli.settings import NamedPath, Settings, Verb, settings_of
 from wireloom.cli.terms import Seconds
 from wireloom.cli.world import (
     World,
@@ -49,9 +49,21 @@ EXIT_CODES = {Verdict.HOLDS: 0, Verdict.FALSIFIED: 2, Verdict.UNKNOWN: 1}
     type=click.Path(path_type=Path, file_okay=False),
     help="Keep the evidence there: captures cut to the packets that matter, and all of it as JSON.",
 )
+@click.option(
+    "--html",
+    type=NamedPath(path_type=Path, dir_okay=False),
+    help="Also write what was found to this file: one page that stands by itself.",
+)
 @settings_of
 def command(
-    settings: Settings, *, yes: bool, quick: bool, audit: int, disrupt: str | None, keep: Path | None
+    settings: Settings,
+    *,
+    yes: bool,
+    quick: bool,
+    audit: int,
+    disrupt: str | None,
+    keep: Path | None,
+    html: Path | None,
 ) -> int:
     """Test every pair of nodes, and prove with captured packets that all goes through the tunnel.
 
@@ -61,12 +73,19 @@ def command(
     Exit code 2: a claim is falsified; 1: something could not be tested.
     """
     world = open_world(settings)
-    if keep:
-        require_directory(keep)
+    for path in (keep, html):
+        if path:
+            require_directory(path)
     wish = Wish(quick, audit, _dialled(world, disrupt) if disrupt else None)
     evidence = run_async(_verify(world, wish, yes=yes))
-    document = evidence_document(evidence, datetime.now(UTC).isoformat(timespec="seconds"))
+    when = datetime.now(UTC).isoformat(timespec="seconds")
+    document = evidence_document(evidence, when)
     _leave(world, document, evidence, keep)
+    if html:
+        from wireloom.report.html import print_html, write_html
+
+        left_out = ("No packets were captured: `--quick`.",) if quick else ()
+        write_html(html, print_html(world.network, world.fleet.sites, evidence, when=when, left_out=left_out))
     if settings.json:
         print_document(document)
     elif not settings.quiet or evidence.verdict is not Verdict.HOLDS:
