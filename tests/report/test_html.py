@@ -174,7 +174,9 @@ def test_what_a_machine_said_stays_text():
         )
         evidence = Evidence(claims, 2, 2, (Unreachable(NodeName("b"), text, text),))
         coverage = Coverage((text,), ((text, (Cell(text, text, Verdict.HOLDS),)),))
-        return Page(write(one, evidence, left_out=(text,), coverage=coverage))
+        written = write(one, evidence, left_out=(text,), coverage=coverage)
+        assert not [letter for letter in written if not letter.isprintable() and letter != "\n"]
+        return Page(written)
 
     odd, plain = odd_page(ODD), odd_page("plain")
     assert [tag for tag, _ in odd.tags] == [tag for tag, _ in plain.tags]

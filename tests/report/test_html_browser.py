@@ -10,7 +10,7 @@ import pytest
 
 from tests.report.browser import Browser, find_obstacle
 from tests.report.evidence import WHEN, gather
-from tests.report.graph_fleets import net, small
+from tests.report.graph_fleets import large, net, small
 from tests.report.test_html import ODD, SEEN_ODD, traffic
 from wireloom.observe.state import Unreachable
 from wireloom.report.html import Cell, Coverage, print_html
@@ -139,6 +139,26 @@ def test_rows_are_made_when_a_kind_is_unfolded_and_not_before(browser):
     browser.run("document.querySelector('#kinds summary').click()")
     browser.run("new Promise((done) => setTimeout(done, 50))")
     assert browser.run("document.querySelectorAll('.rows > li').length") == 30
+
+
+def test_a_long_list_comes_in_pieces(running, tmp_path):
+    (tmp_path / "page.html").write_text(
+        print_html(net(large(3, 5)), large(3, 5).sites, gather(net(large(3, 5))), when=WHEN), encoding="utf-8"
+    )
+    running.show()
+    running.open(tmp_path / "page.html")
+    search(running, "answers every")
+    assert len(rows(running)) == 100
+    running.run("document.querySelector('.more:not([hidden])').focus()")
+    assert running.run("document.activeElement.textContent") == "Show 100 more of 110"
+    running.press("Enter", "\r")
+    running.press("Tab")
+    assert running.run(
+        "document.activeElement.closest('li') === document.querySelectorAll('.rows > li')[101]"
+    )
+    running.run("document.querySelector('.more:not([hidden])').click()")
+    assert len(rows(running)) == 210
+    assert running.run("document.querySelector('.more:not([hidden])')") is None
 
 
 def test_what_a_machine_said_is_shown_as_it_was(browser):
