@@ -10,10 +10,13 @@ import pytest
 
 from tests.report.evidence import WHEN, gather
 from tests.report.graph_fleets import fleet, large, net, node, site, small
+from tests.report.test_coverage import HOLDS
+from tests.report.test_coverage import coverage as coverage_of_fleet
 from wireloom.errors import UserError
 from wireloom.observe.state import Unreachable
+from wireloom.report.coverage import WORDS
 from wireloom.report.heard import sum_up_traffic
-from wireloom.report.html import Cell, Coverage, make_legible, print_html, write_html
+from wireloom.report.html import make_legible, print_html, write_html
 from wireloom.values import NodeName
 from wireloom.verify.claim import Claim, Evidence, PacketSeen, Traffic, TrafficClass, Verdict
 
@@ -173,8 +176,7 @@ def test_what_a_machine_said_stays_text():
             Claim("canary", NodeName("b"), name, Verdict.HOLDS, text, (packet,)),
         )
         evidence = Evidence(claims, 2, 2, (Unreachable(NodeName("b"), text, text),))
-        coverage = Coverage((text,), ((text, (Cell(text, text, Verdict.HOLDS),)),))
-        written = write(one, evidence, left_out=(text,), coverage=coverage)
+        written = write(one, evidence, left_out=(text,))
         assert not [letter for letter in written if not letter.isprintable() and letter != "\n"]
         return Page(written)
 
@@ -273,12 +275,25 @@ def test_a_time_that_is_none_is_no_bug(at):
     assert "? cp1 eth0 out UDP 100 bytes" in Page(write(small(), Evidence((claim,), 0, 30))).readable()
 
 
-def test_coverage_is_a_table_with_its_sources():
-    cell = Cell("encrypted", "flannel's documentation", Verdict.HOLDS)
-    coverage = Coverage(("underlay",), (("pod to pod", (cell,)),))
-    told = Page(write(small(), gather(net(small())), coverage=coverage)).readable()
-    assert "pod to pod encrypted holds here flannel's documentation" in told
+COVERAGE = coverage_of_fleet(proof=HOLDS)
+
+
+def test_coverage_is_a_table_with_what_was_proven_its_notes_and_sources():
+    text = write(small(), gather(net(small())), coverage=COVERAGE)
+    told = Page(text).readable()
+    for row in COVERAGE.rows:
+        assert f"{row.traffic.called} {WORDS[row.cells[0].cover]}" in told
+    assert re.search(r"node ↔ node[^.]* holds 2026-", told)
+    assert "only if k3s' node-ip is the underlay address" in told
+    links = [found["href"] for tag, found in Page(text).tags if tag == "a" and found["href"][0] != "#"]
+    assert links == [one.url for one in COVERAGE.sources if one.url.startswith("https://")]
     assert "Coverage" not in Page(write(small(), gather(net(small())))).readable()
+
+
+def test_every_way_to_run_wireguard_can_be_a_column():
+    every = coverage_of_fleet(every_column=True)
+    told = Page(write(small(), gather(net(small())), coverage=every)).readable()
+    assert all(column.title in told for column in every.columns)
 
 
 def traffic(kind, *, source="cp1", target="w1", packets=1, port="tcp/80", **more):

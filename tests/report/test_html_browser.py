@@ -11,9 +11,9 @@ import pytest
 from tests.report.browser import Browser, find_obstacle
 from tests.report.evidence import WHEN, gather
 from tests.report.graph_fleets import large, net, small
-from tests.report.test_html import ODD, SEEN_ODD, traffic
+from tests.report.test_html import COVERAGE, ODD, SEEN_ODD, traffic
 from wireloom.observe.state import Unreachable
-from wireloom.report.html import Cell, Coverage, print_html
+from wireloom.report.html import print_html
 from wireloom.values import NodeName
 from wireloom.verify.claim import TrafficClass, Verdict
 
@@ -36,8 +36,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     silent = (Unreachable(NodeName("nas2"), "no answer", ODD),)
     heard = (traffic(TrafficClass.VXLAN, inner={ODD}), traffic(TrafficClass.SSH))
     evidence = replace(gather(net(small()), wrong, silent), traffic=heard)
-    coverage = Coverage(("underlay", "TLS"), (("pod to pod", (Cell("encrypted", ODD), Cell("no"))),))
-    text = print_html(net(small()), small().sites, evidence, when=WHEN, left_out=(ODD,), coverage=coverage)
+    text = print_html(net(small()), small().sites, evidence, when=WHEN, left_out=(ODD,), coverage=COVERAGE)
     path = tmp_path_factory.mktemp("page") / "page.html"
     path.write_text(text, encoding="utf-8")
     return path

@@ -16,20 +16,12 @@ def command(settings: Settings, every_column: bool) -> None:
 
     From the fleet file and the verdicts of the last `verify`, without touching a machine.
     """
-    from wireloom.advise.choice import choice_of
-    from wireloom.advise.coverage import cover
-    from wireloom.advise.facts import in_kubernetes
-    from wireloom.cli.proofs import load_proofs
+    from wireloom.cli.proofs import cover_fleet
     from wireloom.report.coverage import coverage_document, show_coverage
     from wireloom.report.documents import print_document
 
     world = open_world(settings, ahead=True)
-    coverage = cover(
-        choice_of(world.fleet),
-        load_proofs(world),
-        cluster=bool(in_kubernetes(world.fleet)),
-        every_column=every_column,
-    )
+    coverage = cover_fleet(world, every_column=every_column)
     if settings.json:
         print_document(coverage_document(world.fleet.name, coverage))
     elif not settings.quiet:

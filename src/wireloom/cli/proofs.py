@@ -1,13 +1,21 @@
-"""What the last ``verify`` of a fleet left behind."""
+"""What the last ``verify`` of a fleet left behind, and what it says of the fleet's traffic."""
 
 import json
 from collections.abc import Mapping
 
-from wireloom.advise.facts import outside_kubernetes
+from wireloom.advise.choice import choice_of
+from wireloom.advise.coverage import Coverage, cover
+from wireloom.advise.facts import in_kubernetes, outside_kubernetes
 from wireloom.advise.proof import Proof, read_proofs
 from wireloom.advise.traffic import TrafficClass
 from wireloom.cli.world import World, verdicts_path
 from wireloom.errors import Diagnostic, Severity
+
+
+def cover_fleet(world: World, *, every_column: bool = False) -> Coverage:
+    """What encrypts which traffic of a fleet, and what the last verify proved of it."""
+    cluster = bool(in_kubernetes(world.fleet))
+    return cover(choice_of(world.fleet), load_proofs(world), cluster=cluster, every_column=every_column)
 
 
 def load_proofs(world: World) -> Mapping[TrafficClass, Proof]:

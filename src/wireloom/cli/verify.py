@@ -82,15 +82,23 @@ def command(
     document = evidence_document(evidence, when)
     _leave(world, document, evidence, keep)
     if html:
-        from wireloom.report.html import print_html, write_html
-
-        left_out = ("No packets were captured: `--quick`.",) if quick else ()
-        write_html(html, print_html(world.network, world.fleet.sites, evidence, when=when, left_out=left_out))
+        _put_page(html, world, evidence, when, quick=quick)
     if settings.json:
         print_document(document)
     elif not settings.quiet or evidence.verdict is not Verdict.HOLDS:
         show_evidence(evidence, every_claim=settings.verbose)
     return EXIT_CODES[evidence.verdict]
+
+
+def _put_page(path: Path, world: World, evidence: Evidence, when: str, *, quick: bool) -> None:
+    """Write the HTML report. Its coverage is by the verdicts that are kept, by now those of this run, too."""
+    from wireloom.cli.proofs import cover_fleet
+    from wireloom.report.html import print_html, write_html
+
+    left_out = ("No packets were captured: `--quick`.",) if quick else ()
+    sites, coverage = world.fleet.sites, cover_fleet(world)
+    page = print_html(world.network, sites, evidence, when=when, left_out=left_out, coverage=coverage)
+    write_html(path, page)
 
 
 def _dialled(world: World, name: str) -> NodeName:

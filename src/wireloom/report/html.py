@@ -8,46 +8,32 @@ from dataclasses import dataclass
 from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
+from string import ascii_lowercase
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from wireloom import __version__
+from wireloom.advise.coverage import Coverage
 from wireloom.disk import put_file
 from wireloom.errors import UserError
 from wireloom.grammar import count
 from wireloom.intent.fleet import Site
 from wireloom.network.network import Network
 from wireloom.observe.state import Unreachable
+from wireloom.report.coverage import WORDS
 from wireloom.report.heard import sum_up_traffic
 from wireloom.report.layout import lay_out
 from wireloom.report.ledger import time_of_day, write_ledger
 from wireloom.report.links import judge_links
+from wireloom.report.prose import number
 from wireloom.report.svg import print_svg
 from wireloom.report.svg_style import svg_style
 from wireloom.report.tally import Tally, tally
 from wireloom.report.trouble import Trouble, gather_troubles
 from wireloom.report.tunnels import compose
 from wireloom.values import SiteName
-from wireloom.verify.claim import KINDS, Evidence, Kind, Verdict
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """Whether something encrypts one class of traffic, where that is known from, and what was proven here."""
-
-    text: str
-    source: str = ""
-    proven: Verdict | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Coverage:
-    """Which traffic is encrypted by what: a row of cells for each class of traffic, one cell per column."""
-
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, tuple[Cell, ...]], ...]
-
+from wireloom.verify.claim import KINDS, Evidence, Kind
 
 MOST_TROUBLES = 400
 """Of one kind that stand in the page without a script: of a fleet in ruins nobody reads more."""
@@ -100,6 +86,7 @@ def print_html(
         moment=datetime.fromisoformat(when),
         left_out=(*_tell_left_out(evidence), *left_out),
         coverage=coverage,
+        note_marks=dict(zip(coverage.notes, ascii_lowercase, strict=False)) if coverage else {},
         version=__version__,
     )
 
@@ -127,6 +114,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "separators": (",", ":")}
+    environment.globals |= {"cover_words": WORDS, "number": number}
     environment.filters["count"] = count
     environment.filters["prose"] = _mark_code
     environment.filters["time_of_day"] = time_of_day
