@@ -97,6 +97,14 @@ def test_what_was_left_out_is_told():
     assert "Not tested: answers" not in told
 
 
+def test_without_captured_packets_the_page_does_not_pass_for_a_proof():
+    evidence = gather(net(small()))
+    pings = replace(evidence, claims=tuple(one for one in evidence.claims if one.claim == "answers"))
+    warning = "That it is encrypted was not tested."
+    assert f"All 30 claims hold, each on evidence. {warning}" in Page(write(small(), pings)).readable()
+    assert warning not in Page(write(small(), evidence)).readable()
+
+
 def test_nothing_tested_is_told_as_that():
     told = Page(write(small(), Evidence((), 0, 30))).readable()
     assert "Nothing was tested, so nothing is known." in told

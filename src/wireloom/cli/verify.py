@@ -95,7 +95,7 @@ def _put_page(path: Path, world: World, evidence: Evidence, when: str, *, quick:
     from wireloom.cli.proofs import cover_fleet
     from wireloom.report.html import print_html, write_html
 
-    left_out = ("No packets were captured: `--quick`.",) if quick else ()
+    left_out = ("`--quick`: no packets were captured.",) if quick else ()
     sites, coverage = world.fleet.sites, cover_fleet(world)
     page = print_html(world.network, sites, evidence, when=when, left_out=left_out, coverage=coverage)
     write_html(path, page)
