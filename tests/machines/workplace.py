@@ -128,11 +128,11 @@ class Operator:
         return [(one["node"], one["action"], one["target"]) for one in changes]
 
     def verdict(self) -> str:
-        """What ``verify`` finds."""
-        return str(self.json("verify", expect=None)["verdict"])
+        """What ``verify --quick`` finds."""
+        return str(self.json("verify", "--quick", expect=None)["verdict"])
 
     def settles(self, verdict: str) -> bool:
-        """Whether ``verify`` comes to this verdict within some tries: old sessions are tried for 15 s."""
+        """Whether ``verify --quick`` comes to this verdict within some tries: old sessions are tried for 15 s."""
         return any(self.verdict() == verdict for _ in range(10))
 
     def edit(self, old: str, new: str) -> None:
