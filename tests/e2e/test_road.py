@@ -39,7 +39,9 @@ def test_apply_then_every_claim_holds_and_nothing_is_left_to_do(applied: World) 
     assert {claim["claim"] for claim in evidence["claims"]} == kinds == set(evidence["kinds"])
     pairs = {(claim["from"], claim["to"]) for claim in evidence["claims"] if claim["claim"] == "answers"}
     assert len(pairs) == 5 * 4
-    assert all(set(one) == {"claim", "from", "to", "verdict", "detail", "packets"} for one in evidence["claims"])
+    assert all(
+        set(one) == {"claim", "from", "to", "verdict", "detail", "packets"} for one in evidence["claims"]
+    )
     assert applied.json("plan")["changes"] == []
 
 

@@ -208,14 +208,35 @@ BLINDED = {
 def test_a_capture_that_can_not_see_is_unknown(attacked: Machines, script: str) -> None:
     alpha = attacked["alpha"]
     find = "for place in /run/wireloom/capture-*; do :; done"
-    alpha.write("/usr/local/sbin/tcpdump", f"#!/bin/sh\n{find}\n{script}\n")
-    alpha.run("chmod", "755", "/usr/local/sbin/tcpdump")
+    stand_in(alpha, f"{find}\n{script}")
     evidence = attacked.operator.json("verify", expect=1)
     canaries = found(evidence, "canary")
     assert {verdict for (source, _), (verdict, _) in canaries.items() if source == "cp1"} == {"unknown"}
     assert {verdict for pair, (verdict, _) in canaries.items() if "cp1" not in pair} == {"holds"}
     assert evidence["verdict"] == "unknown"
     assert "capture-" not in alpha.shell("ls /run/wireloom; pgrep -a tcpdump || :")
+
+
+def stand_in(machine: Machine, script: str) -> None:
+    """Another program is what the machine calls tcpdump."""
+    machine.write("/usr/local/sbin/tcpdump", f"#!/bin/sh\n{script}\n")
+    machine.run("chmod", "755", "/usr/local/sbin/tcpdump")
+
+
+def test_what_goes_wrong_once_is_tried_again(attacked: Machines) -> None:
+    stand_in(
+        attacked["alpha"],
+        'if mkdir /run/tried; then exit 1; else rmdir /run/tried; exec /usr/bin/tcpdump "$@"; fi',
+    )
+    assert attacked.operator.json("verify")["verdict"] == "holds"
+
+
+def test_what_was_in_clear_once_is_told_although_a_second_look_is_good(attacked: Machines) -> None:
+    """The route past the tunnel goes as soon as tcpdump ends for the first time."""
+    attacked["alpha"].shell(f"{NO_GUARD}; ip route add 10.99.0.2/32 via 203.0.113.2 dev host0")
+    stand_in(attacked["alpha"], '/usr/bin/tcpdump "$@"; ip route del 10.99.0.2/32 via 203.0.113.2')
+    canaries = found(attacked.operator.json("verify", expect=2), "canary")
+    assert canaries["cp1", "w1"][0] == "falsified"
 
 
 def test_nothing_is_left_running_after_ctrl_c(mesh: Machines) -> None:

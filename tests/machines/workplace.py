@@ -132,7 +132,7 @@ class Operator:
         return str(self.json("verify", "--quick", expect=None)["verdict"])
 
     def settles(self, verdict: str) -> bool:
-        """Whether ``verify --quick`` comes to this verdict within some tries: old sessions are tried for 15 s."""
+        """Whether ``verify --quick`` comes to it within some tries: old sessions are tried for 15 s."""
         return any(self.verdict() == verdict for _ in range(10))
 
     def edit(self, old: str, new: str) -> None:
