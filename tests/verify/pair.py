@@ -85,7 +85,11 @@ def holding(
         yield Held(machine, process)
     finally:
         process.kill()
-        process.communicate()
+        process.wait()
+        # Whoever is left behind in the machine may still have the other ends: not to be waited for.
+        for pipe in (process.stdout, process.stderr):
+            if pipe is not None:
+                pipe.close()
 
 
 def left(machine: Sandbox) -> str:
