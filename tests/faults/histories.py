@@ -219,22 +219,43 @@ def main() -> int:
     parser.add_argument("--histories", type=int, default=10)
     parser.add_argument("--length", type=int, default=4)
     words = parser.parse_args()
-    broken, counts, began = 0, Counter[str](), time.monotonic()
+    tally, began = Tally(), time.monotonic()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    with tempfile.TemporaryDirectory() as directory, open_mesh(Path(directory)) as mesh:
-        for seed in range(words.seed, words.seed + words.histories):
-            history = History(mesh, seed)
-            try:
-                history.run(words.length)
-            except AssertionError as error:
-                broken += 1
-                print(f"seed {seed} broke after {history.told}:\n{error}", flush=True)
-                history.recover()
-            counts += history.counts
-    minutes = (time.monotonic() - began) / 60
-    print(f"{words.histories} histories, {sum(counts.values())} faults, {broken} broken, {minutes:.0f} min")
-    print(", ".join(f"{what}: {number}" for what, number in sorted(counts.items())))
-    return 1 if broken else 0
+    try:
+        with tempfile.TemporaryDirectory() as directory, open_mesh(Path(directory)) as mesh:
+            for seed in range(words.seed, words.seed + words.histories):
+                tally.add(History(mesh, seed), words.length)
+    except KeyboardInterrupt:
+        print("interrupted")
+    print(f"{tally}, {(time.monotonic() - began) / 60:.0f} min")
+    print(", ".join(f"{what}: {number}" for what, number in sorted(tally.counts.items())))
+    return 1 if tally.broken else 0
+
+
+@dataclass
+class Tally:
+    """How many histories there were, how many of them broke, and of what they consisted."""
+
+    histories: int = 0
+    broken: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def add(self, history: History, length: int) -> None:
+        """Run one more; one that breaks is told at once, and the machines start anew."""
+        try:
+            history.run(length)
+        except AssertionError as error:
+            self.broken += 1
+            print(f"seed {history.seed} broke after {history.told}:\n{error}", flush=True)
+            history.recover()
+        self.histories += 1
+        self.counts += history.counts
+        if self.histories % 50 == 0:
+            print(self, flush=True)
+
+    def __str__(self) -> str:
+        """In one line, without the time."""
+        return f"{self.histories} histories, {sum(self.counts.values())} faults, {self.broken} broken"
 
 
 if __name__ == "__main__":
