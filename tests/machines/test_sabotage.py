@@ -12,6 +12,7 @@ import pytest
 
 from tests.machines.machine import Machine
 from tests.machines.machines import Machines
+from tests.machines.spoils import hidden
 
 NO_GUARD = "nft delete table inet wireloom"
 BY_HOST0 = "ip route add default via 203.0.113.2 dev host0 table 77"
@@ -237,6 +238,18 @@ def test_what_was_in_clear_once_is_told_although_a_second_look_is_good(attacked:
     stand_in(attacked["alpha"], '/usr/bin/tcpdump "$@"; ip route del 10.99.0.2/32 via 203.0.113.2')
     canaries = found(attacked.operator.json("verify", expect=2), "canary")
     assert canaries["cp1", "w1"][0] == "falsified"
+
+
+def test_what_is_missing_on_a_machine_is_told_with_what_brings_it(attacked: Machines) -> None:
+    told = {"gamma": ("db1", "tcpdump"), "beta": ("w1", "perl")}
+    with hidden(attacked["gamma"], "/usr/bin/tcpdump"), hidden(attacked["beta"], "/usr/bin/perl"):
+        evidence = attacked.operator.json("verify", expect=1)
+    canaries = found(evidence, "canary")
+    for node, tool in told.values():
+        details = {detail for (source, _), (_, detail) in canaries.items() if source == node}
+        assert len(details) == 1
+        assert f"no {tool} there: wireloom check --nodes --install" in details.pop()
+    assert canaries["cp1", "far1"][0] == "holds"
 
 
 def test_nothing_is_left_running_after_ctrl_c(mesh: Machines) -> None:

@@ -21,20 +21,25 @@ hold_capture() {
     wait "$catcher"
     catcher=''
     sed 's/^/said /' "$place/said"
-    [ -e "$place/enough" ] || echo early
+    # Who awaits it looks ten times a second.
+    [ -e "$place/enough" ] || { echo early; sleep 0.5; }
     echo pcap
     [ ! -s "$place/seen.pcap" ] || gzip -1 <"$place/seen.pcap" | base64
 }
 
-# Wait until the capture listens: `listening`, or `deaf` where it does not within 8 s.
+# Wait until the capture listens: `listening`, or `deaf` where it ended before, or does not within 8 s.
 await_capture() {
     patience=80
     until grep -qs 'listening on' "$place/said"; do
         patience=$((patience - 1))
-        if [ "$patience" = 0 ]; then echo deaf; return; fi
+        if [ "$patience" = 0 ] || has_ended; then echo deaf; return; fi
         sleep 0.1
     done
     echo listening
+}
+
+has_ended() {
+    [ -s "$place/catcher" ] && ! kill -0 "$(cat "$place/catcher")" 2>/dev/null
 }
 
 # Tell the capture that it is enough. What is still on its way gets half a second.
