@@ -13,6 +13,7 @@ from tests.network.fleets import named
 from wireloom.errors import UserError
 from wireloom.lock.allot import allot
 from wireloom.lock.file import parse_lock, print_lock
+from wireloom.lock.footing import Footing, Stance
 from wireloom.lock.lock import Lock, LockedNode
 from wireloom.values import NodeName
 
@@ -80,6 +81,37 @@ def test_a_range_that_still_holds_the_addresses_renumbers_nobody(after: str) -> 
 def test_another_range_gives_new_addresses() -> None:
     lock = allot(named("a", "b", ipv4="10.98.0.0/24"), history("a b"))
     assert [str(node.ipv4) for node in lock.members.values()] == ["10.98.0.1", "10.98.0.2"]
+
+
+def moved(lock: Lock, *ranges: str) -> dict[str, list[str]]:
+    """The addresses of the nodes, former ones last, after the fleet has had these ranges."""
+    for ipv4 in ranges:
+        lock = allot(named("a", "b", ipv4=ipv4), lock)
+    return {name: list(map(str, node.addresses)) for name, node in lock.members.items()}
+
+
+R, S = "10.99.0.0/24", "10.98.0.0/24"
+
+
+def test_a_node_keeps_its_former_address_and_gets_it_back_with_the_range() -> None:
+    lock = history("c a b", "a b")
+    assert moved(lock, S) == {"a": ["10.98.0.1", "10.99.0.2"], "b": ["10.98.0.2", "10.99.0.3"]}
+    assert moved(lock, S, R) == {"a": ["10.99.0.2", "10.98.0.1"], "b": ["10.99.0.3", "10.98.0.2"]}
+
+
+def test_a_former_address_is_given_to_nobody_else() -> None:
+    lock = allot(named("a", ipv4=S), history("a"))
+    assert given4(allot(named("z", "a", ipv4=R), lock)) == {"z": "2", "a": "1"}
+
+
+def test_nothing_that_was_never_applied_is_kept() -> None:
+    assert moved(allot(named("a", "b", ipv4=R), Lock("shop")), S) == {"a": ["10.98.0.1"], "b": ["10.98.0.2"]}
+
+
+def test_former_addresses_go_with_the_last_node_that_uses_their_range() -> None:
+    lock = allot(named("a", ipv4=S), history("a"))
+    both, one = (Footing.of(Stance(1, tuple(map(ip_network, ranges)))) for ranges in ([R, S], [S]))
+    assert [len(lock.on(footing).nodes[NodeName("a")].former) for footing in (both, one)] == [1, 0]
 
 
 EDGES = {"broadcast": ("10.99.0.7", "10.99.0.0/29"), "network": ("10.99.0.8", "10.99.0.8/29")}

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 from dataclasses import replace
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from tests.network.fleets import key, lock_of, named
 from wireloom.errors import UserError
 from wireloom.lock.allot import allot
 from wireloom.lock.file import lock_path, parse_lock, print_lock, read_lock, write_lock
+from wireloom.lock.footing import Footing
 from wireloom.lock.lock import Lock, LockedNode
 from wireloom.values import NodeName
 
@@ -75,6 +77,56 @@ def test_the_bytes_of_a_lock() -> None:
 }
 """
     )
+
+
+MOVING = """\
+{
+  "version": 1,
+  "fleet": "shop",
+  "generation": 8,
+  "network": "feed",
+  "footing": {"dialled": [51820], "heard": [4500, 51820], "ranges": ["10.99.0.0/16", "10.77.0.0/16"], "shared": ["10.99.0.0/16"]},
+  "nodes": {
+    "w1": {"ipv4": "10.77.0.2", "former": ["10.99.0.2", "fd42:99::2"]}
+  }
+}
+"""
+
+
+def test_a_lock_on_the_way_to_another_port_and_range() -> None:
+    lock = parse(MOVING)
+    assert print_lock(lock) == MOVING
+    assert lock.footing == Footing(
+        (51820,),
+        (4500, 51820),
+        (ip_network("10.99.0.0/16"), ip_network("10.77.0.0/16")),
+        (ip_network("10.99.0.0/16"),),
+    )
+    assert list(map(str, lock.nodes[NodeName("w1")].addresses)) == ["10.77.0.2", "10.99.0.2", "fd42:99::2"]
+
+
+SPOILT = {
+    "a port that is none": ("[51820]", "[0]"),
+    "a port in words": ("[51820]", '["51820"]'),
+    "a range that is none": ('"shared": ["10.99.0.0/16"]', '"shared": ["10.99.0.1/16"]'),
+    "a range with a zone": ('"shared": ["10.99.0.0/16"]', '"shared": ["fd42::%x/64"]'),
+    "something is missing": (', "shared": ["10.99.0.0/16"]', ""),
+    "something more": ('"footing": {', '"footing": {"x": [], '),
+    "no list": ("[51820]", "51820"),
+    "a former address that is none": ("fd42:99::2", "fd42:99::2%x"),
+    "former addresses in words": ('["10.99.0.2", "fd42:99::2"]', '"10.99.0.2"'),
+}
+
+
+@pytest.mark.parametrize(("old", "new"), SPOILT.values(), ids=SPOILT)
+def test_what_is_no_footing_is_refused(old: str, new: str) -> None:
+    assert MOVING.count(old) == 1
+    assert told(MOVING.replace(old, new))[0].startswith("not a lock of wireloom: ")
+
+
+def test_a_former_address_that_another_has_is_a_clash() -> None:
+    text = MOVING.replace('"nodes": {\n', '"nodes": {\n    "b": {"ipv4": "10.99.0.2"},\n')
+    assert told(text) == ["10.99.0.2 is given to `b` and `w1`"]
 
 
 def test_the_bytes_of_an_empty_lock_are_json() -> None:

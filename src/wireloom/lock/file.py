@@ -3,21 +3,23 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Set
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from pathlib import Path
 from typing import Any, TypeVar
 
 from wireloom.disk import put_file
 from wireloom.errors import Diagnostic, UserError
 from wireloom.intent.finding import show
+from wireloom.lock.footing import Footing
 from wireloom.lock.lock import Lock, LockedNode
-from wireloom.values import NodeName, PublicKey
+from wireloom.values import Address, NodeName, Prefix, PublicKey
 
-A = TypeVar("A", IPv4Address, IPv6Address)
+A = TypeVar("A", bound=Address)
 VERSION = 1
 CONFLICT_MARKERS = ("<<<<<<<", "|||||||", "=======", ">>>>>>>")
 HEAD_KEYS = {"version", "fleet", "generation", "network", "nodes"}
-NODE_KEYS = {"ipv4", "ipv6", "public_key", "ssh_host_key", "released"}
+FOOTING_KEYS = {"dialled", "heard", "ranges", "shared"}
+NODE_KEYS = {"ipv4", "ipv6", "public_key", "ssh_host_key", "released", "former"}
 
 
 def lock_path(fleet_path: Path) -> Path:
@@ -83,7 +85,7 @@ def _lock_from(data: Any) -> Lock:
     version = data.get("version") if isinstance(data, dict) else None
     if type(version) is not int or version != VERSION:
         raise ValueError(f"its version is {show(str(version))}, this wireloom reads {VERSION}")
-    _refuse_unknown(data, HEAD_KEYS)
+    _refuse_unknown(data, HEAD_KEYS | {"footing"})
     missing = sorted(HEAD_KEYS - set(data))
     if missing:
         raise ValueError(f"`{missing[0]}` is missing")
@@ -94,7 +96,30 @@ def _lock_from(data: Any) -> Lock:
         generation=_count(data, "generation") or 0,
         network=_words(data, "network") or "",
         nodes={NodeName(name): _node_from(name, node) for name, node in data["nodes"].items()},
+        footing=_footing_from(data["footing"]) if "footing" in data else None,
     )
+
+
+def _footing_from(data: Any) -> Footing:
+    if not isinstance(data, dict) or set(data) != FOOTING_KEYS:
+        raise ValueError(f"`footing` has {', '.join(sorted(FOOTING_KEYS))}")
+    if not all(isinstance(one, list) for one in data.values()):
+        raise ValueError("each part of `footing` is a list")
+    for port in (*data["dialled"], *data["heard"]):
+        if type(port) is not int or not 0 < port < 65536:
+            raise ValueError(f"{show(str(port))} is no port")
+    return Footing(
+        dialled=tuple(data["dialled"]),
+        heard=tuple(data["heard"]),
+        ranges=tuple(map(_prefix, data["ranges"])),
+        shared=tuple(map(_prefix, data["shared"])),
+    )
+
+
+def _prefix(word: object) -> Prefix:
+    if not isinstance(word, str) or "%" in word:
+        raise ValueError(f"{show(str(word))} is no range")
+    return ip_network(word)
 
 
 def _node_from(name: str, data: object) -> LockedNode:
@@ -111,6 +136,7 @@ def _node_from(name: str, data: object) -> LockedNode:
             public_key=None if key is None else PublicKey(key),
             ssh_host_key=_words(data, "ssh_host_key"),
             released=_count(data, "released"),
+            former=_addresses(data, "former"),
         )
     except ValueError as error:
         raise ValueError(f"{show(name)}: {error}") from None
@@ -149,6 +175,15 @@ def _address(data: Mapping[str, Any], key: str, kind: Callable[[str], A]) -> A |
     return None if value is None else kind(value)
 
 
+def _addresses(data: Mapping[str, Any], key: str) -> tuple[Address, ...]:
+    """Addresses of either family; none where the key is missing."""
+    words = data.get(key, [])
+    if not isinstance(words, list):
+        raise ValueError(f"`{key}` is a list")
+    found = (_address({key: word}, key, ip_address) for word in words)
+    return tuple(one for one in found if one is not None)
+
+
 def _clashes(lock: Lock, path: Path) -> list[Diagnostic]:
     """Two nodes with one address or one key: what a merge of two branches can leave behind."""
     holders: dict[str, list[str]] = {}
@@ -178,9 +213,19 @@ def print_lock(lock: Lock) -> str:
         "fleet": lock.fleet,
         "generation": lock.generation,
         "network": lock.network,
+        **({"footing": _footing_to(lock.footing)} if lock.footing else {}),
     }
     values = [f"  {json.dumps(key)}: {json.dumps(value)},\n" for key, value in head.items()]
     return "".join(["{\n", *values, f'  "nodes": {nodes}\n}}\n'])
+
+
+def _footing_to(footing: Footing) -> dict[str, object]:
+    return {
+        "dialled": sorted(footing.dialled),
+        "heard": sorted(footing.heard),
+        "ranges": list(map(str, footing.ranges)),
+        "shared": list(map(str, footing.shared)),
+    }
 
 
 def _node_to(node: LockedNode) -> dict[str, object]:
@@ -191,11 +236,12 @@ def _node_to(node: LockedNode) -> dict[str, object]:
         "ssh_host_key": node.ssh_host_key,
         "released": node.released,
     }
-    return {
+    known = {
         key: value if isinstance(value, int) else str(value)
         for key, value in values.items()
         if value is not None
     }
+    return known | ({"former": list(map(str, node.former))} if node.former else {})
 
 
 def write_lock(path: Path, lock: Lock) -> bool:

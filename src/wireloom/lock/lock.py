@@ -4,13 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv6Address
 
-from wireloom.values import Address, NodeName, PublicKey
+from wireloom.lock.footing import Footing
+from wireloom.values import Address, NodeName, Prefix, PublicKey
 
 
 @dataclass(frozen=True, slots=True)
 class LockedNode:
     """What was given to one node, and what was seen of it. Never a secret.
 
+    ``former``: addresses of ranges that the fleet is leaving, while nodes may still use them.
     ``ssh_host_key`` is ``type base64`` as in known_hosts. ``released`` is the generation at which the
     node left the fleet (None: it is in it).
     """
@@ -20,11 +22,16 @@ class LockedNode:
     public_key: PublicKey | None = None
     ssh_host_key: str | None = None
     released: int | None = None
+    former: tuple[Address, ...] = ()
 
     @property
     def addresses(self) -> tuple[Address, ...]:
-        """The underlay addresses, IPv4 first."""
-        return tuple(one for one in (self.ipv4, self.ipv6) if one is not None)
+        """The underlay addresses, IPv4 first, then former ones."""
+        return (*(one for one in (self.ipv4, self.ipv6) if one is not None), *self.former)
+
+    def address_in(self, prefix: Prefix) -> Address | None:
+        """The node's address in a range; where it has two there, not the former one."""
+        return next((one for one in self.addresses if one in prefix), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +39,15 @@ class Lock:
     """One ``fleet.lock``. ``generation`` counts the applies that were begun; 0: never applied.
 
     ``network`` is the digest of the network that the generation stands for: two checkouts that
-    both count to 8 are told apart by it.
+    both count to 8 are told apart by it. ``footing``: what all nodes have in common, those that did not
+    answer lately among them; None: nothing was applied, or by a version that did not note it.
     """
 
     fleet: str
     generation: int = 0
     network: str = ""
     nodes: Mapping[NodeName, LockedNode] = field(default_factory=dict)
+    footing: Footing | None = None
 
     @property
     def members(self) -> dict[NodeName, LockedNode]:
@@ -57,6 +66,17 @@ class Lock:
             if name in self.nodes and self.nodes[name].ssh_host_key is None
         }
         return self._changed(fresh)
+
+    def on(self, footing: Footing | None) -> "Lock":
+        """The same lock on another footing, without the former addresses that nobody uses any more."""
+        ranges = footing.ranges if footing else ()
+        used = {name: [node.address_in(prefix) for prefix in ranges] for name, node in self.nodes.items()}
+        former = {
+            name: {"former": tuple(one for one in node.former if one in used[name])}
+            for name, node in self.nodes.items()
+            if node.former
+        }
+        return replace(self._changed(former), footing=footing)
 
     def _changed(self, changes: Mapping[NodeName, Mapping[str, object]]) -> "Lock":
         nodes = dict(self.nodes)
