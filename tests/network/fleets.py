@@ -38,11 +38,12 @@ def make_fleet(
     name: str = "shop",
     guard: bool = True,
     trusted: Iterable[str] = (),
+    port: int = 51820,
 ) -> Fleet:
     """A fleet of these nodes; its sites are those that they name."""
     underlay = Underlay(
         "wg0",
-        51820,
+        port,
         IPv4Network(ipv4) if ipv4 else None,
         IPv6Network(ipv6) if ipv6 else None,
         mtu,

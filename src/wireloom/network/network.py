@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from wireloom.lock.footing import Stance
 from wireloom.values import Address, Endpoint, Interface, NodeName, Prefix, PublicKey, SiteName
 
 
@@ -34,27 +35,29 @@ class Peer:
     keepalive: int = 0
     sources: tuple[Address, ...] = ()
 
-    def may_be_at(self, endpoint: Endpoint | None) -> bool:
+    def may_be_at(self, endpoint: Endpoint | None, also: int | None = None) -> bool:
         """Whether the peer may be found there: where it is dialled, or where else it answers from.
 
         WireGuard sends to where the last authentic packet came from (roaming), and a machine
-        with several addresses chooses one. A peer that is not dialled may be anywhere.
+        with several addresses chooses one. ``also``: another port that it may answer from. A peer that is not
+        dialled may be anywhere.
         """
         if self.endpoint is None or endpoint == self.endpoint:
             return True
-        return (
-            endpoint is not None and endpoint.port == self.endpoint.port and endpoint.address in self.sources
-        )
+        if endpoint is None or endpoint.port not in {self.endpoint.port, also}:
+            return False
+        return endpoint.address in {self.endpoint.address, *self.sources}
 
 
 @dataclass(frozen=True, slots=True)
 class Network:
     """Everybody, and for each who is a peer by which endpoint.
 
-    ``fenced`` are the ranges that must be unreachable rather than in clear while the interface is
-    down. ``trusted`` are the interfaces that may carry packets of these ranges, the underlay's own first;
-    None: nobody looks. Nodes that see the others alike share one row of ``views``: a row holds the peers
-    of a whole class of nodes, each node of the class among them if they are peers of each other.
+    ``also`` is another port that nodes hear, while some may still, or already, dial it. ``fenced`` are the
+    ranges that must be unreachable rather than in clear while the interface is down. ``trusted`` are the
+    interfaces that may carry packets of these ranges, the underlay's own first; None: nobody looks. Nodes
+    that see the others alike share one row of ``views``: a row holds the peers of a whole class of nodes,
+    each node of the class among them if they are peers of each other.
     """
 
     fleet: str
@@ -66,6 +69,12 @@ class Network:
     trusted: tuple[str, ...] | None
     members: Mapping[NodeName, Member]
     views: Mapping[NodeName, tuple[Peer, ...]]
+    also: int | None = None
+
+    @property
+    def stance(self) -> Stance:
+        """Where its nodes stand between each other."""
+        return Stance(self.port, self.ranges, self.also)
 
     def peers(self, name: NodeName) -> Iterator[Peer]:
         """The peers of a node, in the order of ``members``."""

@@ -6,6 +6,7 @@ from ipaddress import ip_interface, ip_network
 
 from wireloom.intent.fleet import Fleet, Node
 from wireloom.intent.reach import dial_address
+from wireloom.lock.footing import Stance, next_stance
 from wireloom.lock.lock import Lock, LockedNode
 from wireloom.network.network import Member, Network, Peer
 from wireloom.values import Endpoint, Interface, NodeName, Prefix
@@ -24,25 +25,36 @@ CLUSTER_DEVICES = {"flannel": ("cni0", "flannel.1", "flannel-v6.1")}
 
 
 def weave(fleet: Fleet, lock: Lock) -> Network:
-    """The full mesh of a fleet whose lock holds an address for every node (see ``lock.allot``)."""
-    members = {name: _member(fleet, node, lock.nodes[name]) for name, node in fleet.nodes.items()}
+    """The full mesh of a fleet whose lock holds an address for every node (see ``lock.allot``).
+
+    It is the next one that can be had where the nodes stand now, as the lock says: what the fleet file wants,
+    or a step to it.
+    """
+    stance = next_stance(lock.footing, wanted_stance(fleet))
+    members = {name: _member(node, lock.nodes[name], stance.ranges) for name, node in fleet.nodes.items()}
     hosts = {name: _host_routes(member) for name, member in members.items()}
     views: dict[object, tuple[Peer, ...]] = {}
     for node in fleet.nodes.values():
         seen_alike = _class_of(node)
         if seen_alike not in views:
-            views[seen_alike] = tuple(_view(node, fleet, members, hosts))
+            views[seen_alike] = tuple(_view(node, fleet, stance.port, members, hosts))
     return Network(
         fleet=fleet.name,
         interface=fleet.underlay.interface,
-        port=fleet.underlay.port,
+        port=stance.port,
         mtu=fleet.underlay.mtu or _auto_mtu(fleet, views),
-        ranges=fleet.underlay.ranges,
-        fenced=fleet.underlay.ranges + (fleet.kubernetes.pods if fleet.kubernetes else ()),
+        ranges=stance.ranges,
+        fenced=stance.ranges + (fleet.kubernetes.pods if fleet.kubernetes else ()),
         trusted=_trusted(fleet) if fleet.underlay.guard else None,
         members=members,
         views={name: views[_class_of(node)] for name, node in fleet.nodes.items()},
+        also=stance.also,
     )
+
+
+def wanted_stance(fleet: Fleet) -> Stance:
+    """Where the fleet file leads to."""
+    return Stance(fleet.underlay.port, fleet.underlay.ranges)
 
 
 def _trusted(fleet: Fleet) -> tuple[str, ...]:
@@ -51,12 +63,11 @@ def _trusted(fleet: Fleet) -> tuple[str, ...]:
     return tuple(dict.fromkeys((fleet.underlay.interface, "lo", *pods, *fleet.underlay.trusted)))
 
 
-def _member(fleet: Fleet, node: Node, locked: LockedNode) -> Member:
-    ranges: dict[int, Prefix] = {prefix.version: prefix for prefix in fleet.underlay.ranges}
+def _member(node: Node, locked: LockedNode, ranges: tuple[Prefix, ...]) -> Member:
     interfaces: tuple[Interface, ...] = tuple(
-        ip_interface(f"{address}/{ranges[address.version].prefixlen}")
-        for address in locked.addresses
-        if address.version in ranges
+        ip_interface(f"{address}/{prefix.prefixlen}")
+        for prefix in ranges
+        if (address := locked.address_in(prefix)) is not None
     )
     return Member(node.name, node.site, interfaces, locked.public_key, node.nat, node.roles)
 
@@ -74,7 +85,11 @@ def _class_of(node: Node) -> object:
 
 
 def _view(
-    node: Node, fleet: Fleet, members: dict[NodeName, Member], hosts: dict[NodeName, tuple[Prefix, ...]]
+    node: Node,
+    fleet: Fleet,
+    port: int,
+    members: dict[NodeName, Member],
+    hosts: dict[NodeName, tuple[Prefix, ...]],
 ) -> list[Peer]:
     """Everybody that a node of this class is a peer of, the nodes of the class itself included."""
     peers = []
@@ -88,7 +103,7 @@ def _view(
             Peer(
                 name=target.name,
                 public_key=members[target.name].public_key,
-                endpoint=Endpoint(address, fleet.underlay.port) if address else None,
+                endpoint=Endpoint(address, port) if address else None,
                 allowed_ips=hosts[target.name],
                 keepalive=KEEPALIVE if through_nat else 0,
                 sources=()

@@ -104,7 +104,7 @@ PROBES = (
         "guard",
         f'test -z "$table" || {{ filed=$(sed -n "s/^{GUARD_LINE}\\(.*\\)\'$/\\1/p" "$conf");'
         f' if {{ read -r kept; }} <"{WORDS}" && test "$kept" = "$filed"; then listed=$(sed 1d "{WORDS}");'
-        f' else listed=$(unshare --net sh -c \'nft "$1" && nft -s list table {TABLE}\' sh "$filed"); fi;'
+        f' else listed=$(unshare --net sh -c \'nft "$1" && nft -s -t list table {TABLE}\' sh "$filed"); fi;'
         ' if test "$table" = "$listed"; then echo as filed; else echo other; fi; }',
     ),
     Probe("drop-in", 'test -e "$unit" && { echo; cat "$unit"; }'),

@@ -7,9 +7,10 @@
 tab=$(printf '\t')
 
 # running: a line for each thing, in a fixed order. Leaves what it read in $dump and $table, for who wants more.
+# Without counters (-s), and without what packets put into the table's sets (-t).
 running() {
     dump=$(public_dump)
-    table=$(nft -s list table inet wireloom 2>/dev/null)
+    table=$(nft -s -t list table inet wireloom 2>/dev/null)
     {
         printf '%s\n' "$dump" | running_peers
         printf 'route show\naddress show dev %s\n' "$interface" | ip -force -batch - | running_addresses

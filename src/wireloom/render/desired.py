@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 
+from wireloom.lock.footing import Stance
 from wireloom.network.network import Network, Peer
 from wireloom.render.guard import render_guard
 from wireloom.render.unit import drop_in_path, render_drop_in
@@ -55,8 +56,8 @@ class UnitFile:
 class NodeDesired:
     """All that one node should have. ``peers`` without a public key are not in the file yet.
 
-    ``guard``: the nftables table as one line for ``nft``; empty: there shall be none. ``drop_in`` is for
-    machines with systemd.
+    ``also``: another port that it hears. ``guard``: the nftables table as one line for ``nft``; empty: there
+    shall be none. ``drop_in`` is for machines with systemd.
     """
 
     name: NodeName
@@ -71,6 +72,12 @@ class NodeDesired:
     config: ConfigFile
     guard: str
     drop_in: UnitFile
+    also: int | None = None
+
+    @property
+    def stance(self) -> Stance:
+        """Where it stands between the others."""
+        return Stance(self.port, self.ranges, self.also)
 
     @property
     def bare_config(self) -> ConfigFile:
@@ -97,6 +104,7 @@ def render_node(network: Network, name: NodeName) -> NodeDesired:
         config=ConfigFile(config_path(network.interface), render_head(network, name), body),
         guard=render_guard(network),
         drop_in=UnitFile(drop_in_path(network.interface), text, purpose),
+        also=network.also,
     )
 
 

@@ -1,6 +1,8 @@
-"""The guard of a node: an nftables table that drops packets of the fleet beside the tunnel.
+"""The nftables table of a node: a guard that drops packets of the fleet beside the tunnel.
 
-Routes alone don't keep them in: a mark or a rule leads past the routes, a VXLAN device takes packets on
+While the port changes it also has the chains that hear the other one (see ``hearing``).
+
+Routes alone don't keep packets in: a mark or a rule leads past the routes, a VXLAN device takes packets on
 every address, and an underlay address answers on the physical side, too (Linux has weak hosts, RFC 1122
 3.3.4.2). The table is wireloom's alone, and touches no other.
 """
@@ -8,6 +10,7 @@ every address, and an underlay address answers on the physical side, too (Linux 
 from collections.abc import Iterator
 
 from wireloom.network.network import Network
+from wireloom.render.hearing import render_hearing
 from wireloom.values import VXLAN_PORT
 
 TABLE = "inet wireloom"
@@ -18,21 +21,26 @@ REMOVE = f"add table {TABLE}; delete table {TABLE}"
 
 
 def render_guard(network: Network) -> str:
-    """The table as one line for ``nft``, which loads it in one transaction; empty where there is no guard.
+    """The table as one line for ``nft``, which loads it in one transaction; empty where nothing is in it.
+
+    No quote in it: it stands between single quotes in a wg-quick file.
+    """
+    parts = [*_guard(network, network.trusted), *render_hearing(network)]
+    return f"{REMOVE}; table {TABLE} {{{''.join(f' {part};' for part in parts)} }}" if parts else ""
+
+
+def _guard(network: Network, trusted: tuple[str, ...] | None) -> Iterator[str]:
+    """Two chains; none where there is no guard.
 
     Arriving packets are judged before connection tracking and destination NAT (priority -300, raw), so that
-    an address means what is on the wire; leaving ones after routing, whatever mark or rule chose the way. No
-    quote in it: it stands between single quotes in a wg-quick file.
+    an address means what is on the wire; leaving ones after routing, whatever mark or rule chose the way.
     """
-    if network.trusted is None:
-        return ""
-    arriving = [*_let_pass("iifname", network.trusted), *_drop(network, "saddr", "daddr")]
-    leaving = [*_let_pass("oifname", network.trusted), *_drop(network, "daddr")]
-    return (
-        f"{REMOVE}; table {TABLE} {{"
-        f" chain arriving {{ type filter hook prerouting priority -300; {'; '.join(arriving)}; }};"
-        f" chain leaving {{ type filter hook postrouting priority 0; {'; '.join(leaving)}; }}; }}"
-    )
+    if trusted is None:
+        return
+    arriving = [*_let_pass("iifname", trusted), *_drop(network, "saddr", "daddr")]
+    leaving = [*_let_pass("oifname", trusted), *_drop(network, "daddr")]
+    yield f"chain arriving {{ type filter hook prerouting priority -300; {'; '.join(arriving)}; }}"
+    yield f"chain leaving {{ type filter hook postrouting priority 0; {'; '.join(leaving)}; }}"
 
 
 def _let_pass(where: str, devices: tuple[str, ...]) -> Iterator[str]:
