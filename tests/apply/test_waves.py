@@ -21,14 +21,16 @@ def waves(one: Scene, max_parallel: int = 0) -> list[Wave]:
     return asyncio.run(make())
 
 
-def numbered(one: Scene, *names: NodeName) -> Scene:
-    """Machines that have another address than the lock says."""
+def keyless(one: Scene, *names: NodeName) -> Scene:
+    """Machines whose interface runs without its key."""
     for name in names:
         state = one.machines[name].state()
         assert state.link is not None
-        link = replace(state.link, addresses=frozenset({ip_interface("10.99.0.99/16")}))
-        one.machines[name].looks_like = replace(state, link=link)
+        one.machines[name].looks_like = replace(state, link=replace(state.link, public_key=None))
     return one
+
+
+NUMBERED = frozenset({ip_interface("10.99.0.99/16")})
 
 
 CASES: dict[str, tuple[list[Wave], Scene, int]] = {
@@ -40,14 +42,10 @@ CASES: dict[str, tuple[list[Wave], Scene, int]] = {
     "a canary, then one at a time": ([(CP1,), (W1,), (NAS1,)], Scene.drifted(*NAMES), 1),
     "a canary counts for no wave": ([(CP1,), (W1, NAS1)], Scene.drifted(*NAMES), 2),
     "who only dials is no canary": ([(W1,), (NAS1,)], Scene.drifted(W1, NAS1), 0),
-    "another port: all at once": ([(CP1, W1, NAS1)], Scene.drifted(*NAMES, port=1), 0),
-    "another port: all at once, whatever the limit": ([(CP1, W1, NAS1)], Scene.drifted(*NAMES, port=1), 1),
-    "another port on one: all at once": (
-        [(CP1, W1, NAS1)],
-        numbered(Scene.drifted(CP1, W1), NAS1),
-        1,
-    ),
-    "another address: all at once": ([(CP1, W1, NAS1)], numbered(Scene.settled(), *NAMES), 1),
+    "another port, by hand": ([(CP1,), (W1, NAS1)], Scene.drifted(*NAMES, port=1), 0),
+    "another address, by hand": ([(CP1,), (W1, NAS1)], Scene.drifted(*NAMES, addresses=NUMBERED), 0),
+    "another key: all at once, whatever the limit": ([(CP1, W1, NAS1)], keyless(Scene.settled(), *NAMES), 1),
+    "another key on one: all at once": ([(CP1, W1, NAS1)], keyless(Scene.drifted(CP1, W1), NAS1), 1),
 }
 
 

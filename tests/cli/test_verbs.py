@@ -11,7 +11,7 @@ from tests.cli.command import FLEET, wireloom
 from wireloom.apply.outcome import Ending, NodeOutcome, Outcome
 from wireloom.cli import apply as apply_verb
 from wireloom.cli import world
-from wireloom.cli.carry import note
+from wireloom.cli.carry import conclude, note
 from wireloom.cli.main import run
 from wireloom.cli.settings import Settings
 from wireloom.errors import UserError
@@ -379,6 +379,12 @@ def test_apply_exits_as_it_ended(
 
     monkeypatch.setattr(apply_verb, "_apply", ended)
     assert expected == run(["apply", "--yes"])
+
+
+def test_steps_that_are_left_are_work_for_the_next_apply(capsys: Printed) -> None:
+    """Also where somebody only watches for the exit code."""
+    assert conclude(Settings(quiet=True), Outcome(1, (), ("hear no port but 51820",))) == 2
+    assert "Left to do by the next apply: hear no port but 51820." in capsys.readouterr().out
 
 
 def test_a_journal_that_can_not_be_written_is_a_warning(fleet: Path, capsys: Printed) -> None:

@@ -191,7 +191,7 @@ SET = ("wg", "set", "wg0")
 ADDRESS = ("ip", "address")
 # drift, the changes, the commands
 DRIFTS: dict[str, tuple[Callable[[Machine], None], list[tuple[str, str, str]], list[Command]]] = {
-    "another port": (run(*SET, "listen-port", "4500"), [("update", "listen port of wg0", "disruptive")], [(*SET, "listen-port", "51820")]),
+    "another port": (run(*SET, "listen-port", "4500"), [("update", "listen port of wg0", "brief")], [(*SET, "listen-port", "51820")]),
     "a mark": (run(*SET, "fwmark", "0xca6c"), [("update", "fwmark of wg0", "brief")], [(*SET, "fwmark", "0")]),
     "another MTU": (run("ip", "link", "set", "dev", "wg0", "mtu", "1280"), [("update", "mtu of wg0", "brief")], [("ip", "link", "set", "dev", "wg0", "mtu", "1440")]),
     "down": (run("ip", "link", "set", "dev", "wg0", "down"), [("update", "interface wg0", "none")], [("ip", "link", "set", "dev", "wg0", "up")]),

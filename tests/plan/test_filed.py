@@ -8,7 +8,7 @@ from tests.network.test_topology import fleets
 from wireloom.intent.fleet import Fleet
 from wireloom.network.topology import weave
 from wireloom.observe.state import RouteSeen
-from wireloom.plan.filed import read_fences, read_filed
+from wireloom.plan.filed import read_fences, read_filed, read_stance
 from wireloom.render.desired import FENCE_METRIC, render_node
 
 
@@ -21,6 +21,7 @@ def test_what_is_rendered_is_read_back(fleet: Fleet) -> None:
         found = read_filed(desired.config.keyless, key(1))
         assert (found.port, found.mtu, found.public_key) == (desired.port, desired.mtu, key(1))
         assert found.addresses == frozenset(desired.addresses)
+        assert read_stance(desired.config.keyless) == desired.stance
         assert {
             peer.public_key: (peer.endpoint, frozenset(peer.allowed_ips), peer.keepalive)
             for peer in desired.peers

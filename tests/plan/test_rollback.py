@@ -204,7 +204,7 @@ class Past(World):
             found,
             fleet=self.fleet,
             today=self.plan(),
-            lock=self.lock.with_keys(keys_seen(seen)),
+            lock=self.learned(seen).with_keys(keys_seen(seen)),
             network=self.weave(),
             seen=seen,
         )
@@ -225,14 +225,14 @@ def test_back_to_any_fleet_and_forth_again(steps: list[Fleet]) -> None:
     world = Past(steps[0])
     for fleet in steps:
         world.change(fleet)
-        world.apply()
+        world.walk()
     target = world.history and min(number for kept in world.history.values() for number in kept)
     assert isinstance(target, int)
 
     world.roll_back(target)
 
     assert list(world.back(target)[0].changes()) == []
-    world.apply()
+    world.walk()
     assert list(world.plan().changes()) == []
 
 
@@ -246,7 +246,7 @@ def lived(*steps: Fleet) -> Past:
     world = Past(steps[0])
     for fleet in steps:
         world.change(fleet)
-        world.apply()
+        world.walk()
     return world
 
 
@@ -403,6 +403,31 @@ def test_that_ssh_runs_through_the_interface_is_seen_although_nothing_is_to_be_a
     world = lived(fleet(51820), fleet(4500))
     assert world.plan().empty
     assert Risk.LOCKOUT in {change.risk for _, change in world.back(1)[0].changes()}
+
+
+MOVED = grown("a", "b"), grown("a", "b", port=4500, ipv4="10.7.0.0/16")
+"""In three steps, generations 2 to 4."""
+
+
+@pytest.mark.parametrize(("target", "together"), [(3, False), (2, True), (1, True)])
+def test_back_over_steps_that_don_t_understand_each_other_all_change_at_once(
+    target: int, together: bool
+) -> None:
+    world = lived(*MOVED)
+    plan = world.roll_back(target)
+    assert any(change.together for _, change in plan.changes()) == together
+    assert list(world.back(target)[0].changes()) == []
+    world.walk()
+    assert world.plan().empty
+
+
+def test_who_does_not_answer_is_not_cut_off_by_the_others_way_back() -> None:
+    world = lived(*MOVED)
+    world.away = away(B)
+    world.roll_back(3)
+    (refusal,) = world.back(2)[0].refusals
+    what = "it does not answer, and a would not understand it any more: no route to host"
+    assert (refusal.where, refusal.what) == (B, what)
 
 
 @pytest.mark.parametrize("guard", [True, False])

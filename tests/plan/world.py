@@ -1,17 +1,19 @@
 """Fleets whose machines exist in memory: look, plan and apply without a wire."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from tests.network.fleets import key, make_fleet, node
 from tests.plan.machine import Machine
+from wireloom.apply.enrol import write_ahead
 from wireloom.intent.fleet import Fleet
 from wireloom.lock.allot import allot
 from wireloom.lock.lock import Lock
 from wireloom.network.network import Network
-from wireloom.network.topology import weave
+from wireloom.network.topology import wanted_stance, weave
 from wireloom.observe.state import NodeState, Unreachable
 from wireloom.plan.fleet import keys_seen, make_plan
+from wireloom.plan.footing import learn_footing
 from wireloom.plan.plan import Change, Plan
 from wireloom.render.desired import network_digest
 from wireloom.values import NodeName
@@ -50,27 +52,44 @@ class World:
     def seen(self) -> dict[NodeName, NodeState | Unreachable]:
         return {name: self.away.get(name) or self.machines[name].seen() for name in self.fleet.nodes}
 
+    def learned(self, seen: Mapping[NodeName, NodeState | Unreachable]) -> Lock:
+        return learn_footing(self.lock, seen, wanted_stance(self.fleet))
+
     def weave(self) -> Network:
-        return weave(self.fleet, self.lock.with_keys(keys_seen(self.seen())))
+        seen = self.seen()
+        return weave(self.fleet, self.learned(seen).with_keys(keys_seen(seen)))
 
     def plan(self, seen: Mapping[NodeName, NodeState | Unreachable] | None = None) -> Plan:
-        return make_plan(self.fleet, self.lock, self.weave(), seen or self.seen())
+        found = seen or self.seen()
+        return make_plan(self.fleet, self.learned(found), self.weave(), found)
 
-    def apply(self) -> Plan:
-        """What ``wireloom apply`` does when all goes well; gives the plan that was carried out."""
+    def begin(self) -> tuple[Plan, str]:
+        """Keys are made, the plan is made again, and the lock written ahead; with the network's digest."""
         for one in self.plan().nodes:
             if one.make_key:
                 self.keys += 1
                 self.machines[one.name].make_key(key(self.keys))
-        plan = self.plan()
+        plan, network = self.plan(), self.weave()
         assert plan.refusals == ()
-        keyed = self.lock.with_keys(keys_seen(self.seen()))
-        digest = network_digest(weave(self.fleet, keyed))
-        if not plan.empty:
-            self.lock = replace(keyed, generation=plan.generation, network=digest)
+        digest = network_digest(network)
+        keyed = self.learned(self.seen()).with_keys(keys_seen(self.seen()))
+        self.lock = keyed if plan.empty else write_ahead(keyed, network, plan)
+        return plan, digest
+
+    def apply(self) -> Plan:
+        """A step of ``wireloom apply`` when all goes well; gives the plan that was carried out."""
+        plan, digest = self.begin()
         for one in plan.nodes:
             self.machines[one.name].carry_out(one, generation=plan.generation, network=digest)
         return plan
+
+    def walk(self) -> list[Plan]:
+        """All steps, until there is nothing to do."""
+        plans = []
+        while not self.plan().empty:
+            plans.append(self.apply())
+            assert len(plans) < 6, [plan.steps for plan in plans]
+        return plans
 
 
 def settled(fleet: Fleet | None = None) -> World:

@@ -6,7 +6,7 @@ from ipaddress import ip_interface, ip_network
 
 import pytest
 
-from tests.plan.world import settled
+from tests.plan.world import settled, three
 from tests.preflight.look import A, Changes, find, lines
 from wireloom.observe.state import AddressSeen, NodeState, RouteSeen
 
@@ -115,6 +115,14 @@ def test_an_address_and_its_own_route_are_one_finding() -> None:
 def test_every_foreign_address_is_found() -> None:
     seen = {*address("eth1", "10.99.7.7/24")["addresses"], *address("eth2", "10.99.8.8/24")["addresses"]}  # type: ignore[misc]
     assert [one.what.split()[0] for one in find({A: {"addresses": frozenset(seen)}})] == ["eth1", "eth2"]
+
+
+def test_a_port_that_comes_in_a_later_step_must_be_free_before_the_first() -> None:
+    world = settled()
+    world.change(three(port=4500))
+    assert world.weave().port == 51820
+    [finding] = find({A: {"port_holder": "dnsmasq (process 812)"}}, world)
+    assert finding.what == "UDP port 4500 is taken by dnsmasq (process 812)"
 
 
 def test_our_interface_on_another_port_does_not_make_the_port_ours() -> None:

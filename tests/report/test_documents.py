@@ -8,6 +8,7 @@ import pytest
 from tests.plan.machine import Machine
 from tests.report.graph_fleets import net, small
 from tests.report.samples import DB1, EVIDENCE, FINDINGS, HISTORY, OUTCOME, PLAN, SILENT
+from wireloom.apply.outcome import Outcome
 from wireloom.errors import Diagnostic, Severity
 from wireloom.observe.state import Unreachable
 from wireloom.plan.plan import Plan
@@ -54,12 +55,15 @@ def test_a_plan() -> None:
         "unreachable": [{"node": "nas1", "what": "no answer", "hint": "is it up?"}],
         "refusals": [{"severity": "error", "what": "not ours", "where": "w1", "hint": "take it away"}],
         "notes": [{"severity": "warning", "what": "no `ssh`", "where": "nas1", "hint": ""}],
+        "steps": [],
     }
 
 
 def test_a_plan_of_nothing() -> None:
-    empty = {"fleet": "shop", "generation": 1, "changes": [], "unreachable": [], "refusals": [], "notes": []}
-    assert empty == plan_document(Plan("shop", 1, ()))
+    lists = ("changes", "unreachable", "refusals", "notes", "steps")
+    assert plan_document(Plan("shop", 1, ())) == {"fleet": "shop", "generation": 1} | {
+        one: [] for one in lists
+    }
 
 
 def test_readiness() -> None:
@@ -152,7 +156,13 @@ def test_an_outcome() -> None:
             {"node": "nas1", "ending": "pending", "step": "", "detail": "no answer", "hint": ""},
             {"node": "db1", "ending": "unchanged", "step": "", "detail": "", "hint": ""},
         ],
+        "steps_left": [],
     }
+
+
+def test_steps_that_are_left() -> None:
+    assert plan_document(Plan("shop", 1, (), steps=("one", "two")))["steps"] == ["one", "two"]
+    assert outcome_document(Outcome(1, (), ("two",)))["steps_left"] == ["two"]
 
 
 def test_a_history() -> None:

@@ -11,6 +11,7 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 
 from tests.report.samples import CP1, DB1, EVIDENCE, FINDINGS, HISTORY, NAS1, OUTCOME, PLAN, SILENT, W1
+from wireloom.apply.outcome import Ending, NodeOutcome, Outcome
 from wireloom.errors import Diagnostic, Severity
 from wireloom.plan.plan import Action, Change, NodePlan, Plan, Risk
 from wireloom.preflight.finding import Check, Finding
@@ -31,6 +32,10 @@ from wireloom.verify.claim import Evidence, Verdict
 
 NEW_PORT = Change(Action.UPDATE, "listen port of wg0", "51820 → 4500", Risk.DISRUPTIVE, together=True)
 TOGETHER = Plan("shop", 2, (NodePlan(CP1, (NEW_PORT,)), NodePlan(W1, (NEW_PORT,))))
+STEPS = ("hear port 4500 as well", "change to port 4500, and hear port 51820 still", "hear no port but 4500")
+FIRST = Plan(
+    "shop", 2, (NodePlan(CP1, (Change(Action.UPDATE, "table inet wireloom", STEPS[0]),)),), steps=STEPS
+)
 PEERS = Plan(
     "shop",
     2,
@@ -71,6 +76,19 @@ SHOWN: dict[str, Shower] = {
     "plan of nothing on one node": lambda: show_plan(Plan("shop", 2, (NodePlan(CP1),)), every_peer=False),
     "plan of nothing, one away": lambda: show_plan(replace(PLAN, nodes=(NodePlan(CP1),)), every_peer=False),
     "plan of what can't be done one by one": lambda: show_plan(TOGETHER, every_peer=False),
+    "plan of the first of three steps": lambda: show_plan(FIRST, every_peer=False),
+    "plan of the first of three steps, one away": lambda: show_plan(
+        replace(FIRST, unreachable=PLAN.unreachable), every_peer=False
+    ),
+    "plan of the last step": lambda: show_plan(replace(FIRST, steps=STEPS[2:]), every_peer=False),
+    "plan of a step that one is away for": lambda: show_plan(
+        Plan("shop", 2, (NodePlan(CP1),), unreachable=PLAN.unreachable, steps=STEPS[2:]), every_peer=False
+    ),
+    "outcome, steps left": lambda: show_outcome(
+        Outcome(
+            7, (NodeOutcome(CP1, Ending.CHANGED), NodeOutcome(NAS1, Ending.PENDING, "no answer")), STEPS[1:]
+        )
+    ),
     "rollback to what is there": lambda: show_plan(
         Plan("shop", 2, (NodePlan(CP1), NodePlan(W1))), every_peer=False, source="generation 1"
     ),

@@ -1,5 +1,7 @@
 """From what a node said to verdicts: a claim holds only where there is evidence that it does."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -170,6 +172,19 @@ def test_a_peer_without_a_known_key_is_not_judged() -> None:
     keyless = Peer(NodeName("b"), None, B.endpoint, B.allowed_ips)
     claim = claims(*GOOD.values(), peers=(keyless,))["handshake"]
     assert (str(claim.verdict), claim.detail) == ("unknown", "the lock has no key for it yet: apply first")
+
+
+def test_while_the_port_changes_a_peer_may_be_at_either() -> None:
+    assert B.endpoint is not None
+    other = peer_line(endpoint=f"{B.endpoint.address}:4500")
+    report = read_report("\n".join([*GOOD.values(), other]))
+    verdicts = [
+        str(one.verdict)
+        for also in (None, 4500)
+        for one in judge(A, [B], report, replace(network_of((B,)), also=also))
+        if one.claim == "handshake"
+    ]
+    assert verdicts == ["falsified", "holds"]
 
 
 def test_who_is_not_dialled_may_come_from_anywhere() -> None:

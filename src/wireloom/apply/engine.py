@@ -270,7 +270,8 @@ class _Job:
     def outcome(self) -> Outcome:
         """How it ended, for every node of the plan and every one that did not answer."""
         endings = [self._ending(node) for node in self._order.plan.nodes]
-        return Outcome(self._order.lock.generation, (*endings, *left_out(self._order.plan)))
+        nodes = (*endings, *left_out(self._order.plan))
+        return Outcome(self._order.lock.generation, nodes, self._order.plan.steps[1:])
 
     def _ending(self, node: NodePlan) -> NodeOutcome:
         name = node.name

@@ -8,7 +8,9 @@ from wireloom.apply.script import make_key_script
 from wireloom.apply.step import STEP_TIMEOUT, read_answer, trouble_of
 from wireloom.errors import Diagnostic, UserError
 from wireloom.intent.fleet import Fleet
+from wireloom.lock.footing import Footing
 from wireloom.lock.lock import Lock
+from wireloom.network.network import Network
 from wireloom.network.topology import weave
 from wireloom.observe.state import KeyKind, NodeState, Seen
 from wireloom.plan.fleet import keys_seen, make_plan, pending
@@ -31,12 +33,19 @@ async def enrol(fleet: Fleet, lock: Lock, seen: Seen, plan: Plan, crew: Crew) ->
     _require_same(plan, now)
     return Order(
         plan=now,
-        lock=replace(keyed, generation=now.generation, network=network_digest(network)),
+        lock=write_ahead(keyed, network, now),
         seen=seen,
         desired={node.name: render_node(network, node.name) for node in pending(now)},
         interface=fleet.underlay.interface,
         nat=frozenset(name for name, node in fleet.nodes.items() if node.nat),
     )
+
+
+def write_ahead(lock: Lock, network: Network, plan: Plan) -> Lock:
+    """The lock before anything is begun: from now on some nodes may stand where this plan leads to."""
+    footing = Footing.of(network.stance)
+    lock = replace(lock, generation=plan.generation, network=network_digest(network))
+    return lock.on(lock.footing.joined(footing) if lock.footing else footing)
 
 
 async def _make_keys(seen: Seen, plan: Plan, crew: Crew, interface: str) -> Mapping[NodeName, NodeState]:

@@ -35,10 +35,14 @@ def left_out(plan: Plan) -> list[NodeOutcome]:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How an apply ended. ``generation`` is the number that it took; one that failed is not used again."""
+    """How an apply ended. ``generation`` is the number that it took; one that failed is not used again.
+
+    ``steps_left``: what has to follow yet, step by step, until all is as wanted.
+    """
 
     generation: int
     nodes: tuple[NodeOutcome, ...]
+    steps_left: tuple[str, ...] = ()
 
     @property
     def failed(self) -> bool:

@@ -1,5 +1,7 @@
 """``wireloom apply``: bring the machines to what the fleet file says."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import click
@@ -11,13 +13,18 @@ from wireloom.apply.terms import Terms
 from wireloom.cli.carry import approve, conclude, note, nothing_to_do, show, yes_option
 from wireloom.cli.saved import SavedPlan, read_plan
 from wireloom.cli.settings import Settings, Verb, settings_of
-from wireloom.cli.survey import Survey, seen_lock, survey, survey_again
+from wireloom.cli.survey import Survey, seen_lock, survey, survey_again, survey_next
 from wireloom.cli.terms import make_terms, with_terms
-from wireloom.cli.world import World, open_world, run_async
+from wireloom.cli.world import World, open_world, run_async, with_lock
 from wireloom.grammar import count
 from wireloom.lock.file import write_lock
+from wireloom.lock.footing import Footing
+from wireloom.lock.lock import Lock
 from wireloom.plan.fleet import keys_seen
 from wireloom.report.terminal import Progress
+
+MOST_STEPS = 10
+"""Another port takes three, and one more where a peer was last heard from the old one."""
 
 
 @click.command("apply", cls=Verb)
@@ -31,43 +38,66 @@ def command(settings: Settings, saved: Path | None, yes: bool, window: int, max_
     SAVED is a plan of `wireloom plan -o`: exactly it is applied, and nothing is asked, or nothing is done if
     a machine has changed since.
     A change that can't be proven is taken back everywhere, by the nodes themselves if they must.
-    Exit code 2: done, but for nodes that did not answer; they catch up at the next apply.
+    Another port or range takes several steps, which the plan names. Each is carried out like this, once all
+    nodes have taken the one before.
+    Exit code 2: done, but for nodes that did not answer, or steps that wait for them; the next apply goes on.
     """
     wanted = None if saved is None else read_plan(saved)
     world = open_world(settings)
-    terms = make_terms(window=window, max_parallel=max_parallel)
-    return conclude(settings, run_async(_apply(world, terms, saved=wanted, yes=yes)))
+    new_terms = partial(make_terms, window=window, max_parallel=max_parallel)
+    return conclude(settings, run_async(_apply(world, new_terms, saved=wanted, yes=yes)))
 
 
-async def _apply(world: World, terms: Terms, *, saved: SavedPlan | None, yes: bool) -> Outcome:
+async def _apply(
+    world: World, new_terms: Callable[[], Terms], *, saved: SavedPlan | None, yes: bool
+) -> Outcome:
     with Progress(quiet=world.settings.quiet) as progress:
         async with survey(world, yes=yes, progress=progress) as found:
             progress.pause()
             show(found.plan, world.settings)
             if saved is not None:
                 saved.require_same(found.plan)
-            if found.plan.empty or yes or saved is not None:
-                outcome = await _carry_out(found, terms, progress)
-            else:
+            elif not (found.plan.empty or yes):
                 approve(found.plan)
                 progress("looking again")
-                outcome = await _carry_out(await survey_again(found), terms, progress)
-    if not found.plan.empty:
-        note(world, outcome)
+                return await _walk(await survey_again(found), new_terms, progress)
+            return await _walk(found, new_terms, progress)
+
+
+async def _walk(found: Survey, new_terms: Callable[[], Terms], progress: Progress) -> Outcome:
+    """Apply the plan, and the steps that follow on it, as long as every node has taken the one before."""
+    outcome, world = await _carry_out(found, new_terms(), progress)
+    for _ in range(MOST_STEPS):
+        if outcome.failed or outcome.pending or not outcome.steps_left:
+            break
+        progress("looking again")
+        following = await survey_next(found, world)
+        progress.pause()
+        show(following.plan, world.settings)
+        outcome, world = await _carry_out(following, new_terms(), progress)
     return outcome
 
 
-async def _carry_out(found: Survey, terms: Terms, progress: Progress) -> Outcome:
-    """Apply the plan; where it is empty only what is new in the lock is written."""
+async def _carry_out(found: Survey, terms: Terms, progress: Progress) -> tuple[Outcome, World]:
+    """Apply the plan; where it is empty only what is new in the lock is written. Then, the lock as it is."""
     known = seen_lock(found)
     if found.plan.empty:
         # A machine's key outranks the lock's, also where an apply that failed had written another one.
-        write_lock(known.lock_path, known.lock.with_keys(keys_seen(found.seen)))
-        return nothing_to_do(found.plan, known.lock.generation)
+        outcome = nothing_to_do(found.plan, known.lock.generation)
+        return outcome, _write(known, known.lock.with_keys(keys_seen(found.seen)))
     makers = sum(node.make_key for node in found.plan.nodes)
     if makers:
         progress(f"making keys on {count(makers, 'node')}")
     order = await enrol(known.fleet, known.lock, found.seen, found.plan, found.crew)
-    return await carry_out(
-        order, found.crew, terms, save=lambda lock: write_lock(known.lock_path, lock), progress=progress
+    outcome = await carry_out(
+        order, found.crew, terms, save=lambda lock: _write(known, lock), progress=progress
     )
+    note(known, outcome)
+    if outcome.failed or outcome.pending or outcome.steps_left:
+        return outcome, with_lock(known, order.lock)
+    return outcome, _write(known, order.lock.on(Footing.of(found.network.stance)))
+
+
+def _write(world: World, lock: Lock) -> World:
+    write_lock(world.lock_path, lock)
+    return with_lock(world, lock)

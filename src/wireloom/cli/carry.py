@@ -30,18 +30,18 @@ def approve(plan: Plan, what: str = "Apply this to") -> None:
 def nothing_to_do(plan: Plan, generation: int) -> Outcome:
     """Every node as it was, those that did not answer pending."""
     unchanged = [NodeOutcome(node.name, Ending.UNCHANGED) for node in plan.nodes]
-    return Outcome(generation, (*unchanged, *left_out(plan)))
+    return Outcome(generation, (*unchanged, *left_out(plan)), plan.steps[1:])
 
 
 def conclude(settings: Settings, outcome: Outcome) -> int:
-    """Tell how it ended. 1: it failed; 2: done, but for nodes that did not answer; 0: done."""
+    """Tell how it ended. 1: it failed; 2: nodes that did not answer, or steps, are left; 0: done."""
     if settings.json:
         print_document(outcome_document(outcome))
-    elif not settings.quiet or outcome.failed or outcome.pending:
+    elif not settings.quiet or outcome.failed or outcome.pending or outcome.steps_left:
         show_outcome(outcome)
     if outcome.failed:
         return 1
-    return 2 if outcome.pending else 0
+    return 2 if outcome.pending or outcome.steps_left else 0
 
 
 def note(world: World, outcome: Outcome) -> None:

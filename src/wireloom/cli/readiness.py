@@ -7,9 +7,10 @@ from wireloom.cli.survey import look_around, visit
 from wireloom.cli.world import World, ask, run_async
 from wireloom.grammar import count
 from wireloom.network.network import Network
-from wireloom.network.topology import weave
+from wireloom.network.topology import wanted_stance, weave
 from wireloom.observe.state import Seen
 from wireloom.plan.fleet import keys_seen
+from wireloom.plan.footing import learn_footing
 from wireloom.preflight.finding import Check, Finding
 from wireloom.preflight.install import (
     Installation,
@@ -36,8 +37,9 @@ class Readiness:
 def check_nodes(world: World, *, install: bool, yes: bool) -> int:
     """Look at every machine, install what is missing if asked to, and tell all findings; the exit code."""
     found = run_async(_look(world, install=install, yes=yes))
-    network = weave(world.fleet, world.lock.with_keys(keys_seen(found.seen)))
-    findings = arrange(world.fleet, [*found.failures, *inspect(world.fleet, world.lock, network, found.seen)])
+    lock = learn_footing(world.lock, found.seen, wanted_stance(world.fleet))
+    network = weave(world.fleet, lock.with_keys(keys_seen(found.seen)))
+    findings = arrange(world.fleet, [*found.failures, *inspect(world.fleet, lock, network, found.seen)])
     if world.settings.json:
         print_document(readiness_document(network, findings, found.installed))
     else:

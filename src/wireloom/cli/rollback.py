@@ -18,9 +18,11 @@ from wireloom.cli.terms import Count, make_terms, with_terms
 from wireloom.cli.world import World, open_world, run_async
 from wireloom.errors import Diagnostic, UserError
 from wireloom.lock.file import write_lock
+from wireloom.network.topology import wanted_stance
 from wireloom.observe.history import read_histories, read_stored
 from wireloom.observe.state import Generation, NodeState
 from wireloom.plan.fleet import keys_seen
+from wireloom.plan.footing import expect
 from wireloom.plan.rollback import plan_rollback
 from wireloom.report.terminal import Progress, say
 from wireloom.transport.port import TransportError
@@ -119,10 +121,11 @@ async def _prepare(found: Survey, histories: Histories, target: int) -> Order:
         network=found.network,
         seen=found.seen,
     )
+    ahead = expect(lock, desired.values(), wanted_stance(known.fleet))
     texts = "".join(f"{name}\n{want.config.keyless}" for name, want in sorted(desired.items()))
     return Order(
         plan=plan,
-        lock=replace(lock, generation=plan.generation, network=sha256(texts.encode()).hexdigest()),
+        lock=replace(ahead, generation=plan.generation, network=sha256(texts.encode()).hexdigest()),
         seen=found.seen,
         desired=desired,
         interface=interface,

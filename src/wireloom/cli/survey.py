@@ -9,11 +9,12 @@ from wireloom.cli.world import World, ask, nonce, open_crew, with_lock
 from wireloom.errors import UserError
 from wireloom.grammar import count
 from wireloom.network.network import Network
-from wireloom.network.topology import weave
+from wireloom.network.topology import wanted_stance, weave
 from wireloom.observe.look import look
 from wireloom.observe.state import Seen, Stranger
 from wireloom.plan.digest import plan_digest
 from wireloom.plan.fleet import keys_seen, make_plan
+from wireloom.plan.footing import learn_footing
 from wireloom.plan.plan import Plan
 from wireloom.report.terminal import Progress, say
 from wireloom.transport.crew import Crew
@@ -52,7 +53,13 @@ async def survey_again(before: Survey) -> Survey:
     return now
 
 
+async def survey_next(before: Survey, world: World) -> Survey:
+    """Look again, and plan what follows on an apply. ``world`` has the lock that it has left."""
+    return _plan(world, before.crew, await look_around(world, before.crew))
+
+
 def _plan(world: World, crew: Crew, seen: Seen) -> Survey:
+    world = with_lock(world, learn_footing(world.lock, seen, wanted_stance(world.fleet)))
     network = weave(world.fleet, world.lock.with_keys(keys_seen(seen)))
     return Survey(world, crew, seen, network, make_plan(world.fleet, world.lock, network, seen))
 

@@ -5,7 +5,9 @@ from contextlib import suppress
 from ipaddress import ip_interface, ip_network
 from typing import TypeVar
 
+from wireloom.lock.footing import Stance
 from wireloom.observe.state import LinkSeen, PeerSeen, RouteSeen
+from wireloom.render.hearing import find_other_port
 from wireloom.render.wg_quick import GUARD_LINE, KEEPER_LINE
 from wireloom.values import Endpoint, PublicKey
 
@@ -47,6 +49,15 @@ def read_guard(text: str) -> str:
     """The guard that ``wg-quick up`` would load, as one line for ``nft``; empty where there is none."""
     lines = [line for line in text.splitlines() if line.startswith(GUARD_LINE) and line.endswith("'")]
     return lines[0][len(GUARD_LINE) : -1] if len(lines) == 1 else ""
+
+
+def read_stance(text: str) -> Stance | None:
+    """The port and the ranges of a file of ours, and the other port that it has heard; None: no sense."""
+    head = dict(_options(text.partition("\n[Peer]")[0]))
+    addresses = [_try(ip_interface, word.strip()) for word in head.get("Address", "").split(",")]
+    port = _try(int, head.get("ListenPort", ""))
+    ranges = tuple(one.network for one in addresses if one)
+    return Stance(port, ranges, find_other_port(read_guard(text))) if port and ranges else None
 
 
 def _options(section: str) -> Iterator[tuple[str, str]]:

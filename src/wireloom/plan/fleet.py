@@ -6,9 +6,12 @@ from ipaddress import ip_address
 
 from wireloom.errors import Diagnostic, Severity
 from wireloom.intent.fleet import Fleet
+from wireloom.lock.footing import describe_steps
 from wireloom.lock.lock import Lock
 from wireloom.network.network import Network
+from wireloom.network.topology import wanted_stance
 from wireloom.observe.state import KeyKind, NodeState, Seen, Unreachable
+from wireloom.plan.footing import find_cut_off
 from wireloom.plan.node import plan_node
 from wireloom.plan.plan import NodePlan, Plan
 from wireloom.preflight.finding import Check
@@ -27,26 +30,23 @@ def make_plan(fleet: Fleet, lock: Lock, network: Network, seen: Seen) -> Plan:
     refused = {one.node for one in errors}
     owners = {node.public_key: name for name, node in lock.nodes.items() if node.public_key}
     reached = {name: state for name, state in seen.items() if isinstance(state, NodeState)}
+    desired = {
+        name: _expected_peers(render_node(network, name), reached) for name in reached if name not in refused
+    }
     plans = [
-        plan_node(
-            _expected_peers(render_node(network, name), reached),
-            state,
-            owners,
-            over_underlay=over_underlay(fleet, name),
-        )
-        for name, state in reached.items()
-        if name not in refused
+        plan_node(want, reached[name], owners, over_underlay=over_underlay(fleet, name))
+        for name, want in desired.items()
     ]
+    away = tuple(state for state in seen.values() if isinstance(state, Unreachable) and not state.refused)
     warnings = [one.diagnostic for one in findings if not one.is_error]
     return Plan(
         fleet=fleet.name,
         generation=lock.generation + 1,
         nodes=tuple(plans),
-        unreachable=tuple(
-            state for state in seen.values() if isinstance(state, Unreachable) and not state.refused
-        ),
-        refusals=tuple(one.diagnostic for one in errors),
+        unreachable=away,
+        refusals=(*(one.diagnostic for one in errors), *find_cut_off(lock, desired, seen, away)),
         notes=(*_notes(lock, reached), *warnings),
+        steps=tuple(describe_steps(lock.footing, wanted_stance(fleet))),
     )
 
 

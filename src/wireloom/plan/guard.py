@@ -1,4 +1,4 @@
-"""The guard's table, wanted against seen."""
+"""The table of the guard, and of another port that is heard, wanted against seen."""
 
 from collections.abc import Iterator
 
@@ -6,6 +6,7 @@ from wireloom.observe.state import GuardKind, NodeState
 from wireloom.plan.plan import Action, Change
 from wireloom.render.desired import NodeDesired
 from wireloom.render.guard import REMOVE, TABLE
+from wireloom.render.hearing import find_other_port
 
 GUARD = f"table {TABLE}"
 """What the guard is called in a plan."""
@@ -22,12 +23,21 @@ def plan_guard(desired: NodeDesired, state: NodeState, filed: str) -> Iterator[C
     there = GuardKind.AS_FILED if loads else state.guard
     load, restore = (("nft", wanted or REMOVE),), (("nft", filed or REMOVE),)
     if not wanted and there is not GuardKind.ABSENT:
-        yield Change(Action.DELETE, GUARD, "`guard: false`", do=load, undo=restore)
+        other = find_other_port(filed)
+        reason = f"port {other} is heard no more" if other else "`guard: false`"
+        yield Change(Action.DELETE, GUARD, reason, do=load, undo=restore)
     elif wanted and there is GuardKind.ABSENT:
         reason = f"packets of the fleet could come and go beside {desired.interface}"
+        reason = f"port {desired.also} is heard as well" if desired.also else reason
         yield Change(Action.CREATE, GUARD, reason, do=load, undo=(("nft", REMOVE),))
     elif wanted and (there is GuardKind.OTHER or filed != wanted):
-        reason = "not the rules of its file" if filed == wanted else "other ranges or interfaces"
+        reason = "not the rules of its file" if filed == wanted else _compare(desired, find_other_port(filed))
         yield Change(Action.UPDATE, GUARD, reason, do=load, undo=restore)
     elif wanted and state.guard is GuardKind.ABSENT:
         yield Change(Action.CREATE, GUARD, f"loaded when {desired.interface} starts")
+
+
+def _compare(desired: NodeDesired, heard: int | None) -> str:
+    if desired.also == heard:
+        return "other ranges or interfaces"
+    return f"port {desired.also} is heard as well" if desired.also else f"port {heard} is heard no more"

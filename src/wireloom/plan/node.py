@@ -6,6 +6,7 @@ from dataclasses import replace
 from wireloom.grammar import count
 from wireloom.observe.state import ConfigKind, KeyKind, NodeState
 from wireloom.plan.filed import read_fences, read_filed, read_guard
+from wireloom.plan.footing import is_next_step
 from wireloom.plan.guard import GUARD, plan_guard
 from wireloom.plan.plan import Action, Change, NodePlan, Risk, UnitChange
 from wireloom.plan.running import plan_connected, plan_fences, plan_key, plan_running
@@ -144,7 +145,9 @@ def _plan_interface(
         if peer.public_key is None:
             yield Change(Action.CREATE, f"peer {peer.name}", "its key is made at apply")
     yield from plan_key(desired, running_key, state.public_key)
-    yield from plan_running(desired, link, filed.peers, owners)
+    # The table hands packets to the port that WireGuard listens on: it and the port change in one go.
     yield from plan_guard(desired, state, read_guard(text))
+    together = not is_next_step(text, desired)
+    yield from plan_running(desired, link, filed.peers, owners, together=together)
     yield from plan_fences(desired, state.routes if state.link else state.routes | read_fences(text))
     yield from plan_connected(desired, state.link, state.routes) if state.link else ()

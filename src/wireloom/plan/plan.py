@@ -100,7 +100,10 @@ class NodePlan:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What an apply will do. ``refusals`` are reasons not to begin at all."""
+    """What an apply will do. ``refusals`` are reasons not to begin at all.
+
+    ``steps``: what this plan does, and those that have to follow one by one, to another port or range.
+    """
 
     fleet: str
     generation: int
@@ -108,6 +111,7 @@ class Plan:
     unreachable: tuple[Unreachable, ...] = ()
     refusals: tuple[Diagnostic, ...] = ()
     notes: tuple[Diagnostic, ...] = ()
+    steps: tuple[str, ...] = ()
 
     def changes(self) -> Iterator[tuple[NodeName, Change]]:
         """Every change with its node."""

@@ -1,5 +1,6 @@
 """Back to a generation that the nodes keep: stored configurations + what is so today → Plan."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import chain
@@ -9,8 +10,9 @@ from wireloom.intent.fleet import Fleet
 from wireloom.lock.lock import Lock
 from wireloom.network.network import Network, Peer
 from wireloom.observe.state import KeyKind, NodeState, PeerSeen, Seen, Stored
-from wireloom.plan.filed import read_fences, read_filed, read_guard
+from wireloom.plan.filed import read_fences, read_filed, read_guard, read_stance
 from wireloom.plan.fleet import over_underlay
+from wireloom.plan.footing import find_cut_off
 from wireloom.plan.node import plan_node
 from wireloom.plan.plan import NodePlan, Plan
 from wireloom.render.desired import ConfigFile, NodeDesired, render_node, text_digest
@@ -50,7 +52,12 @@ def plan_rollback(
     plan = replace(
         today,
         nodes=(*plans, *idle),
-        refusals=(*today.refusals, *_refusals(target, desired, seen)),
+        steps=(),
+        refusals=(
+            *today.refusals,
+            *_refusals(target, desired, seen),
+            *find_cut_off(lock, desired, seen, today.unreachable),
+        ),
         notes=(*today.notes, *_notes(desired, members)),
     )
     return plan, desired
@@ -79,12 +86,12 @@ def restore(today: NodeDesired, stored: Stored, keys: Mapping[NodeName, PublicKe
     the text is not the one that was stored, or not one that wireloom wrote.
     """
     head, sections = _split(stored.keyless)
-    past = read_filed(head, None)
+    past, stance = read_filed(head, None), read_stance(head)
     peers = [_read_peer(section) for section in sections]
     found = [peer for peer in peers if peer is not None]
     if text_digest(stored.keyless) != stored.digest:
         raise _unusable(today.name, stored, "is not what was stored: cut short, or changed by hand")
-    if len(found) < len(peers) or not (head.startswith(MARK) and past.addresses and past.port and past.mtu):
+    if len(found) < len(peers) or not (head.startswith(MARK) and stance and past.mtu):
         raise _unusable(today.name, stored, "makes no sense to this version of wireloom")
     sources = {peer.name: peer.sources for peer in today.peers}
     kept = tuple(
@@ -94,11 +101,12 @@ def restore(today: NodeDesired, stored: Stored, keys: Mapping[NodeName, PublicKe
     )
     return replace(
         today,
-        addresses=tuple(sorted(past.addresses, key=lambda one: one.version)),
-        port=past.port,
+        addresses=tuple(sorted(past.addresses, key=lambda one: stance.ranges.index(one.network))),
+        port=stance.port,
+        also=stance.also,
         mtu=past.mtu,
         peers=kept,
-        ranges=tuple(sorted({one.network for one in past.addresses}, key=lambda one: one.version)),
+        ranges=stance.ranges,
         fenced=tuple(sorted((one.to for one in read_fences(head)), key=str)),
         config=ConfigFile(today.config.path, head, "".join(map(render_peer, kept))),
         guard=read_guard(head),
@@ -119,12 +127,13 @@ def _split(text: str) -> tuple[str, list[str]]:
 def _read_peer(section: str) -> Peer | None:
     """The peer of a section. None where writing it again would not give the same text."""
     name = NodeName(section.removeprefix(SECTION).partition("\n")[0].removeprefix("# "))
-    peers = [_peer(name, filed) for filed in read_filed(section, None).peers.values()]
+    peers = [_peer(name, filed, section) for filed in read_filed(section, None).peers.values()]
     return peers[0] if [section] == [render_peer(peer) for peer in peers] else None
 
 
-def _peer(name: NodeName, filed: PeerSeen) -> Peer:
-    allowed = sorted(filed.allowed_ips, key=lambda one: one.version)
+def _peer(name: NodeName, filed: PeerSeen, section: str) -> Peer:
+    words = re.split("[ ,\n]+", section)
+    allowed = sorted(filed.allowed_ips, key=lambda one: words.index(str(one)) if str(one) in words else 0)
     return Peer(name, filed.public_key, filed.endpoint, tuple(allowed), filed.keepalive)
 
 

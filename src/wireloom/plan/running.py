@@ -16,17 +16,24 @@ from wireloom.values import Interface, Prefix, PublicKey
 
 
 def plan_running(
-    desired: NodeDesired, link: LinkSeen, filed: Mapping[PublicKey, PeerSeen], names: Mapping[PublicKey, str]
+    desired: NodeDesired,
+    link: LinkSeen,
+    filed: Mapping[PublicKey, PeerSeen],
+    names: Mapping[PublicKey, str],
+    *,
+    together: bool,
 ) -> Iterator[Change]:
     """The changes that bring a running interface to what is wanted.
 
     ``filed`` are the peers as the node's present file has them: with the endpoint that is planned
     there already, a peer that is found at another of its addresses has roamed, and roaming is not undone.
-    ``names`` tell whose a key was.
+    ``names`` tell whose a key was. ``together``: nodes with the present file don't understand those with the
+    new one.
     """
-    yield from _plan_port(desired, link)
+    yield from _plan_port(desired, link, together=together)
+    yield from _plan_mark(desired, link)
     yield from _plan_mtu(desired, link)
-    yield from _plan_addresses(desired, link)
+    yield from _plan_addresses(desired, link, together=together)
     yield from _plan_keeper(desired, link)
     yield from _plan_peers(desired, link, filed, names)
 
@@ -40,17 +47,20 @@ def plan_key(desired: NodeDesired, running: PublicKey | None, own: PublicKey | N
         yield Change(Action.UPDATE, f"key of {name}", reason, Risk.DISRUPTIVE, do, together=True)
 
 
-def _plan_port(desired: NodeDesired, link: LinkSeen) -> Iterator[Change]:
+def _plan_port(desired: NodeDesired, link: LinkSeen, *, together: bool) -> Iterator[Change]:
     if link.port != desired.port:
         yield Change(
             Action.UPDATE,
             f"listen port of {desired.interface}",
             f"{link.port} → {desired.port}",
-            Risk.DISRUPTIVE,
+            Risk.DISRUPTIVE if together else Risk.BRIEF,
             (("wg", "set", desired.interface, "listen-port", str(desired.port)),),
             (("wg", "set", desired.interface, "listen-port", str(link.port)),),
-            together=True,
+            together=together,
         )
+
+
+def _plan_mark(desired: NodeDesired, link: LinkSeen) -> Iterator[Change]:
     if link.fwmark:
         yield Change(
             Action.UPDATE,
@@ -76,7 +86,7 @@ def _plan_mtu(desired: NodeDesired, link: LinkSeen) -> Iterator[Change]:
         yield Change(Action.UPDATE, target, "it is down", Risk.NONE, ((*switch, "up"),), ((*switch, "down"),))
 
 
-def _plan_addresses(desired: NodeDesired, link: LinkSeen) -> Iterator[Change]:
+def _plan_addresses(desired: NodeDesired, link: LinkSeen, *, together: bool) -> Iterator[Change]:
     """New addresses first: the kernel drops the connected route with the last address that carried it."""
 
     def put(address: Interface) -> Command:
@@ -106,7 +116,7 @@ def _plan_addresses(desired: NodeDesired, link: LinkSeen) -> Iterator[Change]:
             Risk.DISRUPTIVE,
             take(address, [*desired.addresses, *leaving[place:]]),
             (put(address),),
-            together=True,
+            together=together,
         )
 
 
@@ -217,7 +227,14 @@ def _plan_peer(interface: str, peer: Peer, seen: PeerSeen, filed: PeerSeen | Non
     if do:
         head = ("wg", "set", interface, "peer", str(peer.public_key))
         undone: tuple[Command, ...] = ((*head, *undo),) if undo else ()
-        yield Change(Action.UPDATE, f"peer {peer.name}", "; ".join(was), Risk.BRIEF, ((*head, *do),), undone)
+        commands: tuple[Command, ...] = ((*head, *do),)
+        if peer.keepalive == seen.keepalive > 0 and "endpoint" in do:
+            # Off and on: it sends a packet now, so that the NAT lets the peer in by the new way.
+            commands = (
+                (*head, *do, "persistent-keepalive", "0"),
+                (*head, "persistent-keepalive", str(peer.keepalive)),
+            )
+        yield Change(Action.UPDATE, f"peer {peer.name}", "; ".join(was), Risk.BRIEF, commands, undone)
 
 
 def plan_fences(desired: NodeDesired, routes: frozenset[RouteSeen]) -> Iterator[Change]:

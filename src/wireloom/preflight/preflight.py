@@ -23,7 +23,8 @@ def inspect(fleet: Fleet, lock: Lock, network: Network, seen: Seen) -> tuple[Fin
     finding, and no reason not to look at the others.
     """
     reached = {name: state for name, state in seen.items() if isinstance(state, NodeState)}
-    found = [one for name in fleet.nodes for one in _inspect_node(name, lock, network, seen)]
+    port = fleet.underlay.port
+    found = [one for name in fleet.nodes for one in _inspect_node(name, lock, network, seen, port)]
     found += compare_machines(network, lock, reached)
     return arrange(fleet, found)
 
@@ -34,7 +35,7 @@ def arrange(fleet: Fleet, findings: Iterable[Finding]) -> tuple[Finding, ...]:
     return tuple(sorted(findings, key=lambda one: (places[one.node], not one.is_error)))
 
 
-def _inspect_node(name: NodeName, lock: Lock, network: Network, seen: Seen) -> Iterator[Finding]:
+def _inspect_node(name: NodeName, lock: Lock, network: Network, seen: Seen, port: int) -> Iterator[Finding]:
     state = seen.get(name)
     if state is None:
         hint = "`wireloom export` writes its file"
@@ -44,6 +45,6 @@ def _inspect_node(name: NodeName, lock: Lock, network: Network, seen: Seen) -> I
     else:
         yield from check_machine(state)
         if not state.garbled:
-            yield from check_surroundings(network, state)
+            yield from check_surroundings(network, state, port)
             yield from check_detours(network, state)
             yield from check_ownership(network, lock, state)

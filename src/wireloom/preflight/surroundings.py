@@ -13,9 +13,12 @@ from wireloom.values import Prefix
 ANOTHER_RANGE = "choose another range under `underlay:`"
 
 
-def check_surroundings(network: Network, state: NodeState) -> Iterator[Finding]:
-    """All rules of this module. What our own interface holds is nobody else's."""
-    yield from _check_port(network, state)
+def check_surroundings(network: Network, state: NodeState, port: int) -> Iterator[Finding]:
+    """All rules of this module. What our own interface holds is nobody else's.
+
+    ``port`` is what the fleet file wants, also where other steps come first.
+    """
+    yield from _check_port(state, port)
     yield from _check_way_in(network, state)
     foreign = sorted(
         (one for one in state.ground.addresses if one.device != network.interface),
@@ -29,16 +32,16 @@ def check_surroundings(network: Network, state: NodeState) -> Iterator[Finding]:
             yield from _check_route(network, state, route)
 
 
-def _check_port(network: Network, state: NodeState) -> Iterator[Finding]:
-    ours = state.link is not None and state.link.port == network.port
+def _check_port(state: NodeState, port: int) -> Iterator[Finding]:
+    ours = state.link is not None and state.link.port == port
     if state.ground.port_holder is None or ours:
         return
     holder = state.ground.port_holder or "no process: the kernel's, perhaps of another WireGuard interface"
     yield Finding(
         state.name,
         Check.PORT,
-        f"UDP port {network.port} is taken by {holder}",
-        f"stop that there (ss -anup 'sport = :{network.port}'; wg show all listen-port), or choose another"
+        f"UDP port {port} is taken by {holder}",
+        f"stop that there (ss -anup 'sport = :{port}'; wg show all listen-port), or choose another"
         " `port` under `underlay:`",
     )
 

@@ -75,6 +75,7 @@ def plan_document(plan: Plan) -> Document:
         "unreachable": [{"node": one.name, "what": one.what, "hint": one.hint} for one in plan.unreachable],
         "refusals": [diagnostic_document(one) for one in plan.refusals],
         "notes": [diagnostic_document(one) for one in plan.notes],
+        "steps": list(plan.steps),
     }
 
 
@@ -93,6 +94,7 @@ def outcome_document(outcome: Outcome) -> Document:
             }
             for one in outcome.nodes
         ],
+        "steps_left": list(outcome.steps_left),
     }
 
 

@@ -155,11 +155,26 @@ def show_plan(plan: Plan, *, every_peer: bool, source: str = "the fleet file") -
             console.print(
                 "All at the same time: who has changed and who has not don't understand each other."
             )
+    elif plan.steps and not plan.refusals:
+        console.print(Text("Nothing to change for now."))
     elif not plan.refusals:
         unseen = f", {len(plan.unreachable)} could not be looked at" if plan.unreachable else ""
         console.print(Text(f"Nothing to change: {_all_as(source, len(plan.nodes))}{unseen}."))
+    _show_steps(plan)
     show_unreachable(plan.unreachable)
     show_diagnostics(_gather([*plan.notes, *plan.refusals]))
+
+
+def _show_steps(plan: Plan) -> None:
+    """Where one apply can't lead to what is wanted: what this one does, what follows, and who holds it up."""
+    if plan.refusals or not plan.steps or (len(plan.steps) == 1 and not plan.empty):
+        return
+    console = _out()
+    console.print(f"{count(len(plan.steps), 'step')} to go, one after the other; this plan is the first:")
+    for number, step in enumerate(plan.steps, 1):
+        console.print(Text(f"  {number}. {step}"))
+    if plan.unreachable and len(plan.steps) > 1:
+        console.print(Text(f"Step 2 waits for {', '.join(one.name for one in plan.unreachable)}."))
 
 
 def _all_as(source: str, nodes: int) -> str:
@@ -211,6 +226,10 @@ def show_outcome(outcome: Outcome) -> None:
     counts = ", ".join(f"{endings.count(ending)} {ending}" for ending in Ending if ending in endings)
     verdict = "failed" if outcome.failed else "applied"
     console.print(Text(f"Generation {outcome.generation} {verdict}: {counts}.", "bold"))
+    if outcome.steps_left and not outcome.failed:
+        pending = [one.name for one in outcome.nodes if one.ending is Ending.PENDING]
+        waits = f", once {', '.join(pending)} can be reached" if pending else ""
+        console.print(Text(f"Left to do by the next apply{waits}: {'; then '.join(outcome.steps_left)}."))
 
 
 def _outcome_line(one: NodeOutcome) -> Text:

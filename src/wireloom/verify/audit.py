@@ -32,11 +32,14 @@ _TLS = {bytes((kind, 3)) for kind in (20, 21, 22, 23)}
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """A node that captures: the addresses of its peers, and which program has which of its ports."""
+    """A node that captures: the addresses of its peers, and which program has which of its ports.
+
+    ``ports`` are WireGuard's: two while it changes from one to the other.
+    """
 
     node: NodeName
     interface: str
-    port: int
+    ports: Sequence[int]
     known: Mapping[Address, NodeName]
     programs: Mapping[tuple[str, int], str]
 
@@ -55,14 +58,15 @@ def known_addresses(
     return known
 
 
-def audit_filter(known: Iterable[Address], port: int) -> str:
+def audit_filter(known: Iterable[Address], ports: Iterable[int]) -> str:
     """What tcpdump keeps: all between the node and its peers but WireGuard's data, which itself counts.
 
     In the language of pcap-filter(7).
     """
     hosts = sorted(map(str, set(known)))
     among = " or ".join(f"host {one}" for one in hosts) if 0 < len(hosts) <= MOST_HOSTS else "ip or ip6"
-    data = f"udp port {port} and (udp[8:4] = 0x04000000 or (ip6 and ip6[48:4] = 0x04000000))"
+    wireguard = " or ".join(f"udp port {port}" for port in ports)
+    data = f"({wireguard}) and (udp[8:4] = 0x04000000 or (ip6 and ip6[48:4] = 0x04000000))"
     return f"({among}) and not ({data})"
 
 
@@ -84,7 +88,7 @@ def sort_traffic(listener: Listener, watch: Watch) -> list[Traffic]:
     found: dict[tuple[NodeName, NodeName, TrafficClass], Traffic] = {}
     for packet, other in between:
         ends = (listener.node, other) if packet.outgoing else (other, listener.node)
-        kind = _classify(packet, listener.port, flows)
+        kind = _classify(packet, listener.ports, flows)
         _add(found.setdefault((*ends, kind), Traffic(*ends, kind, listener.node)), packet, listener)
     return list(found.values())
 
@@ -104,7 +108,9 @@ def _add(traffic: Traffic, packet: Packet, listener: Listener) -> None:
         traffic.examples.append(packet.seen_by(listener.node))
 
 
-def _classify(packet: Packet, port: int, flows: Mapping[frozenset[Endpoint], TrafficClass]) -> TrafficClass:
+def _classify(
+    packet: Packet, wireguard: Sequence[int], flows: Mapping[frozenset[Endpoint], TrafficClass]
+) -> TrafficClass:
     protocol = packet.protocol
     if packet.fragment and not packet.target_port:
         return TrafficClass.FRAGMENT
@@ -112,7 +118,7 @@ def _classify(packet: Packet, port: int, flows: Mapping[frozenset[Endpoint], Tra
         return flows.get(_ends(packet), TrafficClass.SILENT)
     if protocol == UDP:
         ports = {packet.source_port, packet.target_port}
-        if port in ports and packet.payload[:4] in _MESSAGES:
+        if not ports.isdisjoint(wireguard) and packet.payload[:4] in _MESSAGES:
             return TrafficClass.WIREGUARD
         # The flag says that the network's number is valid (RFC 7348, section 5).
         is_vxlan = packet.target_port in VXLAN_PORTS and packet.payload[:1] == b"\x08"

@@ -72,7 +72,7 @@ def judge(source: NodeName, peers: Sequence[Peer], report: Report, network: Netw
     """All claims of one node about the peers that it tested, and about who else is a peer of it."""
     for place, peer in enumerate(peers):
         yield _judge_answers(source, peer, report.pings[("ping", place)])
-        yield _judge_handshake(source, peer, report)
+        yield _judge_handshake(source, peer, report, network.also)
         if peer.endpoint is not None:
             sizes = {kind: report.pings[kind, place] for kind in ("full", "small", "large")}
             yield _judge_mtu(source, peer, sizes, network.mtu)
@@ -118,12 +118,12 @@ def _look_at_ping(text: str) -> tuple[Verdict, str]:
     return verdict, f"{seen.received} of {seen.sent} answered{times}"
 
 
-def _judge_handshake(source: NodeName, peer: Peer, report: Report) -> Claim:
-    verdict, detail = _look_at_handshake(peer, report)
+def _judge_handshake(source: NodeName, peer: Peer, report: Report, also: int | None) -> Claim:
+    verdict, detail = _look_at_handshake(peer, report, also)
     return Claim("handshake", source, peer.name, verdict, detail)
 
 
-def _look_at_handshake(peer: Peer, report: Report) -> tuple[Verdict, str]:
+def _look_at_handshake(peer: Peer, report: Report, also: int | None) -> tuple[Verdict, str]:
     if not report.now:
         return Verdict.UNKNOWN, "the answer was cut short"
     if peer.public_key is None:
@@ -138,7 +138,7 @@ def _look_at_handshake(peer: Peer, report: Report) -> tuple[Verdict, str]:
     age = max(0, report.now - seen.handshake)
     if age > REJECT_AFTER:
         return Verdict.FALSIFIED, f"the last handshake is {age} s old: the session is dead"
-    if not peer.may_be_at(seen.endpoint):
+    if not peer.may_be_at(seen.endpoint, also):
         return Verdict.FALSIFIED, f"goes {_where(seen)}, planned was {peer.endpoint}: apply mends it"
     return Verdict.HOLDS, f"{age} s ago with {seen.endpoint}"
 

@@ -41,7 +41,7 @@ async def listen(network: Network, crew: Crew, found_at: Mapping[NodeName, Found
         if (addresses := known_addresses(network.peers(name), found))
     }
     controls = {name: control_script(found_at[name].values()) for name in known}
-    filters = {name: audit_filter(addresses, network.port) for name, addresses in known.items()}
+    filters = {name: audit_filter(addresses, network.stance.heard) for name, addresses in known.items()}
     run = secrets.token_hex(RUN_BYTES)
     async with watching(crew, run, network.interface, filters, seconds) as seen:
         await asyncio.gather(asyncio.sleep(seconds), crew.run(controls, timeout=STEP_SECONDS, aside=True))
@@ -49,7 +49,7 @@ async def listen(network: Network, crew: Crew, found_at: Mapping[NodeName, Found
     heard: list[Traffic] = []
     for name, watch in seen.watches.items():
         programs = seen.programs.get(name, {})
-        listener = Listener(name, network.interface, network.port, known[name], programs)
+        listener = Listener(name, network.interface, network.stance.heard, known[name], programs)
         traffic = sort_traffic(listener, watch)
         heard += traffic
         sent = [one for one in traffic if one.source == name]
