@@ -384,7 +384,7 @@ GARBAGE = {
     "key": ["rw-------\n", f"600\n{OWN}x\n", "600\nwg: Key is not the correct length or format\n"],
     "config": ["600\n", "600\nmany\n", "sh: stat: not found\n1\nours\n", "600\n1\nours\n", f"600\n1\nours\n{OWN}x\n# x\n"],
     "stamp": ["fleet=shop\n", "fleet=shop\ngeneration=x\nnetwork=a\ndigest=b\n", "shop 3\n", "\x00\x00"],
-    "links": ["[", "{\"a\":1}", "1", '[{"ifname":"wg0","mtu":1}]', '[{"ifname":"wg0","flags":[],"mtu":1e999}]', '[{"ifname":"wg0","flags":[],"mtu":"a lot"}]', '[{"ifname":"wg0","flags":[],"mtu":1,"linkinfo":null}]', '[{"ifname":"wg0","flags":[],"mtu":1,"addr_info":[{"local":"x","prefixlen":1}]}]'],
+    "links": ["[", "{\"a\":1}", "1", '[{"ifname":"wg0","mtu":1}]', '[{"ifname":"wg0","flags":[],"mtu":1e999}]', '[{"ifname":"wg0","flags":[],"mtu":"a lot"}]', '[{"ifname":"wg0","flags":[],"mtu":1,"linkinfo":null}]', '[{"ifname":"wg0","flags":[],"mtu":1,"stats64":{"rx":{}}}]', '[{"ifname":"wg0","flags":[],"mtu":1,"stats64":[1]}]', '[{"ifname":"wg0","flags":[],"mtu":1,"addr_info":[{"local":"x","prefixlen":1}]}]'],
     "routes4": ["[", "{}x", "1", '"dst"', "[1]", '[{"dst":"10.0.0.1/8"}]', '[{"dst":null}]', '[{"dst":"10.0.0.0/8","metric":[]}]'],
     "routes6": ["[{}]", "null", "[]\n[", "[]\n{}x", "[]\nnull", '[]\n[{"table":"1"}]', '[]\n[{"table":"1","priority":"first"}]', '[]\n[{"table":"1","priority":1,"src":"x"}]', '[]\n[{"table":"1","priority":1,"dst":"10.0.0.1","dstlen":8}]', '[]\n[{"table":"1","priority":1,"suppress_prefixlen":[]}]'],
 }  # fmt: skip
@@ -430,6 +430,24 @@ def test_the_keeper_of_addresses(text: str, expected: int) -> None:
 @pytest.mark.parametrize("text", ["yes\n", "1 1\n", "cat: no such file\n"])
 def test_a_garbled_keeper_garbles_the_link(text: str) -> None:
     assert parse_state(NAME, recorded("userspace") | {"keeper": text}).garbled == ("links",)
+
+
+def test_traffic_is_that_of_the_interface_also_to_peers_that_have_gone() -> None:
+    links = json.loads(recorded("kernel")["links"])
+    for number, link in enumerate(links):
+        link["stats64"] = {"rx": {"bytes": 1000 + number, "packets": 3}, "tx": {"bytes": 2**40 + number}}
+    seen = parse_state(
+        NAME, recorded("kernel") | {"links": json.dumps(links), "dump": f"{OWN}\t51820\toff\n"}
+    ).link
+    assert seen is not None
+    (place,) = [number for number, link in enumerate(links) if link.get("ifname") == "wg0"]
+    assert (seen.received, seen.sent, seen.peers) == (1000 + place, 2**40 + place, {})
+
+
+def test_an_ip_that_counts_nothing_is_no_zero() -> None:
+    link = state("kernel").link
+    assert link is not None
+    assert (link.received, link.sent) == (None, None)
 
 
 ENABLED = {

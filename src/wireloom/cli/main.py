@@ -28,6 +28,7 @@ VERBS = {
     "history": "Show the generations that the machines keep.",
     "verify": "Test on the machines that the network does what it should.",
     "status": "Show every node's interface and peers.",
+    "exporter": "Serve metrics for Prometheus.",
     "graph": "Draw the network as SVG or DOT.",
     "export": "Write plain wg-quick files, to deploy them another way.",
     "schema": "Print the JSON Schema of the fleet file.",

@@ -2,7 +2,7 @@
 
 import contextlib
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 
 from wireloom.cli.world import World, ask, nonce, open_crew, with_lock
@@ -64,10 +64,11 @@ def _plan(world: World, crew: Crew, seen: Seen) -> Survey:
     return Survey(world, crew, seen, network, make_plan(world.fleet, world.lock, network, seen))
 
 
-async def look_around(world: World, crew: Crew) -> Seen:
-    """Look at every machine over the connections that are open; dials where none is."""
+async def look_around(world: World, crew: Crew, *, only: Iterable[NodeName] | None = None) -> Seen:
+    """Look at every machine, or at these only, over the connections that are open; dials where none is."""
     underlay = world.fleet.underlay
-    return await look(crew, world.dialled, underlay.interface, nonce(), port=underlay.port)
+    nodes = world.dialled if only is None else only
+    return await look(crew, nodes, underlay.interface, nonce(), port=underlay.port)
 
 
 @contextlib.asynccontextmanager

@@ -127,21 +127,29 @@ def nonce() -> str:
 
 @contextlib.asynccontextmanager
 async def open_crew(
-    world: World, *, yes: bool, progress: "Progress", vouched: dict[NodeName, str] | None = None
+    world: World,
+    *,
+    yes: bool,
+    progress: "Progress",
+    vouched: dict[NodeName, str] | None = None,
+    patient: bool = False,
 ) -> "AsyncIterator[Crew]":
     """The connections to the machines, or to their twins in the lab.
 
     ``yes``: nothing is asked, and host keys at first contact are accepted. ``vouched`` are host keys that the
-    user has just accepted. ``progress`` makes room for a question.
+    user has just accepted. ``progress`` makes room for a question. ``patient``: for who asks again and again;
+    a node that does not answer is dialled once at a time, and ever more seldom.
     """
     from wireloom.cli.password import ask_password
     from wireloom.transport.crew import Crew
-    from wireloom.transport.ssh import SshTransport
+    from wireloom.transport.patience import PatientTransport
+    from wireloom.transport.ssh import ATTEMPTS, SshTransport
 
     pinned = {
         name: node.ssh_host_key for name, node in world.lock.nodes.items() if node.ssh_host_key is not None
     } | (vouched or {})
     targets = {name: node.ssh for name, node in world.fleet.nodes.items() if node.ssh is not None}
+    attempts = 1 if patient else ATTEMPTS
     if world.lab:
         from wireloom.lab.dial import LabDialer
 
@@ -150,6 +158,7 @@ async def open_crew(
             targets,
             pinned=pinned,
             accept_new=True,
+            attempts=attempts,
             dial=LabDialer(lab, world.fleet),
             identity=lab.directory / "id_ed25519",
             use_config=False,
@@ -159,10 +168,11 @@ async def open_crew(
             targets,
             pinned=pinned,
             accept_new=yes,
+            attempts=attempts,
             sudo=world.sudo,
             ask=partial(ask_password, world.settings, progress, yes=yes),
         )
-    async with transport, Crew(transport) as crew:
+    async with transport, Crew(PatientTransport(transport) if patient else transport) as crew:
         yield crew
 
 

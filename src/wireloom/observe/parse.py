@@ -148,7 +148,7 @@ def parse_stamp(text: str) -> Stamp | None:
 
 
 def parse_link(text: str, sections: Mapping[str, str]) -> LinkSeen | None:
-    """``ip -j -d address show``, and what ``wg show dump`` and ``keeper`` say of our interface."""
+    """``ip -j -d -s address show``, and what ``wg show dump`` and ``keeper`` say of our interface."""
     interface = sections.get("interface", "").strip()
     link = next((one for one in _links(text) if one.get("ifname") == interface), None)
     if link is None:
@@ -156,6 +156,7 @@ def parse_link(text: str, sections: Mapping[str, str]) -> LinkSeen | None:
     own, *lines = sections.get("dump", "").splitlines() or ["(none)\t0\toff"]
     key, port, fwmark = own.split("\t")
     peers = [parse_peer(line) for line in lines]
+    traffic = link.get("stats64", {})
     return LinkSeen(
         kind=str(link.get("linkinfo", {}).get("info_kind", "")),
         up="UP" in link["flags"],
@@ -170,6 +171,8 @@ def parse_link(text: str, sections: Mapping[str, str]) -> LinkSeen | None:
         fwmark=0 if fwmark == "off" else int(fwmark, 16),
         peers={peer.public_key: peer for peer in peers},
         keeper=int(sections.get("keeper", "").strip() or 0),
+        received=int(traffic["rx"]["bytes"]) if traffic else None,
+        sent=int(traffic["tx"]["bytes"]) if traffic else None,
     )
 
 
@@ -283,7 +286,7 @@ def _parse_disk(line: str) -> DiskSeen:
 
 
 def parse_addresses(text: str) -> frozenset[AddressSeen]:
-    """``ip -j -d address show``: the addresses of all interfaces, but for link-local ones."""
+    """``ip -j -d -s address show``: the addresses of all interfaces, but for link-local ones."""
     return frozenset(
         AddressSeen(link["ifname"], ip_interface(f"{one['local']}/{one['prefixlen']}"))
         for link in _links(text)

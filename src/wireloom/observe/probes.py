@@ -91,7 +91,7 @@ PROBES = (
     Probe("stamp", f"cat {STATE_DIRECTORY}/$if.state"),
     Probe("running", "running"),
     Probe("client", 'echo "${SSH_CONNECTION%% *}"'),
-    Probe("links", "ip -j -d address show"),
+    Probe("links", "ip -j -d -s address show"),
     Probe("dump", 'test -z "$dump" || printf "%s\\n" "$dump"'),
     # Not by `read`, which costs no process: dash's reads byte by byte, and /proc/sys gives it one.
     Probe("keeper", f'cat "{KEEPER.format(interface="$if")}"'),

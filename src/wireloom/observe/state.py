@@ -158,6 +158,7 @@ class LinkSeen:
     """The running interface. ``kind`` is wireguard, or tun for a userspace implementation.
 
     ``keeper`` is its ``keep_addr_on_down``: above 0, its IPv6 addresses outlive a link that goes down.
+    ``received``, ``sent``: bytes since it was made, also to peers that have gone; None where ip tells none.
     """
 
     kind: str
@@ -169,6 +170,8 @@ class LinkSeen:
     fwmark: int
     peers: Mapping[PublicKey, PeerSeen]
     keeper: int = 0
+    received: int | None = None
+    sent: int | None = None
 
 
 class GuardKind(StrEnum):

@@ -24,6 +24,7 @@ from wireloom.transport.session import SshConnection, hang_up
 from wireloom.transport.sudo import Ask, FleetSudo
 from wireloom.values import NodeName, SshTarget
 
+ATTEMPTS = 3
 FIRST_PAUSE = 0.5
 """Seconds before the second attempt; doubled for each one after."""
 
@@ -50,7 +51,7 @@ class SshTransport:
         pinned: Mapping[NodeName, str],
         accept_new: bool,
         connect_timeout: float = 10.0,
-        attempts: int = 3,
+        attempts: int = ATTEMPTS,
         limit: int = 64,
         dial: Dialer | None = None,
         identity: Path | None = None,
