@@ -1,5 +1,6 @@
 """The text of the steps: what is put into it stays data, and commands keep their order."""
 
+import shlex
 import subprocess
 from ipaddress import ip_address
 
@@ -15,8 +16,10 @@ from wireloom.apply.script import (
     Note,
     gather_peers,
 )
+from wireloom.plan.filed import read_guard
 from wireloom.plan.plan import Action, Change, Command, NodePlan
-from wireloom.render.desired import ConfigFile
+from wireloom.render.desired import ConfigFile, text_digest
+from wireloom.render.wg_quick import MARK
 
 ANY_TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=60)
 # Files are ASCII, as names are: dash spoils some other bytes in here-documents, and the digest would tell.
@@ -124,7 +127,8 @@ def test_the_text_of_a_file_arrives_as_it_is(head: str, body: str) -> None:
     shows = "; printf '|'; ".join(["config_head", "config_body", "note", "record"])
     stage = f"stage() {{ {shows}; {PRINT_ARGUMENTS}; }}"
     told = "|".join([head, body, f"{note.stamp(config)}apply=f00d\n", note.record(config)])
-    assert f"{told}<{config.digest}><{OTHER_KEY}>" == sh(f"{QUIET}\n{stage}\n{functions}")
+    digest = text_digest(note.record(config) + config.keyless)
+    assert f"{told}<{digest}><{OTHER_KEY}>" == sh(f"{QUIET}\n{stage}\n{functions}")
 
 
 def test_an_interface_name_is_quoted_too() -> None:
@@ -138,15 +142,16 @@ def test_a_node_without_a_file_is_given_one_without_peers_first() -> None:
         "alone",
         "hold f00d ada@desk",
         "unchanged feed",
-        f"stage {want.config.digest} {OTHER_KEY}",
-        f"bare {want.bare_config.digest}",
+        f"stage {text_digest(NOTE.record(want.config) + want.config.keyless)} {OTHER_KEY}",
+        f"bare {want.bare_config.digest} '{MARK}'",
         "heard 10.99.0.2,,0",
     ] == calls_of(HAND.stage(want, plan, OTHER_KEY, note=NOTE, heard=[TWO])).splitlines()
 
 
 def test_a_commit_is_armed_before_anything_is_done() -> None:
     change = Change(Action.UPDATE, "", "", do=(("true",),))
-    plan = NodePlan(A, (change,), start=True, enable=True)
+    plan = NodePlan(A, (change,), start=True, enable=True, config=desired(A).config)
+    assert read_guard(desired(A).config.head)
     assert calls_of(HAND.commit(plan, seconds=60)).splitlines() == [
         'eval "$(hands)"',
         "alone",
@@ -158,7 +163,7 @@ def test_a_commit_is_armed_before_anything_is_done() -> None:
         "start",
         "before started",
         "run true",
-        "committed",
+        f"committed {shlex.quote(read_guard(desired(A).config.head))}",
     ]
 
 
