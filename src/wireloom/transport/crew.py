@@ -66,7 +66,5 @@ class Crew:
 
     async def hang_up(self, nodes: Iterable[NodeName]) -> None:
         """Close the connections to these nodes: the next script on them proves that one can get in."""
-        for name in nodes:
-            connection = self._connections.pop(name, None)
-            if connection is not None:
-                await connection.close()
+        open_ = [self._connections.pop(name, None) for name in nodes]
+        await asyncio.gather(*(connection.close() for connection in open_ if connection is not None))
