@@ -3,6 +3,7 @@
 import shlex
 import subprocess
 from ipaddress import ip_address
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -105,7 +106,7 @@ def test_no_word_of_a_command_gets_out_of_its_quotes(words: list[str]) -> None:
     script = HAND.commit(plan, seconds=9)
     calls = calls_of(script).removeprefix('eval "$(hands)"\n')
     committed = sh(f"{QUIET}\nrun() {{ {PRINT_ARGUMENTS}; }}\n{calls}")
-    assert "".join(f"<{word}>" for word in words) == committed.removeprefix("since=\n")
+    assert "".join(f"<{word}>" for word in words) == committed
     undone = sh(f"{QUIET}\nundo() {{ {PRINT_ARGUMENTS}; }}\n{undoing(script)}\nundo_running")
     assert "".join(f"<{word}>" for word in words) == undone
 
@@ -148,6 +149,27 @@ def test_a_node_without_a_file_is_given_one_without_peers_first() -> None:
     ] == calls_of(HAND.stage(want, plan, OTHER_KEY, note=NOTE, heard=[TWO])).splitlines()
 
 
+BEFORE: dict[str, tuple[str, dict[str, object], list[Command]]] = {
+    "it runs": ("seen", {}, [PORT]),
+    "its own file starts it": ("started", {"start": True}, [peer(1)]),
+    "it starts without peers": ("bare", {"start": True, "first_config": desired(A).bare_config}, [peer(1)]),
+    "it starts without peers, and gets more than those": (
+        "started",
+        {"start": True, "first_config": desired(A).bare_config},
+        [peer(1), ADDRESS],
+    ),
+}
+
+
+@pytest.mark.parametrize(("expected", "fields", "commands"), BEFORE.values(), ids=BEFORE)
+def test_what_an_undone_change_is_compared_with(
+    expected: str, fields: dict[str, Any], commands: list[Command]
+) -> None:
+    changes = tuple(Change(Action.UPDATE, "", "", do=(command,)) for command in commands)
+    lines = calls_of(HAND.commit(NodePlan(A, changes, **fields), seconds=9)).splitlines()
+    assert [line for line in lines if line.startswith("before")] == [f"before {expected}"]
+
+
 def test_a_commit_is_armed_before_anything_is_done() -> None:
     change = Change(Action.UPDATE, "", "", do=(("true",),))
     plan = NodePlan(A, (change,), start=True, enable=True, config=desired(A).config)
@@ -158,7 +180,7 @@ def test_a_commit_is_armed_before_anything_is_done() -> None:
         "keep f00d",
         "still_staged",
         "arm f00d 60",
-        "echo since=$(date +%s)",
+        "date +since=%s",
         "enable_at_boot",
         "start",
         "before started",

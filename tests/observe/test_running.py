@@ -56,6 +56,7 @@ esac
 nft() {{ cat <<'X'
 {guard}X
 }}
+is_there() {{ :; }}
 running {word}"""
     command = [*shell, *options, "-s"]
     return subprocess.run(command, input=script, capture_output=True, text=True, check=True, timeout=20)

@@ -112,12 +112,15 @@ beat() {
     fi
 }
 
-# release ID: let others have this machine.
+# release ID [FILE]: take FILE away, and let others have this machine.
 release() {
     {
         flock -w 5 8 # a beat that is under way would put the lease back
         read_lease
-        test "$holder" != "$1" || rm -f "$lease" "$lease".*
+        whose=$1
+        shift
+        test "$holder" != "$whose" || set -- "$@" "$lease" "$lease".*
+        test $# -eq 0 || rm -rf "$@"
     } 8<"$here"
 }
 

@@ -91,12 +91,12 @@ class Hand:
         Answers ``since``, the time before all of it: an interface that starts shakes hands at once.
         """
         lines = ["alone", _call("keep", self.id), "still_staged", _call("arm", self.id, str(seconds))]
-        lines.append("echo since=$(date +%s)")
+        lines.append("date +since=%s")
         lines += [_call("place", plan.unit.file.path, plan.unit.file.text)] if plan.unit else []
         lines += ["enable_at_boot"] if plan.enable else []
         lines += ["reload_units"] if plan.unit else []
         lines += ["start"] if plan.start else []
-        lines.append("before started" if plan.start else "before seen")
+        lines.append(_before(plan))
         lines += [_call("run", *command) for command in gather_peers(plan.commands)]
         lines.append(_call("committed", read_guard(plan.config.keyless) if plan.config else ""))
         undo = "\n".join(
@@ -184,6 +184,14 @@ def make_key_script(interface: str) -> str:
 
 def _script(interface: str, *lines: str) -> str:
     return "\n".join([f"interface={shlex.quote(interface)}", HANDS, *lines, ""])
+
+
+def _before(plan: NodePlan) -> str:
+    """What tells on the node whether the change is undone; see `before` in transaction.sh."""
+    if not plan.start:
+        return "before seen"
+    bare = plan.first_config and all(_peer_prefix(command) for command in plan.commands)
+    return "before bare" if bare else "before started"
 
 
 def _undo(plan: NodePlan) -> Iterator[str]:

@@ -23,9 +23,9 @@ arm() {
     fi
 }
 
-# disarm ID: nothing waits any more. Without systemd the process that waits sees it within half a second.
+# disarm ID: nothing waits any more, and $change is gone. Without systemd the process that waits sees that within half
+# a second.
 disarm() {
-    rm -rf "$change"
     if test -d /run/systemd/system; then
         systemctl stop "wireloom-$interface-$1.timer" 2>/dev/null || :
     fi
@@ -65,11 +65,14 @@ still_staged() {
     test -e "$staged" || die "what was staged is gone: this change was taken back"
 }
 
-# before seen|started: what must run again if this change is undone: what was seen at staging, or what its own file
-# has just started.
+# before seen|started|bare: what must run again if this change is undone: what was seen at staging, or what its own
+# file has just started. Of a bare one, which is given nothing but peers, that is known without a look: see look_back.
 before() {
-    if test "$1" = seen; then mv "$seen" "$change/before"; else running >"$change/before" && rm -f "$seen"; fi ||
-        die "$change can't be written: is the disk full, or read-only?"
+    case $1 in
+    seen) mv "$seen" "$change/before" ;;
+    bare) mv "$seen" "$change/bare" ;;
+    *) running >"$change/before" && rm -f "$seen" ;;
+    esac || die "$change can't be written: is the disk full, or read-only?"
 }
 
 # committed GUARD: the running state is as it was meant to be. GUARD is the table as the staged file loads it.
@@ -104,7 +107,7 @@ take_back() {
     undo_running
     look_back "$1" "$2"
     withdraw_files
-    release "$1"
+    release "$1" "$change"
     disarm "$1"
 }
 
@@ -121,6 +124,7 @@ still_waits() {
 look_back() {
     start_again
     running >"$change/now"
+    test ! -e "$change/bare" || grep -v '^peer ' "$change/now" >"$change/before"
     if ! test -e "$change/before" || cmp -s "$change/before" "$change/now"; then
         echo outcome=undone
         return
@@ -196,9 +200,13 @@ settle() {
     fi
     sync "$directory" "$state" # a rename is on the disk when its directory is (fsync(2))
     echo outcome=confirmed
-    release "$1"
     find_waiting
-    test "$waiting" != "$1" || disarm "$1"
+    if test "$waiting" = "$1"; then
+        release "$1" "$change"
+        disarm "$1"
+    else
+        release "$1"
+    fi
 }
 
 # read_note: $generation is the one that is staged here, and $noted the apply that it is of.

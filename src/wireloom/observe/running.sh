@@ -20,7 +20,7 @@ list_guard() {
 # list_running [whole]: what `running` says, where $table is there already.
 list_running() {
     {
-        wg show "$interface" dump
+        ! is_there || wg show "$interface" dump
         ip -force -batch - <<END
 address show dev $interface
 route show table all dev $interface
