@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import json
 import os
+import platform
 import signal
 import socket
 import subprocess
@@ -12,15 +13,16 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
+from typing import TYPE_CHECKING, TypeVar
 
 import asyncssh
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from export import BrokenRunError
+from export import BrokenRunError, Target
 from tests.machines.image import ImageError, find_place, find_recipe, provide_image
 from tests.machines.machine import Machine
 from tests.machines.machines import Machines, find_obstacles, machines
@@ -28,7 +30,10 @@ from tests.machines.workplace import WIRELOOM
 
 from wireloom.lab.netns import open_socket
 
-Say = Callable[[str], None]
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T", bound="DataclassInstance")
 TROUBLES = (BrokenRunError, ImageError, AssertionError, OSError, asyncssh.Error)
 """What ends a measurement, with a text that says why."""
 
@@ -120,6 +125,43 @@ def tell_load() -> float:
             f"the machine is busy (load {load:.1f}): what is measured is not of one moment, and ratios suffer"
         )
     return load
+
+
+def run_bench(
+    measure: Callable[[], T],
+    judge: Callable[[T], Sequence[Target]],
+    print_report: Callable[[T, Sequence[Target]], None],
+    *,
+    runs: int,
+    file: Path | None,
+) -> int:
+    """Measure, print, and write the JSON to ``file`` if there is one; the exit status."""
+    take_down_when_ended()
+    if not can_boot():
+        return 1
+    load = tell_load()
+    try:
+        found = measure()
+    except TROUBLES as error:
+        say(str(error))
+        return 1
+    except KeyboardInterrupt:
+        say("interrupted")
+        return 130
+    targets = judge(found)
+    print_report(found, targets)
+    if file is not None:
+        report = {
+            "version": 1,
+            "python": platform.python_version(),
+            "cpus": os.cpu_count(),
+            "runs": runs,
+            "load": load,
+            **asdict(found),
+            "targets": [asdict(target) for target in targets],
+        }
+        file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    return 0
 
 
 @contextmanager

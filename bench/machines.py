@@ -17,28 +17,14 @@ could not be measured.
 import argparse
 import asyncio
 import json
-import os
-import platform
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from booted import (
-    TROUBLES,
-    UNIT,
-    Bench,
-    Step,
-    booted,
-    can_boot,
-    print_steps,
-    read_steps,
-    say,
-    take_down_when_ended,
-    tell_load,
-)
+from booted import UNIT, Bench, Step, booted, print_steps, read_steps, run_bench, say
 from export import Target, print_targets
 
 
@@ -185,34 +171,12 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> int:
     """Measure, print, and write the JSON if asked."""
     arguments = parse_arguments()
-    take_down_when_ended()
-    if not can_boot():
-        return 1
-    load = tell_load()
-    try:
-        with booted(arguments.machines) as bench:
-            found = measure(bench, arguments.runs)
-    except TROUBLES as error:
-        say(str(error))
-        return 1
-    except KeyboardInterrupt:
-        say("interrupted")
-        return 130
 
-    targets = judge(found)
-    print_report(found, targets)
-    if arguments.json is not None:
-        report = {
-            "version": 1,
-            "python": platform.python_version(),
-            "cpus": os.cpu_count(),
-            "runs": arguments.runs,
-            "load": load,
-            **asdict(found),
-            "targets": [asdict(target) for target in targets],
-        }
-        arguments.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    return 0
+    def measure_booted() -> Results:
+        with booted(arguments.machines) as bench:
+            return measure(bench, arguments.runs)
+
+    return run_bench(measure_booted, judge, print_report, runs=arguments.runs, file=arguments.json)
 
 
 if __name__ == "__main__":

@@ -18,9 +18,6 @@ if something could not be measured.
 
 import argparse
 import asyncio
-import json
-import os
-import platform
 import random
 import subprocess
 import sys
@@ -28,7 +25,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
@@ -36,16 +33,13 @@ import asyncssh
 from booted import (
     HERE,
     RECORDER,
-    TROUBLES,
     Bench,
     Step,
     booted,
-    can_boot,
     print_steps,
     read_steps,
+    run_bench,
     say,
-    take_down_when_ended,
-    tell_load,
 )
 from export import BrokenRunError, Target, print_targets
 from tests.faults.histories import History, open_mesh
@@ -345,34 +339,12 @@ def measure(machines: int, runs: int, histories: int, seed: int) -> Results:
 def main() -> int:
     """Measure, print, and write the JSON if asked."""
     arguments = parse_arguments()
-    take_down_when_ended()
-    if not can_boot():
-        return 1
-    load = tell_load()
     seed = random.randrange(10**6) if arguments.seed is None else arguments.seed
-    try:
-        found = measure(arguments.machines, arguments.runs, arguments.histories, seed)
-    except TROUBLES as error:
-        say(str(error))
-        return 1
-    except KeyboardInterrupt:
-        say("interrupted")
-        return 130
 
-    targets = judge(found)
-    print_report(found, targets)
-    if arguments.json is not None:
-        report = {
-            "version": 1,
-            "python": platform.python_version(),
-            "cpus": os.cpu_count(),
-            "runs": arguments.runs,
-            "load": load,
-            **asdict(found),
-            "targets": [asdict(target) for target in targets],
-        }
-        arguments.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    return 0
+    def measure_all() -> Results:
+        return measure(arguments.machines, arguments.runs, arguments.histories, seed)
+
+    return run_bench(measure_all, judge, print_report, runs=arguments.runs, file=arguments.json)
 
 
 if __name__ == "__main__":

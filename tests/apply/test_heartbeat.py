@@ -1,18 +1,22 @@
 """Machines hear of an apply as long as it lasts, and what was proven waits for the others."""
 
 import asyncio
+import time
 from collections import defaultdict
 
 import pytest
 
 from tests.apply.machines import CP1, NAMES, NAS1, TERMS, W1, Fate, Scene, Step, StuckTransport, call_of
 from wireloom.apply import heartbeat as heartbeat_module
+from wireloom.apply.engine import _Job
 from wireloom.apply.heartbeat import heartbeat
 from wireloom.apply.script import Hand
 from wireloom.transport.crew import Crew
 from wireloom.transport.fake import FakeConnection, FakeTransport
 from wireloom.transport.port import Completed, TransportError
 from wireloom.values import NodeName
+
+BEAT = Hand("wg0", "f00d", "ada").beat()
 
 
 @pytest.fixture(autouse=True)
@@ -102,9 +106,29 @@ async def test_a_machine_that_does_not_answer_keeps_no_beat_from_the_others() ->
     one = Scene()
     deaf = one.transport = StuckTransport(one, Step.BEAT, on=W1)
     crew = Crew(deaf)
-    async with crew, heartbeat(crew, lambda: dict.fromkeys(NAMES, Hand("wg0", "f00d", "ada").beat())):
+    async with crew, heartbeat(crew, lambda: dict.fromkeys(NAMES, BEAT), {}):
         await deaf.reached.wait()
         await beaten(one, CP1, times=3)
+
+
+async def test_a_machine_that_a_step_has_just_spoken_to_needs_no_beat() -> None:
+    one = Scene()
+    crew = Crew(one.transport)
+    spoken = {CP1: time.monotonic() + 60}
+    async with crew, heartbeat(crew, lambda: dict.fromkeys(NAMES, BEAT), spoken):
+        await beaten(one, W1, times=3)
+        assert one.scripts(Step.BEAT, CP1) == []
+        spoken.clear()
+        await beaten(one, CP1, times=3)
+
+
+async def test_every_step_that_keeps_a_machine_puts_its_beat_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """But for proving, which leaves the lease as it is."""
+    monkeypatch.setattr(heartbeat_module, "BEAT_SECONDS", 1e6)
+    one, told = Scene(), []
+    monkeypatch.setattr(_Job, "_keep", lambda _, names: told.append(sorted(names)))
+    await one.apply()
+    assert told == [sorted(NAMES), [CP1, W1], [NAS1], sorted(NAMES)]
 
 
 class HalfSilent(FakeTransport):
@@ -126,5 +150,5 @@ async def test_a_node_that_can_not_be_dialled_keeps_no_other_from_its_beats() ->
 
     transport = HalfSilent({CP1: hear})
     crew = Crew(transport)
-    async with asyncio.timeout(20), heartbeat_module.heartbeat(crew, lambda: {NAS1: "beat", CP1: "beat"}):
+    async with asyncio.timeout(20), heartbeat(crew, lambda: {NAS1: "beat", CP1: "beat"}, {}):
         await heard_often.wait()

@@ -1,7 +1,9 @@
 """The text of the steps: what is put into it stays data, and commands keep their order."""
 
+import shlex
 import subprocess
 from ipaddress import ip_address
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -15,8 +17,10 @@ from wireloom.apply.script import (
     Note,
     gather_peers,
 )
+from wireloom.plan.filed import read_guard
 from wireloom.plan.plan import Action, Change, Command, NodePlan
-from wireloom.render.desired import ConfigFile
+from wireloom.render.desired import ConfigFile, text_digest
+from wireloom.render.wg_quick import MARK
 
 ANY_TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=60)
 # Files are ASCII, as names are: dash spoils some other bytes in here-documents, and the digest would tell.
@@ -102,7 +106,7 @@ def test_no_word_of_a_command_gets_out_of_its_quotes(words: list[str]) -> None:
     script = HAND.commit(plan, seconds=9)
     calls = calls_of(script).removeprefix('eval "$(hands)"\n')
     committed = sh(f"{QUIET}\nrun() {{ {PRINT_ARGUMENTS}; }}\n{calls}")
-    assert "".join(f"<{word}>" for word in words) == committed.removeprefix("since=\n")
+    assert "".join(f"<{word}>" for word in words) == committed
     undone = sh(f"{QUIET}\nundo() {{ {PRINT_ARGUMENTS}; }}\n{undoing(script)}\nundo_running")
     assert "".join(f"<{word}>" for word in words) == undone
 
@@ -124,7 +128,8 @@ def test_the_text_of_a_file_arrives_as_it_is(head: str, body: str) -> None:
     shows = "; printf '|'; ".join(["config_head", "config_body", "note", "record"])
     stage = f"stage() {{ {shows}; {PRINT_ARGUMENTS}; }}"
     told = "|".join([head, body, f"{note.stamp(config)}apply=f00d\n", note.record(config)])
-    assert f"{told}<{config.digest}><{OTHER_KEY}>" == sh(f"{QUIET}\n{stage}\n{functions}")
+    digest = text_digest(note.record(config) + config.keyless)
+    assert f"{told}<{digest}><{OTHER_KEY}>" == sh(f"{QUIET}\n{stage}\n{functions}")
 
 
 def test_an_interface_name_is_quoted_too() -> None:
@@ -138,27 +143,49 @@ def test_a_node_without_a_file_is_given_one_without_peers_first() -> None:
         "alone",
         "hold f00d ada@desk",
         "unchanged feed",
-        f"stage {want.config.digest} {OTHER_KEY}",
-        f"bare {want.bare_config.digest}",
+        f"stage {text_digest(NOTE.record(want.config) + want.config.keyless)} {OTHER_KEY}",
+        f"bare {want.bare_config.digest} '{MARK}'",
         "heard 10.99.0.2,,0",
     ] == calls_of(HAND.stage(want, plan, OTHER_KEY, note=NOTE, heard=[TWO])).splitlines()
 
 
+BEFORE: dict[str, tuple[str, dict[str, object], list[Command]]] = {
+    "it runs": ("seen", {}, [PORT]),
+    "its own file starts it": ("started", {"start": True}, [peer(1)]),
+    "it starts without peers": ("bare", {"start": True, "first_config": desired(A).bare_config}, [peer(1)]),
+    "it starts without peers, and gets more than those": (
+        "started",
+        {"start": True, "first_config": desired(A).bare_config},
+        [peer(1), ADDRESS],
+    ),
+}
+
+
+@pytest.mark.parametrize(("expected", "fields", "commands"), BEFORE.values(), ids=BEFORE)
+def test_what_an_undone_change_is_compared_with(
+    expected: str, fields: dict[str, Any], commands: list[Command]
+) -> None:
+    changes = tuple(Change(Action.UPDATE, "", "", do=(command,)) for command in commands)
+    lines = calls_of(HAND.commit(NodePlan(A, changes, **fields), seconds=9)).splitlines()
+    assert [line for line in lines if line.startswith("before")] == [f"before {expected}"]
+
+
 def test_a_commit_is_armed_before_anything_is_done() -> None:
     change = Change(Action.UPDATE, "", "", do=(("true",),))
-    plan = NodePlan(A, (change,), start=True, enable=True)
+    plan = NodePlan(A, (change,), start=True, enable=True, config=desired(A).config)
+    assert read_guard(desired(A).config.head)
     assert calls_of(HAND.commit(plan, seconds=60)).splitlines() == [
         'eval "$(hands)"',
         "alone",
         "keep f00d",
         "still_staged",
         "arm f00d 60",
-        "echo since=$(date +%s)",
+        "date +since=%s",
         "enable_at_boot",
         "start",
         "before started",
         "run true",
-        "committed",
+        f"committed {shlex.quote(read_guard(desired(A).config.head))}",
     ]
 
 

@@ -32,6 +32,7 @@ from tests.apply.hands import (
     start_up,
     wait_for,
 )
+from tests.apply.pair import OTHER_KEY
 from tests.apply.sandbox import Sandbox
 from wireloom.apply.script import Hand, make_key_script
 from wireloom.plan.plan import Action, Change
@@ -76,6 +77,17 @@ def test_a_new_machine_whose_change_undoes_itself_is_left_without_peers(machine:
     wait_for(machine, UNDONE)
     assert machine.ask("wg show wg0 peers") == ""
     assert machine.ask(f"test -e {STATE} || echo none") == "none"
+
+
+def test_a_new_machine_that_keeps_a_peer_is_not_as_it_was(machine: Sandbox) -> None:
+    want, key = lone(machine)
+    plan = fresh_plan(machine, want)
+    plan = replace(plan, changes=tuple(replace(change, undo=()) for change in plan.changes))
+    machine.ask(stage(want, plan, key))
+    machine.ask(commit(plan))
+    done = machine.sh(HAND.withdraw())
+    assert done.stdout == "outcome=half_undone\n"
+    assert f"wireloom: not as before: >peer {OTHER_KEY} allowed 10.99.0.2/32" in done.stderr
 
 
 def test_a_beat_gives_it_more_time(machine: Sandbox) -> None:

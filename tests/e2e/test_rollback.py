@@ -32,7 +32,7 @@ def test_a_peer_that_never_answers_is_taken_back_everywhere(mended: World) -> No
         " nft add rule ip cut in udp dport 51820 drop",
     )
 
-    failed = mended.run("apply", "--yes", expect=1)
+    failed = mended.run("apply", "--yes", "--confirm-within", "12s", expect=1)  # 9 s of them for a proof
 
     mended.shell("db1", "nft delete table ip cut")
     assert "no answer over the underlay from db1 (10.99.0.4)" in failed.stdout

@@ -183,10 +183,6 @@ def test_what_a_machine_gives_to_build_on() -> None:
         GroundSeen(
             families=("debian",),
             identity="0c27b8a3" * 8,
-            versions={
-                "ip": "ip utility, iproute2-6.1.0, libbpf 1.1.2",
-                "wg": "wireguard-tools v1.0.20210914 - https://git.zx2c4.com/wireguard-tools/",
-            },
             disks=(
                 DiskSeen("/etc/wireguard", read_only=False, free=253 * 4096, free_files=3085507),
                 DiskSeen("/var/lib", read_only=False, free=255 * 4096, free_files=3085506),
@@ -413,7 +409,7 @@ def test_what_is_no_line_of_a_peer(line: str) -> None:
 
 @pytest.mark.parametrize("line", PEERS)
 def test_a_garbled_peer_garbles_the_link(line: str) -> None:
-    sections = recorded("userspace") | {"dump": f"{OWN}\t51820\toff\n{PEER_LINE}\n{line}\n"}
+    sections = recorded("userspace") | {"running": f"dump {PEER_LINE}\ndump {line}\n"}
     assert parse_state(NAME, sections).garbled == ("links",)
 
 

@@ -177,8 +177,7 @@ class TestOnAMachine:
     @pytest.mark.parametrize("shell", SHELLS.values(), ids=SHELLS)
     def test_the_ground(self, shell: tuple[str, ...], machine: Sandbox) -> None:
         ground = look(machine, shell=shell).ground
-        assert "iproute2" in ground.versions["ip"]
-        assert "wireguard-tools" in ground.versions["wg"]
+        assert ground.versions == {}
         assert {(disk.directory, disk.read_only, disk.free) for disk in ground.disks} == {
             ("/etc/wireguard", False, 1024**2),
             ("/var/lib", False, 1024**2),
@@ -188,6 +187,13 @@ class TestOnAMachine:
             ("lo", "127.0.0.1/8"),
             ("lo", "::1/128"),
         }
+
+    def test_an_ip_that_prints_no_json_is_asked_what_it_is(self, machine: Sandbox) -> None:
+        machine.ask(
+            "mount -t tmpfs bin /usr/local/sbin; cat >/usr/local/sbin/ip <<'X'\n#!/bin/sh\n"
+            'test "$1" != -V || echo "ip utility, iproute2-ss170501"\nX\nchmod 755 /usr/local/sbin/ip'
+        )
+        assert look(machine).ground.versions == {"ip": "ip utility, iproute2-ss170501"}
 
     @pytest.mark.parametrize("shell", SHELLS.values(), ids=SHELLS)
     def test_a_read_only_file_system(self, shell: tuple[str, ...], machine: Sandbox) -> None:

@@ -37,8 +37,8 @@ def peer(
 
 
 def run(
-    shown: str = "", addresses: str = "", routes4: str = "", routes6: str = "", guard: str = "", *,
-    shell: tuple[str, ...] = ("dash",), options: tuple[str, ...] = (),
+    shown: str = "", addresses: str = "", routes: str = "", guard: str = "", *,
+    shell: tuple[str, ...] = ("dash",), options: tuple[str, ...] = (), word: str = "",
 ) -> subprocess.CompletedProcess[str]:  # fmt: skip
     """`running` on a machine whose tools print this."""
     script = f"""interface=wg0
@@ -47,11 +47,8 @@ wg() {{ cat <<'X'
 {shown}X
 }}
 ip() {{ case $* in
-"-force -batch -") cat <<'X'
-{routes4}{addresses}X
-;;
-"-6 route show") cat <<'X'
-{routes6}X
+"-force -batch -") cat >/dev/null; cat <<'X'
+{addresses}{routes}X
 ;;
 *) exit 9 ;;
 esac
@@ -59,7 +56,8 @@ esac
 nft() {{ cat <<'X'
 {guard}X
 }}
-running"""
+is_there() {{ :; }}
+running {word}"""
     command = [*shell, *options, "-s"]
     return subprocess.run(command, input=script, capture_output=True, text=True, check=True, timeout=20)
 
@@ -78,18 +76,19 @@ UP = """\
     inet6 fe80::1234/64 scope link stable-privacy
        valid_lft forever preferred_lft forever
 """
-ROUTES4 = """\
-default via 192.0.2.254 dev eth0
+ROUTES = """\
+10.7.0.0/16 table 77 scope link
+10.99.0.0/16 proto kernel scope link src 10.99.0.1
+10.8.0.0/16 scope link mtu 1400
+default via 10.99.0.9 metric 7
+local 10.99.0.1 table local proto kernel scope host src 10.99.0.1
+fd42:99::/64 proto kernel metric 256 pref medium
+fe80::/64 proto kernel metric 256 pref medium
+multicast ff00::/8 table local proto kernel metric 256 pref medium
 unreachable 10.99.0.0/16 metric 4000000
-10.99.0.0/16 dev wg0 proto kernel scope link src 10.99.0.1
-192.0.2.0/24 dev eth0 proto kernel scope link src 192.0.2.1
-10.5.0.0/16 dev wg01 scope link
-"""
-ROUTES6 = """\
+unreachable 10.66.0.0/16
+unreachable default table 77 metric 9
 unreachable fd42:99::/64 dev lo metric 4000000 pref medium
-fd42:99::/64 dev wg0 proto kernel metric 256 pref medium
-fe80::/64 dev wg0 proto kernel metric 256 pref medium
-multicast ff00::/8 dev wg0 proto kernel metric 256 pref medium
 """
 INTERFACE = f"interface {OWN} 51820 off"
 
@@ -128,18 +127,21 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
     ),
     "routes": (
         [
+            "route 10.8.0.0/16",
             "route 10.99.0.0/16",
+            "route default",
             "route fd42:99::/64",
+            "route unreachable 10.66.0.0/16 0",
             "route unreachable 10.99.0.0/16 4000000",
-            "route unreachable fd42:99::/64 4000000 pref medium",
+            "route unreachable fd42:99::/64 4000000",
         ],
-        ["", "", ROUTES4, ROUTES6],
+        ["", "", ROUTES],
     ),
-    "the guard": (["table inet wireloom {", "}"], ["", "", "", "", "table inet wireloom {\n}\n"]),
-    "garbage": (
-        ["interface word and more\twords", "peer a keepalive  preshared none"],
-        ["one\tword\tand\tmore\twords\na\n", "what?\n", "\n\n", "no\n"],
+    "the guard": (
+        ["table inet wireloom {", "\tchain 10.1.1.1\t1\t2\t3", "}"],
+        ["", "", "", "table inet wireloom {\n\tchain 10.1.1.1\t1\t2\t3\n}\n"],
     ),
+    "garbage": ([], ["one\tword\tand\tmore\twords\na\n", "what?\n", "\n\n", "no\n"]),
 }
 
 
@@ -150,7 +152,7 @@ def test_running(expected: list[str], shown: list[str]) -> None:
 
 @pytest.mark.parametrize("shell", SHELLS, ids=lambda shell: shell[0])
 def test_every_shell_says_the_same(shell: tuple[str, ...]) -> None:
-    told = [dump(peer(ONE, "10.99.0.2/32,fd42:99::2/128"), peer(TWO, "(none)")), UP, ROUTES4, ROUTES6, "x\n"]
+    told = [dump(peer(ONE, "10.99.0.2/32,fd42:99::2/128"), peer(TWO, "(none)")), UP, ROUTES, "table x\n"]
     assert run(*told, shell=shell).stdout.splitlines() == running(*told)
 
 
@@ -172,15 +174,23 @@ def test_many_peers() -> None:
     assert len(told) == 2001
 
 
+def test_what_moves_is_told_to_who_asks_for_all() -> None:
+    one = peer(ONE, "10.99.0.2/32", endpoint="192.0.2.9:9", moved="1700000000\t92\t180")
+    other = peer(TWO, "(none)", preshared=PRESHARED)
+    shown = dump(one, other)
+    told = run(shown, word="whole").stdout.splitlines()
+    moving = [line for line in told if line.startswith("dump ")]
+    assert moving == [f"dump {other.replace(PRESHARED, 'hidden')}", f"dump {one}"]
+    assert [line for line in told if line not in moving] == running(shown)
+
+
 @pytest.mark.parametrize("shell", SHELLS, ids=lambda shell: shell[0])
 @pytest.mark.parametrize("options", [(), ("-x",)], ids=["plain", "traced"])
-def test_no_key_is_shown(shell: tuple[str, ...], options: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("word", ["", "whole"])
+def test_no_key_is_shown(shell: tuple[str, ...], options: tuple[str, ...], word: str) -> None:
     """Traced without what hides the trace: a trace shows what a shell has read."""
     told = dump(peer(ONE, "10.99.0.2/32", preshared=PRESHARED), peer(TWO, "(none)", preshared=PRESHARED))
-    script = f"interface=wg0\n{RUNNING}\nwg() {{ cat; }}\npublic_dump | running_peers"
-    done = subprocess.run(
-        [*shell, *options, "-c", script], input=told, capture_output=True, text=True, check=True, timeout=20
-    )
+    done = run(told, shell=shell, options=options, word=word)
     assert done.stdout.count("preshared hidden") == 2
     assert PRIVATE not in done.stdout + done.stderr
     assert PRESHARED not in done.stdout + done.stderr

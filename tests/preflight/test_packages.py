@@ -54,10 +54,13 @@ def test_the_package_manager_is_the_distributions_own(
 @pytest.mark.parametrize(
     ("family", "expected"),
     [
-        (DEBIAN, "coreutils iproute2 iputils-ping nftables perl-base tcpdump util-linux wireguard-tools"),
-        (FEDORA, "coreutils iproute iputils nftables perl tcpdump util-linux wireguard-tools"),
-        (ALPINE, "coreutils iproute2 iputils nftables perl tcpdump util-linux wireguard-tools"),
-        (SUSE, "coreutils iproute2 iputils nftables perl tcpdump util-linux wireguard-tools"),
+        (
+            DEBIAN,
+            "coreutils gawk iproute2 iputils-ping nftables perl-base tcpdump util-linux wireguard-tools",
+        ),
+        (FEDORA, "coreutils gawk iproute iputils nftables perl tcpdump util-linux wireguard-tools"),
+        (ALPINE, "coreutils gawk iproute2 iputils nftables perl tcpdump util-linux wireguard-tools"),
+        (SUSE, "coreutils gawk iproute2 iputils nftables perl tcpdump util-linux wireguard-tools"),
     ],
     ids=lambda one: one.manager if isinstance(one, Family) else "",
 )

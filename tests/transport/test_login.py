@@ -391,3 +391,19 @@ PROBLEMS = {
 def test_a_problem_in_words(problem: Exception, stage: Stage, expected: tuple[str, bool, bool]) -> None:
     found = explain(problem, Attempt(LOGIN, OFFERED, stage, 10.0))
     assert (found.error.what, found.error.unreachable, found.again) == expected
+
+
+@pytest.mark.parametrize(
+    ("expected", "config"),
+    [
+        ("aes256-gcm@openssh.com", ""),
+        ("aes192-ctr", "Host *\n  Ciphers aes192-ctr\n"),
+    ],
+    ids=["ours", "the configuration's"],
+)
+async def test_the_cipher(
+    expected: str, config: str, machine: Sshd, transport: TransportMaker, operator_home: Path
+) -> None:
+    (operator_home / ".ssh/config").write_text(config)
+    connection = await transport({"n": machine}).connect(N)
+    assert connection.ssh.get_extra_info("send_cipher") == expected

@@ -4,6 +4,7 @@ A step runs on all its nodes side by side, and the next begins only when it went
 can't be reached is left behind and pending; whatever else goes wrong anywhere takes everything back.
 """
 
+import time
 from collections.abc import Callable, Collection, Mapping
 from ipaddress import ip_address
 
@@ -51,7 +52,7 @@ async def carry_out(
     ``save`` puts the new lock on disk: once every node is held for this apply, before anything is live.
     """
     job = _Job(order, crew, terms, progress)
-    async with heartbeat(crew, job.beats):
+    async with heartbeat(crew, job.beats, job.spoken):
         try:
             await job.stage()
             save(order.lock)
@@ -83,6 +84,7 @@ class _Job:
         self._neighbours = Neighbourhood(order.desired, order.seen)
         self._heard: dict[NodeName, list[Address]] = {}
         self._since: dict[NodeName, int] = {}
+        self.spoken: dict[NodeName, float] = {}
         self._held: set[NodeName] = set()
         self._proven: set[NodeName] = set()
         self._confirmed: set[NodeName] = set()
@@ -110,6 +112,7 @@ class _Job:
         scripts = {name: self._stage_script(name) for name in self._nodes}
         scripts |= dict.fromkeys(bystanders, self._hand.hold())
         self._held = set(scripts)
+        self._keep(scripts)
         answers = await self._run("stage", scripts)
         for name in self._nodes:
             self._heard[name] = [ip_address(one.split(",")[0]) for one in read_all(answers[name], "heard")]
@@ -140,6 +143,7 @@ class _Job:
             scripts = {
                 name: self._hand.commit(self._nodes[name], seconds=self._terms.window) for name in names
             }
+            self._keep(scripts)
             answers = await self._run("commit", scripts)
             self._since |= {name: int(read_answer(answers[name])["since"]) for name in self._still(names)}
 
@@ -173,6 +177,7 @@ class _Job:
         names = self._still(self._nodes)
         self._progress(f"confirming {count(len(names), 'node')}")
         scripts = {name: self._hand.confirm(self._order.desired[name].config) for name in names}
+        self._keep(scripts)
         answers = await self._crew.run(scripts, timeout=STEP_TIMEOUT)
         unheard = [name for name, answer in answers.items() if isinstance(answer, TransportError)]
         # Asked again, a node that has confirmed says so; one that took the change back says that.
@@ -223,6 +228,10 @@ class _Job:
     def _is_new(self, name: NodeName) -> bool:
         """What a new node was given harms nobody: the next apply goes on from it."""
         return self._nodes[name].first_config is not None and name in self._since
+
+    def _keep(self, names: Collection[NodeName]) -> None:
+        """What these are sent now keeps them held: no beat is due for a while."""
+        self.spoken |= dict.fromkeys(names, time.monotonic())
 
     def _still(self, names: Collection[NodeName]) -> list[NodeName]:
         """Those that were not left behind."""

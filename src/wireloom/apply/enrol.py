@@ -37,7 +37,7 @@ async def enrol(fleet: Fleet, lock: Lock, seen: Seen, plan: Plan, crew: Crew) ->
         seen=seen,
         desired={node.name: render_node(network, node.name) for node in pending(now)},
         interface=fleet.underlay.interface,
-        nat=frozenset(name for name, node in fleet.nodes.items() if node.nat),
+        nat=fleet.behind_nat,
     )
 
 

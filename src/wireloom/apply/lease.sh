@@ -10,7 +10,7 @@ lease=$here/lease   # who may change this machine, and until when: id, end, sinc
 change=$here/change # what was committed and waits: id, deadline, before, after, undo.sh
 seen=$here/seen     # what ran when the change was staged
 
-LEASE=1500
+LEASE=1500 # how long it holds without a word
 
 die() {
     printf 'wireloom: %s\n' "$*" >&2
@@ -51,7 +51,7 @@ hold() {
     find_waiting
     if test -n "$waiting" && test "$waiting" != "$1"; then
         read -r until <"$change/deadline"
-        test $((now - until)) -lt 1500 || undo_forgotten
+        test $((now - until)) -lt "$LEASE" || undo_forgotten # as long after its time as a lease lasts
     fi
     if test -n "$waiting" && test "$waiting" != "$1"; then
         die "held by $who since $since: a change of theirs waits here and is undone in $(seconds_to "$until") s"
@@ -112,12 +112,15 @@ beat() {
     fi
 }
 
-# release ID: let others have this machine.
+# release ID [FILE]: take FILE away, and let others have this machine.
 release() {
     {
         flock -w 5 8 # a beat that is under way would put the lease back
         read_lease
-        test "$holder" != "$1" || rm -f "$lease" "$lease".*
+        whose=$1
+        shift
+        test "$holder" != "$whose" || set -- "$@" "$lease" "$lease".*
+        test $# -eq 0 || rm -rf "$@"
     } 8<"$here"
 }
 

@@ -19,25 +19,23 @@ state=/var/lib/wireloom
 history=$state/history/$interface
 
 # make_key: make the private key unless there is one; answer with the public key.
-# The size is looked at because `wg set` takes an empty key file for "no key" (a full disk leaves one).
+# It is read back before it counts: `wg set` takes an empty key file for "no key" (a full disk leaves one).
 make_key() {
-    mkdir -p "$directory" || die "$directory can't be made"
-    if ! test -e "$key" && ! test -L "$key"; then
-        if wg genkey >"$key.new" && test "$(wc -c <"$key.new")" -eq 45 && sync "$key.new"; then
-            mv "$key.new" "$key" || die "$key can't be written: is the disk full, or read-only?"
-        else
-            rm -f "$key.new"
-            die "$key can't be written: is the disk full, or read-only?"
-        fi
+    test -d "$directory" || mkdir -p "$directory" || die "$directory can't be made"
+    if test -e "$key" || test -L "$key"; then
+        public=$(wg pubkey <"$key") || die "$key holds no WireGuard key"
+    elif ! { wg genkey >"$key.new" && public=$(wg pubkey <"$key.new" 2>/dev/null) && sync "$key.new" &&
+        mv "$key.new" "$key"; }; then
+        rm -f "$key.new"
+        die "$key can't be written: is the disk full, or read-only?"
     fi
-    public=$(wg pubkey <"$key") || die "$key holds no WireGuard key"
     printf 'public_key=%s\n' "$public"
 }
 
 # assemble FILE HEAD BODY: put a configuration together. HEAD and BODY are functions that print text.
 # A key file need not end its line, and what an older file's mode was must not matter.
 assemble() {
-    rm -f "$1"
+    clear_away "$1"
     {
         "$2" && printf 'PrivateKey = ' && tr -d '[:space:]' <"$key" && echo && "$3"
     } >"$1" || die "$1 can't be written: is the disk full, or read-only?"
@@ -49,39 +47,48 @@ digest() {
     echo "${sum%% *}"
 }
 
-# check FILE DIGEST PUBLIC_KEY: the file is whole, has the right key, and wg can read it.
+# check DIGEST PUBLIC_KEY: the staged file is whole, and so is its copy for the history, of whose text this is the
+# digest; it has the right key, and wg can read it.
 # `wg setconf` reads the file before it looks for the interface, whose name here can't exist (16 characters).
 check() {
-    test "$(digest "$1")" = "$2" ||
-        die "$1 is not what was sent: cut short on its way, or the disk is full"
-    test "$(wg pubkey <"$key")" = "$3" || die "$key is not the key that the lock names"
-    said=$(grep -vE '^(Address|MTU|Table|PreUp|PostUp) = ' "$1" | wg setconf wireloom-no-such /dev/stdin 2>&1)
+    sum=$(sha256sum "$history/next")
+    test "${sum%% *}" = "$1" || die "$staged is not what was sent: cut short on its way, or the disk is full"
+    test "$(wg pubkey <"$key")" = "$2" || die "$key is not the key that the lock names"
+    said=$(grep -vE '^(Address|MTU|Table|PreUp|PostUp) = ' "$staged" | wg setconf wireloom-no-such /dev/stdin 2>&1)
     case $said in
     *"Unable to modify interface"*) ;;
-    *) die "wg does not accept $1: $said" ;;
+    *) die "wg does not accept $staged: $said" ;;
     esac
 }
 
 # kept FIRST LAST: lines of the present file that stay, counted without its key line.
 kept() {
-    grep -v '^PrivateKey = ' "$config" | sed -n "$1,$2p"
+    awk -v "first=$1" -v "last=$2" '/^PrivateKey = / { next } ++line >= first && line <= last' "$config"
 }
 
-# unchanged FINGERPRINT: nobody has changed this machine since the plan looked at it.
+# unchanged FINGERPRINT: nobody has changed this machine since the plan looked at it. It is the digests of what runs
+# and of the note, where there is one.
 unchanged() {
+    expected=$1
     running >"$seen" || die "$seen can't be written: is the disk full, or read-only?"
-    sum=$(cat "$seen" "$state/$interface.state" 2>/dev/null | sha256sum)
-    test "${sum%% *}" = "$1" || die "it has changed since it was looked at: plan again"
+    set -- "$seen"
+    test ! -s "$state/$interface.state" || set -- "$seen" "$state/$interface.state"
+    # shellcheck disable=SC2046  # `digest file`, and once more
+    set -- $(sha256sum "$@")
+    test "$1${3:+ $3}" = "$expected" || die "it has changed since it was looked at: plan again"
 }
 
-# stage DIGEST PUBLIC_KEY: write the new files beside the old ones and check them. Nothing is live.
+# stage DIGEST PUBLIC_KEY: write the new files beside the old ones and check them, the digest is that of the file for
+# the history. Nothing is live.
 stage() {
-    mkdir -p "$staging" "$history" || die "$staging or $history can't be made: is the disk full, or read-only?"
+    { test -d "$staging" && test -d "$history"; } || mkdir -p "$staging" "$history" ||
+        die "$staging or $history can't be made: is the disk full, or read-only?"
     forget_save_config
     assemble "$staged" config_head config_body
-    check "$staged" "$1" "$2"
-    { note >"$state/$interface.next" && { record && grep -v '^PrivateKey = ' "$staged"; } >"$history/next" &&
-        sync "$staged" "$state/$interface.next" "$history/next"; } ||
+    { note >"$state/$interface.next" && { record && grep -v '^PrivateKey = ' "$staged"; } >"$history/next"; } ||
+        die "$state can't be written: is the disk full, or read-only?"
+    check "$1" "$2"
+    sync "$staged" "$state/$interface.next" "$history/next" ||
         die "$state can't be written: is the disk full, or read-only?"
 }
 
@@ -94,21 +101,31 @@ forget_save_config() {
     fi
 }
 
-# bare DIGEST: generation 0 of a new node: key and address, no peers. Its head is that of the staged file.
+# bare DIGEST MARK: generation 0 of a new node: key and address, no peers. Its head is that of the staged file. It
+# replaces only what begins with MARK, wireloom's own.
 bare() {
     if test -e "$config" || test -L "$config"; then
         { read -r first; } 2>/dev/null <"$config"
-        case $first in "# Written by wireloom"*) ;; *) return 0 ;; esac
+        case $first in "$2"*) ;; *) return 0 ;; esac
     fi
     assemble "$staging/bare.conf" config_head true
     test "$(digest "$staging/bare.conf")" = "$1" || die "$staging/bare.conf can't be written: is the disk full?"
     mv "$staging/bare.conf" "$config" || die "$config can't be written: is the disk full, or read-only?"
 }
 
-# place PATH TEXT: write a file of systemd's, whole or not at all.
+# clear_away FILE...: those that are there. What is not there costs no process.
+clear_away() {
+    for one in "$@"; do
+        if test -e "$one" || test -L "$one"; then rm -rf "$one"; fi
+    done
+}
+
+# place PATH TEXT: write a file of systemd's, for all to read, whole or not at all.
 place() {
-    { mkdir -p "${1%/*}" && printf %s "$2" >"$1.new" && chmod 644 "$1.new" && mv "$1.new" "$1"; } ||
-        die "$1 can't be written: is the disk full, or read-only?"
+    umask 022
+    { { test -d "${1%/*}" || mkdir -p "${1%/*}"; } && clear_away "$1.new" && printf %s "$2" >"$1.new" &&
+        mv "$1.new" "$1"; } || die "$1 can't be written: is the disk full, or read-only?"
+    umask 077
 }
 
 # displace PATH: take it away, and its directory where nothing else is in it.
@@ -119,9 +136,10 @@ displace() {
 # reload_units: have systemd read its units again, if it has ours in memory: one that is new to it is read with all
 # that belongs to it, and this takes longer than all else that an apply does on a node. (NeedDaemonReload can't
 # be asked: it does not see a drop-in in a directory that is new.)
+# Leaves in $in_memory what systemd says of it, so that it need not be asked again.
 reload_units() {
-    test -z "$(systemctl list-units --all --plain --no-legend "wg-quick@$interface.service")" ||
-        systemctl daemon-reload || die "systemd does not read its units again"
+    in_memory=$(systemctl list-units --all --plain --no-legend "wg-quick@$interface.service")
+    test -z "$in_memory" || systemctl daemon-reload || die "systemd does not read its units again"
 }
 
 # enable: started at boot, by systemd, or by whoever runs `wg-quick up` for the names in boot/.
@@ -135,13 +153,12 @@ enable_at_boot() {
 
 # start: have the interface made by the unit that will make it at boot.
 start() {
-    ip link show dev "$interface" >/dev/null 2>&1 && return
+    ! is_there || return 0
     if test -d /run/systemd/system; then
         end_unit
         systemctl --quiet start "wg-quick@$interface" 2>/dev/null ||
             die "wg-quick@$interface did not start: $(journalctl -n 30 -o cat -u "wg-quick@$interface" | complaint)"
-        ip link show dev "$interface" >/dev/null 2>&1 ||
-            die "wg-quick@$interface says that it is active, and there is no $interface"
+        is_there || die "wg-quick@$interface says that it is active, and there is no $interface"
     else
         # In a session of its own: wireguard-go stays in the process group that starts it, and whoever
         # ends this script's group must not end the network.
@@ -161,6 +178,7 @@ complaint() {
 # k3s rides on it its stop by hand is refused: that is lifted for the moment, for there is nothing left to lose.
 end_unit() {
     unit=wg-quick@$interface
+    test -n "${in_memory-unknown}" || return 0
     systemctl --quiet is-active "$unit" || return 0
     lifted=
     if test "$(systemctl show --value -p RefuseManualStop "$unit")" = yes; then

@@ -16,9 +16,7 @@ prove() {
     shift 2
     left=$*
     while test -n "$left"; do
-        answered=" $(hear $left | tr '\n' ' ')"
-        fresh=$(wg show "$interface" latest-handshakes)
-        still=
+        answered=" $(hear $left)" fresh='' still=''
         for peer in $left; do
             proven "$peer" || still="$still ${peer%,*},0"
         done
@@ -39,35 +37,47 @@ waits() {
         die "the change is not here any more: this machine was restarted, or its clock took the change back"
 }
 
-# hear PEER...: those of them that answer a ping, one a line.
+# hear PEER...: those of them that answer a ping, a blank after each. All are asked side by side, those after a pause
+# who let the other begin: it is one pause for all of them.
 hear() {
+    asked='' later=''
     for peer in "$@"; do
-        (
-            case $peer in *,0) ;; *) sleep "${peer##*,}" ;; esac
-            ping -n -q -c 1 -W 1 "${peer%%,*}" >/dev/null 2>&1 && echo "$peer"
-        ) &
+        case $peer in *,0) ask "$peer" ;; *) later="$later $peer" ;; esac
     done
-    wait
+    test -z "$later" || sleep "${later##*,}"
+    for peer in $later; do ask "$peer"; done
+    for peer in $asked; do
+        if wait "${peer%%:*}"; then printf '%s ' "${peer#*:}"; fi
+    done
+}
+
+# ask PEER: begin to ping it. $asked is what is under way: `process:peer` for each.
+ask() {
+    ping -n -q -c 1 -W 1 "${1%%,*}" >/dev/null 2>&1 &
+    asked="$asked $!:$1"
 }
 
 # heard PEER...: who answers already, before anything changes: nobody else has to answer afterwards.
 heard() {
-    hear "$@" | sed 's/^/heard=/'
+    for peer in $(hear "$@"); do
+        echo "heard=$peer"
+    done
 }
 
-# proven PEER: it is among $answered, and its handshake in $fresh is new enough.
+# proven PEER: it is among $answered, and its handshake is new enough. $fresh is `key time` for each, asked once.
 proven() {
     case $answered in *" $1 "*) ;; *) return 1 ;; esac
     wanted=${1#*,}
     wanted=${wanted%,*}
     test -n "$wanted" || return 0
-    while read -r peer_key when; do
-        if test "$peer_key" = "$wanted"; then
-            test "$when" -ge "$since"
+    fresh=${fresh:-$(wg show "$interface" latest-handshakes)}
+    whose=
+    for word in $fresh; do
+        if test "$whose" = "$wanted"; then
+            test "$word" -ge "$since"
             return
         fi
-    done <<END
-$fresh
-END
+        whose=$word
+    done
     return 1
 }

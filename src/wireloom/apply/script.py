@@ -7,9 +7,10 @@ from itertools import chain, groupby, takewhile
 
 from wireloom.observe.probes import RUNNING
 from wireloom.observe.shell import read_functions
+from wireloom.plan.filed import read_guard
 from wireloom.plan.plan import Command, NodePlan
-from wireloom.render.desired import ConfigFile, NodeDesired
-from wireloom.render.wg_quick import SECTION
+from wireloom.render.desired import ConfigFile, NodeDesired, text_digest
+from wireloom.render.wg_quick import MARK, SECTION
 from wireloom.values import Address, PublicKey
 
 LEASE = read_functions("wireloom.apply", "lease.sh")
@@ -77,9 +78,9 @@ class Hand:
             *_text("record", note.record(config)),
         ]
         lines += ["alone", self._hold, _call("unchanged", plan.fingerprint)]
-        lines.append(_call("stage", config.digest, str(public_key)))
+        lines.append(_call("stage", text_digest(note.record(config) + config.keyless), str(public_key)))
         if plan.first_config:
-            lines.append(_call("bare", plan.first_config.digest))
+            lines.append(_call("bare", plan.first_config.digest, MARK))
         if heard:
             lines.append(_call("heard", *map(str, heard)))
         return self._script(*lines)
@@ -90,14 +91,14 @@ class Hand:
         Answers ``since``, the time before all of it: an interface that starts shakes hands at once.
         """
         lines = ["alone", _call("keep", self.id), "still_staged", _call("arm", self.id, str(seconds))]
-        lines.append("echo since=$(date +%s)")
+        lines.append("date +since=%s")
         lines += [_call("place", plan.unit.file.path, plan.unit.file.text)] if plan.unit else []
         lines += ["enable_at_boot"] if plan.enable else []
         lines += ["reload_units"] if plan.unit else []
         lines += ["start"] if plan.start else []
-        lines.append("before started" if plan.start else "before seen")
+        lines.append(_before(plan))
         lines += [_call("run", *command) for command in gather_peers(plan.commands)]
-        lines.append("committed")
+        lines.append(_call("committed", read_guard(plan.config.keyless) if plan.config else ""))
         undo = "\n".join(
             ["undo_running() {", ":", *_undo(plan), "}", f'take_back {shlex.quote(self.id)} "$1"']
         )
@@ -183,6 +184,14 @@ def make_key_script(interface: str) -> str:
 
 def _script(interface: str, *lines: str) -> str:
     return "\n".join([f"interface={shlex.quote(interface)}", HANDS, *lines, ""])
+
+
+def _before(plan: NodePlan) -> str:
+    """What tells on the node whether the change is undone; see `before` in transaction.sh."""
+    if not plan.start:
+        return "before seen"
+    bare = plan.first_config and all(_peer_prefix(command) for command in plan.commands)
+    return "before bare" if bare else "before started"
 
 
 def _undo(plan: NodePlan) -> Iterator[str]:

@@ -10,7 +10,7 @@ words=$here/guard # the guard of the last change as its file loads it, and below
 # arm ID SECONDS: what was committed is undone then, unless it is confirmed. $1 of undo.sh tells that nobody asked.
 arm() {
     {
-        rm -rf "$change" "$here"/half_undone.* && mkdir "$change" && uptime &&
+        clear_away "$change" "$here"/half_undone.* && mkdir "$change" && uptime &&
             echo $((now + $2 * 100)) >"$change/deadline" &&
             { hands && what_undoes; } >"$change/undo.sh" && echo "$1" >"$change/id"
     } || die "$change can't be written: is the disk full, or read-only?"
@@ -23,9 +23,9 @@ arm() {
     fi
 }
 
-# disarm ID: nothing waits any more. Without systemd the process that waits sees it within half a second.
+# disarm ID: nothing waits any more, and $change is gone. Without systemd the process that waits sees that within half
+# a second.
 disarm() {
-    rm -rf "$change"
     if test -d /run/systemd/system; then
         systemctl stop "wireloom-$interface-$1.timer" 2>/dev/null || :
     fi
@@ -65,18 +65,20 @@ still_staged() {
     test -e "$staged" || die "what was staged is gone: this change was taken back"
 }
 
-# before seen|started: what must run again if this change is undone: what was seen at staging, or what its own file
-# has just started.
+# before seen|started|bare: what must run again if this change is undone: what was seen at staging, or what its own
+# file has just started. Of a bare one, which is given nothing but peers, that is known without a look: see look_back.
 before() {
-    if test "$1" = seen; then mv "$seen" "$change/before"; else running >"$change/before" && rm -f "$seen"; fi ||
-        die "$change can't be written: is the disk full, or read-only?"
+    case $1 in
+    seen) mv "$seen" "$change/before" ;;
+    bare) mv "$seen" "$change/bare" ;;
+    *) running >"$change/before" && rm -f "$seen" ;;
+    esac || die "$change can't be written: is the disk full, or read-only?"
 }
 
-# committed: the running state is as it was meant to be.
+# committed GUARD: the running state is as it was meant to be. GUARD is the table as the staged file loads it.
 committed() {
     running >"$change/after" || die "$change can't be written: is the disk full, or read-only?"
-    filed=$(sed -n "s/^PreUp = nft '\(.*\)'\$/\1/p" "$staged")
-    if test -n "$filed"; then printf '%s\n%s\n' "$filed" "$table"; fi >"$words"
+    if test -n "$1"; then printf '%s\n%s\n' "$1" "$table"; fi >"$words"
 }
 
 # was_confirmed ID: the staged file has become the file, even if nobody heard of it, or its note did not follow.
@@ -105,7 +107,7 @@ take_back() {
     undo_running
     look_back "$1" "$2"
     withdraw_files
-    release "$1"
+    release "$1" "$change"
     disarm "$1"
 }
 
@@ -122,6 +124,7 @@ still_waits() {
 look_back() {
     start_again
     running >"$change/now"
+    test ! -e "$change/bare" || grep -v '^peer ' "$change/now" >"$change/before"
     if ! test -e "$change/before" || cmp -s "$change/before" "$change/now"; then
         echo outcome=undone
         return
@@ -137,7 +140,7 @@ look_back() {
 
 # start_again: only what ended by itself, or by hand, while the change waited.
 start_again() {
-    ip link show dev "$interface" >/dev/null 2>&1 || (start) || :
+    is_there || (start) || :
 }
 
 withdraw_files() {
@@ -189,16 +192,29 @@ replace_file() {
 # settle ID: what was confirmed is noted, and waits no more. Nothing undoes it from here on; a note that is
 # missing is written again at the next apply.
 settle() {
-    if grep -qsx "apply=$1" "$state/$interface.next"; then
-        mv "$history/next" "$history/$(sed -n 's/^generation=//p' "$state/$interface.next")"
+    read_note
+    if test "$noted" = "$1"; then
+        mv "$history/next" "$history/$generation"
         mv "$state/$interface.next" "$state/$interface.state"
         forget_oldest "$history"/*
     fi
     sync "$directory" "$state" # a rename is on the disk when its directory is (fsync(2))
     echo outcome=confirmed
-    release "$1"
     find_waiting
-    test "$waiting" != "$1" || disarm "$1"
+    if test "$waiting" = "$1"; then
+        release "$1" "$change"
+        disarm "$1"
+    else
+        release "$1"
+    fi
+}
+
+# read_note: $generation is the one that is staged here, and $noted the apply that it is of.
+read_note() {
+    generation='' noted=''
+    while IFS='=' read -r word value; do
+        case $word in generation) generation=$value ;; apply) noted=$value ;; esac
+    done 2>/dev/null <"$state/$interface.next"
 }
 
 # forget_oldest FILE...: the last 50 generations are kept.

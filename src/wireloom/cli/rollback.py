@@ -129,7 +129,7 @@ async def _prepare(found: Survey, histories: Histories, target: int) -> Order:
         seen=found.seen,
         desired=desired,
         interface=interface,
-        nat=frozenset(name for name, node in known.fleet.nodes.items() if node.nat),
+        nat=known.fleet.behind_nat,
         back_to=target,
     )
 

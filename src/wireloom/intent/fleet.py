@@ -83,3 +83,8 @@ class Fleet:
     lab: bool = False
     kubernetes: Kubernetes | None = None
     path: Path = Path("fleet.yaml")
+
+    @property
+    def behind_nat(self) -> frozenset[NodeName]:
+        """The nodes that can dial out but can't be dialled from outside of their sites."""
+        return frozenset(name for name, node in self.nodes.items() if node.nat)

@@ -29,6 +29,9 @@ from wireloom.values import Endpoint, NodeName, Prefix, PublicKey
 CAP_NET_ADMIN = 12
 """The number of the capability that interfaces and routes need (linux/capability.h)."""
 
+DUMP = "dump "
+"""How running.sh marks what it says of a peer beyond the running state."""
+
 Routing = tuple[frozenset[RouteSeen], tuple[RuleSeen, ...]]
 
 T = TypeVar("T")
@@ -67,7 +70,7 @@ def parse_state(name: NodeName, sections: Mapping[str, str]) -> NodeState:
         guard=read("guard", parse_guard, GuardKind.OTHER),
         client=read("client", lambda text: ip_address(text.strip()) if text.strip() else None, None),
         others=parse_others(sections.get("others", "")),
-        fingerprint=sha256((sections.get("running", "") + sections.get("stamp", "")).encode()).hexdigest(),
+        fingerprint=make_fingerprint(sections.get("running", ""), sections.get("stamp", "")),
         drop_in=parse_drop_in(sections.get("drop-in", "")),
         enabled=sections.get("enabled", "").strip() == "enabled",  # -runtime is gone after a reboot
         ground=GroundSeen(
@@ -147,15 +150,23 @@ def parse_stamp(text: str) -> Stamp | None:
     return Stamp(values["fleet"], int(values["generation"]), values["network"], values["digest"])
 
 
+def make_fingerprint(running: str, stamp: str) -> str:
+    """The digests of what runs and of the stamp, where there is one: `unchanged` in node.sh takes them."""
+    still = "".join(line for line in running.splitlines(keepends=True) if not line.startswith(DUMP))
+    texts = [still, stamp] if stamp else [still]
+    return " ".join(sha256(text.encode()).hexdigest() for text in texts)
+
+
 def parse_link(text: str, sections: Mapping[str, str]) -> LinkSeen | None:
-    """``ip -j -d -s address show``, and what ``wg show dump`` and ``keeper`` say of our interface."""
+    """``ip -j -d -s address show``, and what ``running whole`` and ``keeper`` say of our interface."""
     interface = sections.get("interface", "").strip()
     link = next((one for one in _links(text) if one.get("ifname") == interface), None)
     if link is None:
         return None
-    own, *lines = sections.get("dump", "").splitlines() or ["(none)\t0\toff"]
-    key, port, fwmark = own.split("\t")
-    peers = [parse_peer(line) for line in lines]
+    running = sections.get("running", "").splitlines()
+    own = next((line for line in running if line.startswith("interface ")), "interface (none) 0 off")
+    _, key, port, fwmark = own.split(" ")
+    peers = [parse_peer(line.removeprefix(DUMP)) for line in running if line.startswith(DUMP)]
     traffic = link.get("stats64", {})
     return LinkSeen(
         kind=str(link.get("linkinfo", {}).get("info_kind", "")),

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from wireloom.observe.shell import read_functions
 from wireloom.render.desired import config_path, key_path
-from wireloom.render.guard import TABLE
 from wireloom.render.unit import drop_in_path
 from wireloom.render.wg_quick import GUARD_LINE, KEEPER, MARK
 
@@ -17,11 +16,15 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where the tools are looked for, as apply does: what sshd gives to a login may lack the sbin ones."""
 
 RUNNING = read_functions("wireloom.observe", "running.sh")
-"""The shell function ``running``; ``$interface`` is the caller's."""
+"""The shell functions of the running state; ``$interface`` is the caller's."""
+
+PEERS = "wg show \"$interface\" dump 2>/dev/null | normal_form whole | sed -n 's/^dump /peer /p'"
+"""With RUNNING: ``peer LINE`` for each peer, of ``wg show dump`` with preshared keys hidden."""
+
+LOOK = read_functions("wireloom.observe", "look.sh")
+"""Shell functions that are only the probes'."""
 
 STATE_DIRECTORY = "/var/lib/wireloom"
-KEY_LINE = "^[[:space:]]*PrivateKey[[:space:]]*="
-ROUTING = "route show table all\\nrule show\\n"
 WORDS = "/run/wireloom/$if/guard"
 """The guard as the file loads it, one line, and below it nft's own words for it (see transaction.sh)."""
 
@@ -30,84 +33,45 @@ WRITTEN = ("/etc/wireguard", "/var/lib")
 """Directories that must have room, or under which others are made."""
 
 TOOLS = (
-    *(
-        "wg",
-        "wg-quick",
-        "ip",
-        "ping",
-        "sha256sum",
-        "flock",
-        "wireguard-go",
-        "nft",
-        "unshare",
-        "tcpdump",
-        "perl",
-    ),
-    *("apt-get", "dnf", "apk", "zypper"),
+    *("wg", "wg-quick", "wireguard-go", "ip", "ping", "nft", "unshare", "flock", "awk", "sha256sum"),
+    *("tcpdump", "perl", "apt-get", "dnf", "apk", "zypper"),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """Shell that prints, and never fails the script. ``$if`` is the interface, ``$port`` its port."""
+    """Shell that prints, and never fails the script. ``$if`` is the interface; functions are in look.sh."""
 
     name: str
     shell: str
 
 
 PROBES = (
-    # In a shell of its own: where the file is missing, `.` ends the shell (POSIX, special built-ins).
-    Probe(
-        "os",
-        "(. /etc/os-release && printf '%s\\n' \"$PRETTY_NAME\") || echo unknown;"
-        # A date without nanoseconds (BusyBox) prints the %N as it is, or nothing.
-        ' uname -rm; now=$(date +%s.%N); case $now in *[!0-9.]* | *.) date +%s ;; *) echo "$now" ;; esac',
-    ),
+    Probe("os", 'read_release; echo "${release%%"$newline"*}"; uname -rm; show_clock'),
     Probe("interface", 'echo "$if"'),
     Probe("systemd", "test -d /run/systemd/system && echo yes"),
     Probe("tools", f"for tool in {' '.join(TOOLS)}; do command -v $tool >/dev/null && echo $tool; done"),
-    Probe("module", "test -d /sys/module/wireguard || modprobe -n wireguard && echo yes"),
-    # A link that leads nowhere is somebody's: `test -e` alone takes it for nothing.
-    Probe(
-        "key",
-        'if test -e "$key"; then stat -Lc %a "$key"; wg pubkey <"$key"; elif test -L "$key"; then echo 0; fi',
-    ),
-    # The line of the key is cut out, and told as its public key. A key that wg refuses it shows on stderr:
-    # that goes nowhere. Another line that holds one (commented out, or a preshared key) is not wireloom's: it
-    # is told, without the key, so that the file is seen to differ.
-    Probe(
-        "config",
-        f'if test -e "$conf"; then stat -Lc %a "$conf"; grep -ciE "{KEY_LINE}" "$conf";'
-        f' read -r first <"$conf"; case $first in "{MARK}"*) echo ours;'
-        ' echo "$(sed -n "s/^PrivateKey = //p" "$conf" | wg pubkey)";'
-        f' sed -E "/{KEY_LINE}/Id; s/((Private|Preshared)Key[[:space:]]*=).*/\\1 (hidden)/I" "$conf" ;; esac;'
-        ' elif test -L "$conf"; then echo 0; echo 0; fi',
-    ),
+    # Where the interface runs nobody asks.
+    Probe("module", "test -d /sys/module/wireguard || { ! is_there && modprobe -n wireguard; } && echo yes"),
+    Probe("key", "read_modes; show_key"),
+    Probe("config", "show_config"),
     Probe(
         "others",
         f"for file in {STATE_DIRECTORY}/*.state; do other=${{file##*/}}; other=${{other%.state}};"
-        ' test "$other" = "$if" || echo "$other $(sed -n s/^fleet=//p "$file")"; done',
+        ' test "$other" = "$if" || ! test -e "$file" || echo "$other $(sed -n s/^fleet=//p "$file")"; done',
     ),
-    Probe("stamp", f"cat {STATE_DIRECTORY}/$if.state"),
-    Probe("running", "running"),
+    Probe("stamp", f"show {STATE_DIRECTORY}/$if.state"),
+    Probe(
+        "running",
+        'list_guard; running=$(list_running whole); test -z "$running" || printf "%s\\n" "$running"',
+    ),
     Probe("client", 'echo "${SSH_CONNECTION%% *}"'),
     Probe("links", "ip -j -d -s address show"),
-    Probe("dump", 'test -z "$dump" || printf "%s\\n" "$dump"'),
-    # Not by `read`, which costs no process: dash's reads byte by byte, and /proc/sys gives it one.
-    Probe("keeper", f'cat "{KEEPER.format(interface="$if")}"'),
-    # One process each. A kernel without policy routing says nothing of rules.
-    Probe("routes4", f"printf '{ROUTING}' | ip -j -4 -batch -"),
-    Probe("routes6", f"printf '{ROUTING}' | ip -j -6 -batch -"),
-    # nft words a table its own way, another one in each version. The last apply kept its words for what the
-    # file loads; where there are none (a reboot), it is loaded in a namespace that lasts for the moment.
-    Probe(
-        "guard",
-        f'test -z "$table" || {{ filed=$(sed -n "s/^{GUARD_LINE}\\(.*\\)\'$/\\1/p" "$conf");'
-        f' if {{ read -r kept; }} <"{WORDS}" && test "$kept" = "$filed"; then listed=$(sed 1d "{WORDS}");'
-        f' else listed=$(unshare --net sh -c \'nft "$1" && nft -s -t list table {TABLE}\' sh "$filed"); fi;'
-        ' if test "$table" = "$listed"; then echo as filed; else echo other; fi; }',
-    ),
-    Probe("drop-in", 'test -e "$unit" && { echo; cat "$unit"; }'),
+    Probe("keeper", f'show_keeper "{KEEPER.format(interface="$if")}"'),
+    Probe("routes4", 'routes=$(show_routing -4); printf "%s\\n" "$routes"'),
+    Probe("routes6", "show_routing -6"),
+    Probe("guard", f'show_guard "{WORDS}"'),
+    Probe("drop-in", 'test -e "$unit" && { echo; show "$unit"; }'),
     Probe(
         "enabled",
         "if test -d /run/systemd/system; then at=/etc/systemd/system;"
@@ -115,31 +79,20 @@ PROBES = (
         ' test -L "$link" && test ! -L "$at/wg-quick@$if.service" && echo enabled && break; done;'
         f' else test -e {STATE_DIRECTORY}/boot/"$if" && echo enabled; fi',
     ),
-    Probe("families", '(. /etc/os-release && echo "$ID $ID_LIKE")'),
+    Probe("families", 'case $release in *"$newline"*) echo "${release#*"$newline"}" ;; esac'),
     # A digest: machine-id(5) asks not to show the number itself to others. Images have none, or a word.
     Probe(
         "identity",
         "read -r id </etc/machine-id; case $id in *[!0-9a-f]*) ;; ????????????????????????????????)"
         " printf 'wireloom\\n%s\\n' \"$id\" | sha256sum ;; esac",
     ),
-    Probe("versions", "printf 'ip %s\\n' \"$(ip -V 2>&1)\"; printf 'wg %s\\n' \"$(wg --version)\""),
-    Probe("capabilities", "grep '^CapEff:' /proc/self/status"),
+    # Asked where it matters: an `ip` that prints routes as JSON is new enough.
+    Probe("versions", "case $routes in '['*) ;; *) printf 'ip %s\\n' \"$(ip -V 2>&1)\" ;; esac"),
+    Probe("capabilities", "show_status CapEff:"),
     # Opened only where the driver is there: to open it would load the driver.
-    Probe("tun", f"test -c {TUN} && {{ ! test -e /sys/class/misc/tun || (: <>{TUN}); }} && echo yes"),
-    # rmdir of what is not there changes nothing, and says whether it would have been allowed to: BusyBox's
-    # `test -w` lets root write anywhere.
-    Probe(
-        "disks",
-        f"for directory in {' '.join(WRITTEN)}; do at=$directory;"
-        ' until test -d "$at"; do at=${at%/*}; at=${at:-/}; done;'
-        ' case $(rmdir "$at/.wireloom-none" 2>&1) in *Read-only*) how=ro ;; *) how=rw ;; esac;'
-        ' echo "$directory $how $(stat -f -c \'%a %S %c %d\' "$at")"; done',
-    ),
-    Probe(
-        "port",
-        'grep -q "^ *[0-9]*: [0-9A-F]*$(printf \':%04X \' "$port")" /proc/net/udp /proc/net/udp6 &&'
-        ' { echo taken; case $dump in *"=$tab$port$tab"*) ;; *) ss -Hanup "sport = :$port" ;; esac; }',
-    ),
+    Probe("tun", f"test -c {TUN} && {{ ! test -e /sys/class/misc/tun || true <>{TUN}; }} && echo yes"),
+    Probe("disks", f"show_disks {' '.join(WRITTEN)}"),
+    Probe("port", "show_port $port $hex"),
 )
 
 
@@ -147,9 +100,10 @@ def probe_script(interface: str, nonce: str, *, port: int = 51820) -> str:
     """One script that runs all probes. ``nonce`` marks the lines between them: nothing else prints it."""
     lines = [
         f"PATH={PATH} interface={shlex.quote(interface)}",
-        RUNNING,
+        RUNNING + LOOK,
         f"if={shlex.quote(interface)} key={shlex.quote(key_path(interface))}",
-        f"conf={shlex.quote(config_path(interface))} unit={shlex.quote(drop_in_path(interface))} port={port}",
+        f"conf={shlex.quote(config_path(interface))} unit={shlex.quote(drop_in_path(interface))}",
+        f"mark={shlex.quote(MARK)} guard_line={shlex.quote(GUARD_LINE)} port={port} hex={port:04X}",
     ]
     for probe in PROBES:
         lines += [f"echo; echo {nonce} {probe.name}", f"{{ {probe.shell}; }} 2>/dev/null"]

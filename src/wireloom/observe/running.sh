@@ -4,55 +4,67 @@
 # left out. Sent with the probes and with the steps of apply, which compare what they print.
 
 # shellcheck disable=SC2154  # interface is the caller's
-tab=$(printf '\t')
 
-# running: a line for each thing, in a fixed order. Leaves what it read in $dump and $table, for who wants more.
-# Without counters (-s), and without what packets put into the table's sets (-t).
+# running [whole]: a line for each thing, in a fixed order. With `whole` also a line `dump …` for each peer, with what
+# moves. It runs a few times on every node in an apply, and each process counts: one of each, and the shell starts them.
 running() {
-    dump=$(public_dump)
+    list_guard
+    list_running "$@"
+}
+
+# list_guard: $table is the guard in nft's own words, without counters (-s), and without what packets put into its
+# sets (-t).
+list_guard() {
     table=$(nft -s -t list table inet wireloom 2>/dev/null)
+}
+
+# list_running [whole]: what `running` says, where $table is there already.
+list_running() {
     {
-        printf '%s\n' "$dump" | running_peers
-        printf 'route show\naddress show dev %s\n' "$interface" | ip -force -batch - | running_addresses
-        ip -6 route show | running_addresses
-        test -z "$table" || printf '%s\n' "$table"
-    } 2>/dev/null | sort
+        ! is_there || wg show "$interface" dump
+        ip -force -batch - <<END
+address show dev $interface
+route show table all dev $interface
+route show table all type unreachable
+END
+        printf '%s\n' "$table"
+    } 2>/dev/null | normal_form "${1:-}" | sort
 }
 
-# public_dump: `wg show IF dump` (wg(8)) without the private key, which begins its first line, and without preshared
-# keys, of which it is told that they are there.
-public_dump() {
-    wg show "$interface" dump 2>/dev/null |
-        sed -E "1s/^[^${tab}]*${tab}//; 1!s/^([^${tab}]*)${tab}[^(${tab}][^${tab}]*/\\1${tab}hidden/"
+# normal_form [whole]: from `wg show IF dump` (wg(8)), whose fields are parted by tabs, from `ip` and from `nft`, in this
+# order. Private and preshared keys end here, and none is in a variable of the shell, which a trace would show.
+#
+# From `ip`: the MTU, up or down, and the addresses that are not link-local; what leads to the interface, and the
+# unreachable ranges behind it, of the main table alone: it is the one that ip does not name.
+normal_form() {
+    awk -F '\t' -v "whole=$1" '
+        BEGIN { OFS = FS }
+        /^table / { guard = 1 }
+        guard { print; next }
+        NF == 4 { print "interface " $2 " " $3 " " $4; next }
+        NF == 8 {
+            if ($2 != "(none)") $2 = "hidden"
+            print "peer " $1 " keepalive " $8 " preshared " ($2 == "hidden" ? $2 : "none")
+            count = split($4, allowed, ",")
+            for (place = 1; place <= count; place++) print "peer " $1 " allowed " allowed[place]
+            if (whole) print "dump " $0
+            next
+        }
+        { split($0, word, " ") }
+        /^[0-9]+: .* mtu / {
+            print "link " (word[3] ~ /[<,]UP[,>]/ ? "up" : "down")
+            sub(/.* mtu /, "")
+            print "mtu " ($0 + 0)
+            next
+        }
+        /^ +inet6? / { if (!/ scope link /) print "address " word[2]; next }
+        / table / || /^fe80:/ { next }
+        /^unreachable / { sub(/.* metric /, ""); print "route unreachable " word[2] " " ($0 + 0); next }
+        /^(default|[0-9a-f]*[.:])/ { print "route " word[1] }
+    '
 }
 
-# running_peers: from the dump, whose first line is the interface's own.
-running_peers() {
-    read -r public port mark && test -n "$mark" && echo "interface $public $port $mark"
-    while read -r public preshared _ allowed _ _ _ keepalive; do
-        test "$preshared" = hidden || preshared=none
-        echo "peer $public keepalive $keepalive preshared $preshared"
-        while test -n "$allowed"; do
-            echo "peer $public allowed ${allowed%%,*}"
-            case $allowed in *,*) allowed=${allowed#*,} ;; *) allowed= ;; esac
-        done
-    done
-}
-
-# running_addresses: from `ip address show`, the MTU, up or down, and the addresses that are not link-local; from
-# `ip route show`, what leads to the interface, and the unreachable ranges behind it.
-running_addresses() {
-    while read -r first second rest; do
-        case "$first $second $rest " in
-        [0-9]*:*" mtu "*)
-            case $rest in *[\<,]UP[,\>]*) echo "link up" ;; *) echo "link down" ;; esac
-            rest=${rest#*mtu }
-            echo "mtu ${rest%% *}"
-            ;;
-        inet*" scope link "* | fe80:* | multicast*) ;;
-        inet*) echo "address $second" ;;
-        unreachable*) echo "route $first $second ${rest##*metric }" ;;
-        *" dev $interface "*) echo "route $first" ;;
-        esac
-    done
+# is_there: the interface is. /proc/sys/net is that of whoever looks, which /sys/class/net need not be.
+is_there() {
+    test -d "/proc/sys/net/ipv4/conf/$interface"
 }

@@ -94,7 +94,8 @@ class GroundSeen:
     """What a machine gives to build on. Each default is what nothing can be said against.
 
     ``families``: the ID of its distribution and those that it is like, nearest first (os-release(5)).
-    ``identity``: a digest of its machine-id. ``versions``: what tools say of themselves, by tool.
+    ``identity``: a digest of its machine-id. ``versions``: what tools say of themselves, by tool,
+    where it may matter.
     ``port_holder``: who has the UDP port of the underlay, None for nobody, empty where that is not known.
     ``rules``: those that name a table, in the order of their priority. ``elsewhere``: the routes of other
     tables than main and local.

@@ -33,6 +33,7 @@ class Family:
 _COMMON = {
     "wg": "wireguard-tools",
     "wg-quick": "wireguard-tools",
+    "awk": "gawk",
     "sha256sum": "coreutils",
     "flock": "util-linux",
     "unshare": "util-linux",

@@ -4,7 +4,7 @@ import re
 
 from wireloom.observe.state import NodeState
 
-REQUIRED = ("wg", "wg-quick", "ip", "ping", "sha256sum", "flock", "nft", "unshare")
+REQUIRED = ("wg", "wg-quick", "ip", "ping", "awk", "sha256sum", "flock", "nft", "unshare")
 """Without these nothing is done to a machine. ``nft`` and ``unshare`` are for the guard."""
 
 WANTED = {"tcpdump": "`verify` captures packets with it", "perl": "`verify` sends marked packets with it"}

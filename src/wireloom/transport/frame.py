@@ -17,12 +17,14 @@ def frame_script(script: str, nonce: str) -> str:
 
     The braces make the shell read all of it before it runs any of it: a script cut short by a lost
     connection is a syntax error, not half a change, and a command in it that reads stdin can't eat the rest.
-    Whatever is not root stops before the script's first line.
+    Whatever is not root stops before the script's first line: its effective user is the second number of that
+    line of proc(5), which costs no process, as `id` would in every step on every machine.
     """
     return f"""{{
 export LC_ALL=C PATH={REMOTE_PATH}
 unset CDPATH ENV BASH_ENV
-if [ "$(id -u)" != 0 ]; then echo '{nonce} not root'; exit 126; fi
+while read -r word _ user _; do [ "$word" != Uid: ] || break; done </proc/$$/status
+if [ "$user" != 0 ]; then echo '{nonce} not root'; exit 126; fi
 echo '{nonce}' $$
 echo '{nonce}' >&2
 exec </dev/null

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from wireloom.grammar import count
 from wireloom.observe.parse import parse_peer
-from wireloom.observe.probes import RUNNING
+from wireloom.observe.probes import PEERS, RUNNING
 from wireloom.observe.shell import read_functions
 from wireloom.observe.state import PeerSeen
 from wireloom.transport.port import Completed
@@ -58,9 +58,7 @@ def hold(run: str, wanted: str, *, seconds: int) -> str:
 
 def await_ready(run: str, interface: str) -> str:
     """Wait until it listens, and describe the machine."""
-    return f"{_begin(run)}interface={interface}\n{RUNNING}await_capture\ndescribe_node\n" + (
-        "public_dump | sed '1d; s/^/peer /'\n"
-    )
+    return f"{_begin(run)}interface={interface}\n{RUNNING}await_capture\ndescribe_node\n{PEERS}\n"
 
 
 def end(run: str) -> str:

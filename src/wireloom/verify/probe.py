@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from wireloom.network.network import Peer
 from wireloom.network.topology import OVERHEAD_IPV4, OVERHEAD_IPV6
-from wireloom.observe.probes import RUNNING
+from wireloom.observe.probes import PEERS, RUNNING
 from wireloom.values import Address
 
 PARALLEL = 32
@@ -54,7 +54,7 @@ def probe_script(interface: str, mtu: int, peers: Sequence[Peer]) -> str:
     tests = [line for place, peer in enumerate(peers) for line in _tests(place, peer, mtu)]
     for start in range(0, len(tests), PARALLEL):
         lines += [f"{test} &" for test in tests[start : start + PARALLEL]] + ["wait"]
-    lines.append("public_dump | sed '1d; s/^/peer /'")
+    lines.append(PEERS)
     # How many there are: nobody is a stranger only if all were read.
     lines.append('all=$(wg show "$interface" peers) && echo "listed $(echo "$all" | grep -c .) peers"')
     lines.append("date +'now %s seconds'")
