@@ -433,7 +433,7 @@ def test_traffic_is_that_of_the_interface_also_to_peers_that_have_gone() -> None
     for number, link in enumerate(links):
         link["stats64"] = {"rx": {"bytes": 1000 + number, "packets": 3}, "tx": {"bytes": 2**40 + number}}
     seen = parse_state(
-        NAME, recorded("kernel") | {"links": json.dumps(links), "dump": f"{OWN}\t51820\toff\n"}
+        NAME, recorded("kernel") | {"links": json.dumps(links), "running": f"interface {OWN} 51820 off\n"}
     ).link
     assert seen is not None
     (place,) = [number for number, link in enumerate(links) if link.get("ifname") == "wg0"]

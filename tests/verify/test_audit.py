@@ -52,7 +52,7 @@ KNOWN = {
     ip_address("192.0.2.3"): C,
 }
 PROGRAMS = {("tcp", 40000): "curl", ("tcp", 6443): "k3s-server"}
-LISTENER = Listener(A, "wg0", 51820, KNOWN, PROGRAMS)
+LISTENER = Listener(A, "wg0", (51820,), KNOWN, PROGRAMS)
 
 
 def sort(*frames: bytes) -> list[Traffic]:
@@ -351,14 +351,14 @@ KEPT = {
 
 @pytest.mark.parametrize(("kept", "packet"), KEPT.values(), ids=KEPT)
 def test_tcpdump_keeps_all_but_wireguards_data(kept: bool, packet: bytes) -> None:
-    assert keeps(audit_filter(KNOWN, 51820), packet) is kept
+    assert keeps(audit_filter(KNOWN, [51820]), packet) is kept
 
 
 @pytest.mark.parametrize("hosts", [0, 1, MOST_HOSTS, MOST_HOSTS + 1, 1000])
 @pytest.mark.parametrize("version", [4, 6])
 def test_the_filter_compiles_for_any_fleet(hosts: int, version: int) -> None:
     base = ip_address("198.18.0.0" if version == 4 else "2001:db8::")
-    wanted = audit_filter([base + number for number in range(hosts)], 51820)
+    wanted = audit_filter([base + number for number in range(hosts)], [51820, 51821])
     unknown = ipv4(udp(b"x"), target="192.0.2.99")
     assert keeps(wanted, unknown) is (hosts in {0, MOST_HOSTS + 1, 1000})
 
@@ -368,7 +368,7 @@ def test_the_filter_compiles_for_any_fleet(hosts: int, version: int) -> None:
 @pytest.mark.parametrize("version", [4, 6])
 def test_the_kernel_takes_the_largest_filter(version: int) -> None:
     base = ip_address("198.18.0.0" if version == 4 else "2001:db8::")
-    wanted = audit_filter([base + number for number in range(MOST_HOSTS)], 51820)
+    wanted = audit_filter([base + number for number in range(MOST_HOSTS)], [51820, 51821])
     with pair() as (a, _), holding(a, wanted) as held:
         assert held.await_ready().listening
         answer = held.end()
