@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+from dataclasses import replace
 from ipaddress import ip_address, ip_network
 
 import pytest
@@ -34,6 +35,7 @@ from wireloom.verify.audit import (
     audit_filter,
     control_script,
     describe,
+    find_ssh_ports,
     judge_clear,
     judge_traffic,
     known_addresses,
@@ -166,6 +168,18 @@ FLOWS = {
 @pytest.mark.parametrize(("kinds", "frames"), FLOWS.values(), ids=FLOWS)
 def test_a_connection_is_of_a_class(kinds: set[TrafficClass], frames: list[bytes]) -> None:
     assert {one.kind for one in sort(*frames)} == kinds
+
+
+def test_ssh_at_another_port_is_known_though_nobody_saw_it_begin() -> None:
+    """By the machine that serves it; a connection that its sshd forwards to a database is none."""
+    listening = {("tcp", 2222), ("tcp", 5432), ("udp", 53)}
+    programs = {("tcp", 2222): "sshd", ("tcp", 5432): "postgres", ("tcp", 45678): "sshd", ("udp", 53): "sshd"}
+    ports = find_ssh_ports([(listening, programs), (set(), {})])
+    assert ports == {22, 2222}
+    listener = replace(LISTENER, ssh_ports=ports)
+    frames = [*flow(b"\x99" * 60, target=2222), *flow(b"\x99" * 60, source=45678, target=5432)]
+    found = sort_traffic(listener, Watch(list(read_capture(capture(frames), DEVICES))))
+    assert [one.kind for one in found] == [TrafficClass.SSH, TrafficClass.OTHER]
 
 
 UNHEARD = {

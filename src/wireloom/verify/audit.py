@@ -1,6 +1,6 @@
 """Every packet between the machines beside the tunnel, put into classes. Pure."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from itertools import islice
@@ -20,6 +20,7 @@ Of 150 of IPv6 the kernel does not take the program (net.core.optmem_max): tcpdu
 
 MOST_EXAMPLES = 4
 MOST_CONTROLS = 4
+SSH_SERVERS = {"sshd", "dropbear"}
 KUBERNETES = {2379: "etcd", 2380: "etcd", 6443: "API server", 9345: "k3s supervisor", 10250: "kubelet"}
 VXLAN_PORTS = {VXLAN_PORT, 4789}
 ESP = 50
@@ -37,7 +38,8 @@ _TLS = {bytes((kind, 3)) for kind in (20, 21, 22, 23)}
 class Listener:
     """A node that captures: the addresses of its peers, and which program has which of its ports.
 
-    ``ports`` are WireGuard's: two while it changes from one to the other.
+    ``ports`` are WireGuard's: two while it changes from one to the other. ``ssh_ports`` are those on which
+    SSH is served anywhere: of a connection that was there before, nobody sees the beginning.
     """
 
     node: NodeName
@@ -45,6 +47,23 @@ class Listener:
     ports: Sequence[int]
     known: Mapping[Address, NodeName]
     programs: Mapping[tuple[str, int], str]
+    ssh_ports: frozenset[int] = frozenset({22})
+
+
+def find_ssh_ports(
+    around: Iterable[tuple[Collection[tuple[str, int]], Mapping[tuple[str, int], str]]],
+) -> frozenset[int]:
+    """The ports on which SSH is served, by what listens on each machine and which programs these are.
+
+    Not all ports of sshd: what it forwards may be in clear.
+    """
+    served = {
+        port
+        for listening, programs in around
+        for protocol, port in listening
+        if protocol == "tcp" and programs.get((protocol, port)) in SSH_SERVERS
+    }
+    return frozenset({22, *served})
 
 
 def known_addresses(
@@ -91,7 +110,7 @@ def sort_traffic(listener: Listener, watch: Watch) -> list[Traffic]:
         if packet.device not in {listener.interface, LOOPBACK}
         and (other := listener.known.get(packet.target if packet.outgoing else packet.source)) is not None
     ]
-    flows = _classify_flows(packet for packet, _ in between)
+    flows = _classify_flows((packet for packet, _ in between), listener.ssh_ports)
     found: dict[tuple[NodeName, NodeName, TrafficClass], Traffic] = {}
     for packet, other in between:
         ends = (listener.node, other) if packet.outgoing else (other, listener.node)
@@ -137,7 +156,9 @@ def _classify(
     return TrafficClass.TUNNEL if protocol in TUNNELS else TrafficClass.OTHER
 
 
-def _classify_flows(packets: Iterable[Packet]) -> dict[frozenset[Endpoint], TrafficClass]:
+def _classify_flows(
+    packets: Iterable[Packet], ssh_ports: frozenset[int]
+) -> dict[frozenset[Endpoint], TrafficClass]:
     """What each TCP connection is, by the first payload that says it, in either direction.
 
     A connection that was there before the capture is told by the records that happen to begin a segment.
@@ -147,15 +168,15 @@ def _classify_flows(packets: Iterable[Packet]) -> dict[frozenset[Endpoint], Traf
         if packet.protocol == TCP and packet.payload:
             ends = _ends(packet)
             if flows.get(ends, TrafficClass.OTHER).in_clear:
-                flows[ends] = _classify_segment(packet)
+                flows[ends] = _classify_segment(packet, ssh_ports)
     return flows
 
 
-def _classify_segment(packet: Packet) -> TrafficClass:
+def _classify_segment(packet: Packet, ssh_ports: frozenset[int]) -> TrafficClass:
     ports = {packet.source_port, packet.target_port}
     if packet.payload[:2] in _TLS:
         return TrafficClass.TLS
-    if packet.payload.startswith(b"SSH-") or 22 in ports:
+    if packet.payload.startswith(b"SSH-") or ports & ssh_ports:
         return TrafficClass.SSH
     return TrafficClass.KUBERNETES if ports & KUBERNETES.keys() else TrafficClass.OTHER
 

@@ -12,6 +12,7 @@ from wireloom.verify.audit import (
     Listener,
     audit_filter,
     control_script,
+    find_ssh_ports,
     judge_clear,
     judge_traffic,
     known_addresses,
@@ -45,11 +46,14 @@ async def listen(network: Network, crew: Crew, found_at: Mapping[NodeName, Found
     run = secrets.token_hex(RUN_BYTES)
     async with watching(crew, run, network.interface, filters, seconds) as seen:
         await asyncio.gather(asyncio.sleep(seconds), crew.run(controls, timeout=STEP_SECONDS, aside=True))
+    ssh_ports = find_ssh_ports(
+        (around.open_ports, seen.programs.get(name, {})) for name, around in seen.around.items()
+    )
     claims: list[Claim] = []
     heard: list[Traffic] = []
     for name, watch in seen.watches.items():
         programs = seen.programs.get(name, {})
-        listener = Listener(name, network.interface, network.stance.heard, known[name], programs)
+        listener = Listener(name, network.interface, network.stance.heard, known[name], programs, ssh_ports)
         traffic = sort_traffic(listener, watch)
         heard += traffic
         sent = [one for one in traffic if one.source == name]
