@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Capture packets on a node while marked ones are sent. One script stays and holds tcpdump, so that it ends with the
 # connection; two short ones beside it wait until it listens, and tell it that it is enough.
 # Needs: capture, a word for this run.
