@@ -73,8 +73,8 @@ def look(real: Sandbox) -> NodeState:
 
 
 def running(state: NodeState) -> tuple[LinkSeen | None, set[RouteSeen]]:
-    """What commands change: the link but for its kind and key, and routes but for link-local ones."""
-    link = state.link and replace(state.link, kind="", public_key=None)
+    """What commands change: the link but for its kind, key and counters, and routes but for link-local ones."""
+    link = state.link and replace(state.link, kind="", public_key=None, received=None, sent=None)
     return link, {one for one in state.routes if not one.to.is_link_local}
 
 
