@@ -6,9 +6,15 @@ from contextlib import contextmanager
 from threading import Event, Thread
 
 from tests.machines.machine import GREETING, Machine
+from tests.machines.machines import Machines
 from tests.machines.trial import FLEET, Trial
 
-NO_NEW_PORT = "table ip firewall { chain in { type filter hook input priority 0; udp dport 51821 drop; }; }"
+NO_NEW_PORT = (
+    "table ip firewall { chain in { type filter hook prerouting priority -400;"
+    " udp dport 51821 drop; udp sport 51821 drop; }; }"
+)
+"""Nothing comes to the new port, and nothing from it."""
+OPEN = FLEET.replace("ipv4: 10.99.0.0/16", "ipv4: 10.99.0.0/16, guard: false")
 NO_SSH = "table ip firewall { chain in { type filter hook input priority 0; tcp dport 22 drop; }; }"
 
 
@@ -42,35 +48,67 @@ def watched(look: Callable[[], bool]) -> Iterator[list[tuple[float, bool]]]:
         thread.join()
 
 
-def test_ssh_that_runs_over_the_underlay_comes_back(trial: Trial) -> None:
-    """db1 is reached at its underlay address over cp1; the new port is dropped on the way."""
+@contextmanager
+def beside_the_tunnel(group: Machines, machine: Machine) -> Iterator[str]:
+    """A way from the operator's place to an underlay address that does not lead through the tunnel."""
+    way = ("10.99.0.3/32", "via", str(machine.address.ip))
+    group.space.run("ip", "route", "add", *way)
+    try:
+        yield "10.99.0.3"
+    finally:
+        group.space.run("ip", "route", "del", *way)
+
+
+def test_ssh_that_the_change_itself_cuts_comes_back(trial: Trial) -> None:
+    """db1 is reached at its underlay address from outside, where the guard lets nobody in."""
+    operator = trial.world
+    trial.learn("open", OPEN)
+    operator.edit("ssh: root@203.0.113.3", "ssh: root@10.99.0.3")
+    committed: list[float] = []
+    with beside_the_tunnel(trial.group, trial["db1"]) as address:
+        greets = ("sh", "-c", 'timeout 1 bash -c "$0" "$1" 22 2>&1 || :', GREETING, address)
+
+        def answers() -> bool:
+            return trial.group.space.run(*greets) == "SSH-"
+
+        assert operator.changes() == []
+        operator.edit(", guard: false", "")
+        with watched(answers) as seen:
+            told = trial.strike(
+                {
+                    "step": "commit",
+                    "node": "w1",
+                    "when": "after",
+                },  # db1's own answer is on the way that is cut
+                lambda: committed.append(time.monotonic()),
+                window="5s",
+            )
+            trial.settle()
+            time.sleep(0.5)
+    last = max(when for when, works in seen if not works)
+    again = [when for when, works in seen if works and when > last]
+    assert again
+    print(f"from the commit to SSH again: {again[0] - committed[0]:.1f} s")
+    assert (told.code, told["db1"][0]) == (1, "failed"), told.text
+    trial.all_have("open")
+    trial.write(trial.wanted)
+    trial.converges()
+
+
+def test_a_new_port_that_nobody_gets_through_is_taken_back(trial: Trial) -> None:
+    """db1 is reached over the underlay. That all hear the new port as well is harmless, and stays."""
     operator, present = trial.world, trial.present
     over = FLEET.replace("ssh: root@203.0.113.3", "ssh: { host: 10.99.0.3, jump: cp1 }")
     operator.fleet_file.write_text(over if present == "wide" else trial.other(over))
     assert operator.changes() == []
     operator.edit("ipv4: 10.99.0.0/16", "ipv4: 10.99.0.0/16, port: 51821")
-    committed: list[float] = []
-    greets = ("timeout", "1", "bash", "-c", GREETING, "10.99.0.3", "22")
-
-    def answers() -> bool:
-        return trial["cp1"].run(*greets, expect=None) == "SSH-"
-
-    with firewall(list(trial.group), NO_NEW_PORT), watched(answers) as seen:
-        told = trial.strike(
-            {"step": "commit", "node": "cp1", "when": "after"},  # db1's own answer is on the way that is cut
-            lambda: committed.append(time.monotonic()),
-            window="5s",
-        )
-        trial.all_have(present)
-        time.sleep(0.5)
-    last = max(when for when, works in seen if not works)
-    again = [when for when, works in seen if works and when > last]
-    assert again
-    print(f"from the commit to SSH again: {again[0] - committed[0]:.1f} s")
-
-    assert (told.code, told["db1"][0]) == (1, "failed"), told.text
+    with firewall(list(trial.group), NO_NEW_PORT):
+        told = trial.apply("--yes", window="5s")
+        assert (told.code, told["cp1"]) == (1, ("failed", "prove")), told.text
+        assert operator.run("verify", "--quick", expect=None).returncode == 0
     operator.edit(", port: 51821", "")
-    assert operator.changes() == []
+    operator.run("apply", "--yes")
+    trial.all_have(present)
     trial.write(trial.wanted)
     trial.converges()
 
