@@ -250,21 +250,16 @@ class Bench:
                 start = time.perf_counter()
         return seconds
 
-    async def connect(self, machine: Machine) -> asyncssh.SSHClientConnection:
-        """A connection from the operator's place, to a machine that nobody else could be."""
+    async def connect(self, machine: Machine, address: str = "") -> asyncssh.SSHClientConnection:
+        """A connection from the operator's place, to a machine that nobody else could be.
+
+        ``address`` is another one of the machine than its own on the wire.
+        """
         sock = open_socket(self.group.space.net, socket.AF_INET)
-        await asyncio.get_running_loop().sock_connect(sock, (str(machine.address.ip), 22))
+        await asyncio.get_running_loop().sock_connect(sock, (address or str(machine.address.ip), 22))
         return await asyncssh.connect(
             machine.name, sock=sock, username="root", client_keys=[self._key], known_hosts=None, config=None
         )
-
-    async def connect_over(self, jump: asyncssh.SSHClientConnection, address: str) -> None:
-        """Log in to a machine through another one, and out again."""
-        login = jump.connect_ssh(
-            address, username="root", client_keys=[self._key], known_hosts=None, config=None
-        )
-        async with login:
-            pass
 
 
 async def _run(connection: asyncssh.SSHClientConnection, script: str) -> None:

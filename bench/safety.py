@@ -47,7 +47,7 @@ from tests.faults.histories import History, open_mesh
 from tests.faults.world import Mesh
 from tests.kernel.pings import pinging
 from tests.machines.machine import Machine
-from tests.machines.test_faults_lockout import NO_NEW_PORT, firewall
+from tests.machines.test_faults_lockout import beside_the_tunnel
 
 PROGRAMS = {"careful": RECORDER, "hoping": HERE / "hoping.py", "careless": HERE / "careless.py"}
 WINDOW = 5
@@ -115,18 +115,22 @@ class Results:
 
 
 def lock_out(bench: Bench, runs: int) -> list[float]:
-    """Seconds from the commit of a port that is dropped on the way to SSH again over the underlay."""
+    """Seconds from the commit of a guard that keeps the operator out to SSH again by the same way.
+
+    The last machine is reached at its underlay address, beside the tunnel.
+    """
     last = bench.all[FEW - 1]
-    over = {last.name: f"{{ host: 10.99.0.{FEW}, jump: {bench.all[0].name} }}"}
-    bench.write_fleet(FEW)
+    over = {last.name: f"root@10.99.0.{FEW}"}
+    unguarded = ", guard: false"
+    bench.write_fleet(FEW, more=unguarded)
     bench.call("apply", "--yes")
     found = []
-    with firewall(bench.all[:FEW], NO_NEW_PORT):
+    with beside_the_tunnel(bench.group, last, f"10.99.0.{FEW}"):
         for _ in range(runs):
-            bench.write_fleet(FEW, more=", port: 51821", ssh=over)
+            bench.write_fleet(FEW, ssh=over)
             found.append(asyncio.run(_lock_out_once(bench)))
             say(f"from the commit to SSH again: {found[-1]:.1f} s")
-            bench.write_fleet(FEW, ssh=over)
+            bench.write_fleet(FEW, more=unguarded, ssh=over)
             bench.call("plan")  # ends with 2 where anything is not as it was
     bench.write_fleet(FEW)
     return found
@@ -134,14 +138,12 @@ def lock_out(bench: Bench, runs: int) -> list[float]:
 
 async def _lock_out_once(bench: Bench) -> float:
     words = ("apply", "--yes", "--confirm-within", f"{WINDOW}s")
-    jump = await bench.connect(bench.all[0])
     apply = asyncio.create_task(asyncio.to_thread(bench.call, *words, expect=1))
     try:
         since = await asyncio.to_thread(_see_commit, bench.all[FEW - 1])
-        back = await _log_in_until_it_works(bench, jump)
+        back = await _log_in_until_it_works(bench)
     finally:
         await apply
-        jump.close()
     return back - since
 
 
@@ -150,7 +152,7 @@ def _see_commit(machine: Machine) -> float:
     return float(machine.shell(COMMITTED).split()[0])
 
 
-async def _log_in_until_it_works(bench: Bench, jump: asyncssh.SSHClientConnection) -> float:
+async def _log_in_until_it_works(bench: Bench) -> float:
     """When it did. Tried side by side, four times a second: one that gets lost keeps no other waiting."""
     seen: list[Login] = []
     deadline = _now() + 60
@@ -159,7 +161,8 @@ async def _log_in_until_it_works(bench: Bench, jump: asyncssh.SSHClientConnectio
         begun, works = _now(), True
         try:
             async with asyncio.timeout(2):
-                await bench.connect_over(jump, f"10.99.0.{FEW}")
+                async with await bench.connect(bench.all[FEW - 1], f"10.99.0.{FEW}"):
+                    pass
         except (OSError, asyncssh.Error):
             works = False
         seen.append(Login(begun, _now(), works))
