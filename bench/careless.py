@@ -29,6 +29,7 @@ arm() { :; }
 disarm() { :; }
 before() { :; }
 committed() { :; }
+waits() { :; }
 replace_file() {
     test "$(digest "$staged")" = "$2" || die "$staged has changed since it was checked"
     mv "$staged" "$config" || die "$config can't be replaced"
