@@ -44,6 +44,12 @@ def test_up_to_fifty_nodes_every_pair_is_tested(size: int) -> None:
     assert sum(map(len, pairs.values())) == size * (size - 1)
 
 
+def test_a_sample_of_a_small_fleet_is_as_one_of_a_large_fleet() -> None:
+    pairs = choose_pairs(network([0] * 40, set()), sample=True)
+    assert {len(others) for others in pairs.values()} == {len(STRIDES)}
+    assert {other for others in pairs.values() for other in others} == set(pairs)
+
+
 def test_above_fifty_nodes_a_few_pairs_of_each_node_are_tested() -> None:
     whole = net(large(4, 100))
     pairs = choose_pairs(whole)

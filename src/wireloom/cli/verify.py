@@ -32,6 +32,7 @@ EXIT_CODES = {Verdict.HOLDS: 0, Verdict.FALSIFIED: 2, Verdict.UNKNOWN: 1}
 @click.command("verify", cls=Verb)
 @click.option("-y", "--yes", is_flag=True, help="Ask nothing; accepts host keys at first contact.")
 @click.option("--quick", is_flag=True, help="No marked packets, no captures: pings and handshakes only.")
+@click.option("--sample", is_flag=True, help="Not all pairs, but a sample, as above 50 nodes.")
 @click.option(
     "--audit",
     type=Seconds(),
@@ -60,6 +61,7 @@ def command(
     *,
     yes: bool,
     quick: bool,
+    sample: bool,
     audit: int,
     disrupt: str | None,
     keep: Path | None,
@@ -69,14 +71,15 @@ def command(
 
     Answers, handshakes, packet sizes; marked packets, which must be nowhere in clear. Changes nothing,
     but with --disrupt.
-    All pairs up to 50 nodes; above that a sample that covers every node, and says so.
+    All pairs up to 50 nodes; above that a sample that covers every node and every two sites, and says so.
     Exit code 2: a claim is falsified; 1: something could not be tested.
     """
     world = open_world(settings)
     for path in (keep, html):
         if path:
             require_directory(path)
-    wish = Wish(quick, audit, _dialled(world, disrupt) if disrupt else None)
+    disrupted = _dialled(world, disrupt) if disrupt else None
+    wish = Wish(sample=sample, quick=quick, audit=audit, disrupted=disrupted)
     evidence = run_async(_verify(world, wish, yes=yes))
     when = datetime.now(UTC).isoformat(timespec="seconds")
     document = evidence_document(evidence, when)

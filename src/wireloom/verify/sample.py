@@ -12,14 +12,14 @@ STRIDES = (1, 2, 3, 5, 8, 13)
 Pairs = dict[NodeName, list[NodeName]]
 
 
-def choose_pairs(network: Network) -> Pairs:
+def choose_pairs(network: Network, *, sample: bool = False) -> Pairs:
     """For each node the peers that it tests.
 
-    Above 50 nodes: every node that has peers tests a few and is tested by a few, and every two sites
-    that have peers in each other are tested in both directions.
+    Above 50 nodes, or where a ``sample`` is wanted: every node that has peers tests a few and is tested by a
+    few, and every two sites that have peers in each other are tested in both directions.
     """
     peers = {name: [peer.name for peer in network.peers(name)] for name in network.members}
-    if len(peers) <= ALL_PAIRS_UP_TO:
+    if len(peers) <= ALL_PAIRS_UP_TO and not sample:
         return peers
     names = list(peers)
     chosen: Pairs = {}

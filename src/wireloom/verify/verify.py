@@ -26,10 +26,11 @@ NOT_ASKABLE = TransportError("no `ssh` in the fleet file: can't be asked")
 class Wish:
     """How far a proof goes.
 
-    ``quick``: no marked packets. ``audit``: seconds of listening, 0 for none. ``disrupted``: the node whose
-    interface is taken down for a moment, if any.
+    ``sample``: not all pairs, however few nodes there are. ``quick``: no marked packets. ``audit``: seconds
+    of listening, 0 for none. ``disrupted``: the node whose interface is taken down for a moment, if any.
     """
 
+    sample: bool = False
     quick: bool = False
     audit: float = 0.0
     disrupted: NodeName | None = None
@@ -40,7 +41,7 @@ async def verify(network: Network, crew: Crew, askable: frozenset[NodeName], wis
 
     The claims of a node that can't be asked are unknown; whether it answers is still tested from others.
     """
-    tested = _choose(network)
+    tested = _choose(network, sample=wish.sample)
     answers = await _ask(network, crew, {name: peers for name, peers in tested.items() if name in askable})
     claims: list[Claim] = []
     unasked: list[Unreachable] = []
@@ -90,10 +91,10 @@ def _smallest(rooms: Sequence[int | None]) -> int | None:
     return min(known) if known and len(known) == len(rooms) else None
 
 
-def _choose(network: Network) -> dict[NodeName, list[Peer]]:
+def _choose(network: Network, *, sample: bool) -> dict[NodeName, list[Peer]]:
     """The peers that each node tests."""
     tested: dict[NodeName, list[Peer]] = {}
-    for name, targets in choose_pairs(network).items():
+    for name, targets in choose_pairs(network, sample=sample).items():
         wanted = set(targets)
         tested[name] = [peer for peer in network.peers(name) if peer.name in wanted]
     return tested
