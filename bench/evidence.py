@@ -7,7 +7,7 @@ Run it as root with ``.venv/bin/python bench/evidence.py``; ``--help`` says what
 - ``wireloom verify`` of a lab of ten nodes, marked packets on all 90 ordered pairs: whole processes, one
   after the other, on a network with nothing wrong. Every claim that does not hold is told.
 - With ``--machines``, ``wireloom verify --sample`` of so many systemd machines on one wire, as the tests boot
-  them.
+  them; and the sabotages of ``tests/machines/test_sabotage.py``, of which each must be found.
 
 Machines and operator share the processors of one computer. Exit status 0 whatever the numbers are; 1 if
 something could not be measured.
@@ -17,6 +17,8 @@ import argparse
 import json
 import os
 import platform
+import re
+import subprocess
 import sys
 import tempfile
 import time
@@ -27,7 +29,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from booted import TROUBLES, booted, can_boot, say, take_down_when_ended, tell_load
+from booted import HERE, TROUBLES, booted, can_boot, say, take_down_when_ended, tell_load
 from captures import CHOSEN, make_captures, make_peers, make_sender, mixed_traffic
 from export import BrokenRunError, Target, print_targets
 from tests.e2e.world import World, make_world
@@ -84,13 +86,22 @@ class Clean:
 
 
 @dataclass(frozen=True, slots=True)
+class Sabotages:
+    """How many were tried, and the names of those that were not found."""
+
+    tried: int
+    missed: list[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Results:
     """Everything. ``reading`` is in packets a second; ``booted`` is of systemd machines, if any."""
 
     reading: float
     judged: Judged
     clean: Clean
-    booted: Clean | None
+    booted: Clean | None = None
+    sabotages: Sabotages | None = None
 
 
 def read_speed() -> float:
@@ -153,6 +164,23 @@ def run_booted(machines: int, runs: int) -> Clean:
         )
 
 
+def sabotage() -> Sabotages:
+    """What is done to machines in the tests: how many of it were tried, and which were not found."""
+    test = "tests/machines/test_sabotage.py::test_it_is_found"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-rf", "--tb=no", test],
+        cwd=HERE.parent,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode not in {0, 1}:
+        raise BrokenRunError(f"the sabotages could not be tried: {done.stdout[-500:]}")
+    counted = {word: int(number) for number, word in re.findall(r"(\d+) (passed|failed)", done.stdout)}
+    missed = re.findall(r"^FAILED .*\[(.*?)\]", done.stdout, re.MULTILINE)
+    return Sabotages(sum(counted.values()), missed)
+
+
 def verify_again_and_again(runs: int, verify: Callable[[], str]) -> Clean:
     """Seconds of each, and what did not hold."""
     seconds: list[float] = []
@@ -188,6 +216,9 @@ def judge(found: Results) -> list[Target]:
         Target(f"false alarms in {runs} runs", len(clean.falsified), "", "none", not clean.falsified),
         Target("not told in the same", len(clean.unknown), "", "none", not clean.unknown),
     ]
+    if found.sabotages is not None:
+        tried, missed = found.sabotages.tried, found.sabotages.missed
+        targets.append(Target("sabotages found", tried - len(missed), "", f"all {tried}", not missed))
     if found.booted is not None:
         took, pairs = median(found.booted.seconds), found.booted.pairs
         targets.append(Target(f"verify of machines, {pairs:,} pairs", took, "s", "under 30", took < 30))
@@ -207,6 +238,8 @@ def print_report(found: Results, targets: Sequence[Target]) -> None:
             print(f"verify, {what:<30} {told[1]:8.2f} s   of {told[0]:.2f} to {told[2]:.2f}")
             for one in (*clean.falsified, *clean.unknown):
                 print(f"  {one}")
+    for one in found.sabotages.missed if found.sabotages else ():
+        print(f"not found: {one}")
     print_targets(targets)
 
 
@@ -232,7 +265,9 @@ def measure(clean_runs: int, machines: int, runs: int) -> Results:
     reading = read_speed()
     judged = judge_fleet()
     clean = run_clean(clean_runs)
-    return Results(reading, judged, clean, run_booted(machines, runs) if machines else None)
+    if not machines:
+        return Results(reading, judged, clean)
+    return Results(reading, judged, clean, run_booted(machines, runs), sabotage())
 
 
 def main() -> int:

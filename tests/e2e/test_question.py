@@ -4,6 +4,7 @@ import os
 import pty
 import signal
 import subprocess
+import time
 from collections.abc import Callable
 
 from tests.e2e.world import WIRELOOM, World
@@ -34,6 +35,8 @@ def answer(world: World, word: str, *, meanwhile: Callable[[], object] = lambda:
         if word:
             os.write(keyboard, f"{word}\n".encode())
         else:
+            # Python hears a signal that comes just before it begins to read only after it has read.
+            time.sleep(0.3)
             asker.send_signal(signal.SIGINT)
         said += asker.stderr.read()
         return asker.wait(timeout=60), said
