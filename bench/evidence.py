@@ -15,8 +15,6 @@ something could not be measured.
 
 import argparse
 import json
-import os
-import platform
 import re
 import subprocess
 import sys
@@ -24,12 +22,12 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from booted import HERE, TROUBLES, booted, can_boot, say, take_down_when_ended, tell_load
+from booted import HERE, booted, run_bench, say
 from captures import CHOSEN, make_captures, make_peers, make_sender, mixed_traffic
 from export import BrokenRunError, Target, print_targets
 from tests.e2e.world import World, make_world
@@ -273,32 +271,15 @@ def measure(clean_runs: int, machines: int, runs: int) -> Results:
 def main() -> int:
     """Measure, print, and write the JSON if asked."""
     arguments = parse_arguments()
-    take_down_when_ended()
-    if arguments.machines and not can_boot():
-        return 1
-    load = tell_load()
-    try:
-        found = measure(arguments.clean_runs, arguments.machines, arguments.runs)
-    except TROUBLES as error:
-        say(str(error))
-        return 1
-    except KeyboardInterrupt:
-        say("interrupted")
-        return 130
-
-    targets = judge(found)
-    print_report(found, targets)
-    if arguments.json is not None:
-        report = {
-            "version": 1,
-            "python": platform.python_version(),
-            "cpus": os.cpu_count(),
-            "load": load,
-            **asdict(found),
-            "targets": [asdict(target) for target in targets],
-        }
-        arguments.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    return 0
+    clean_runs, machines, runs = arguments.clean_runs, arguments.machines, arguments.runs
+    return run_bench(
+        lambda: measure(clean_runs, machines, runs),
+        judge,
+        print_report,
+        runs=clean_runs,
+        file=arguments.json,
+        boots=bool(machines),
+    )
 
 
 if __name__ == "__main__":

@@ -1,8 +1,12 @@
 """Captures made by hand: the bytes that tcpdump would write."""
 
+import shutil
 import struct
+import subprocess
 from collections.abc import Sequence
 from ipaddress import ip_address
+
+import pytest
 
 SLL2 = 276
 DEVICES = {1: "lo", 2: "eth0", 3: "wg0"}
@@ -77,3 +81,17 @@ def capture(
         kept = one[: snap or None]
         parts += [struct.pack(f"{order}IIII", 1000 + place, half, len(kept), len(one)), kept]
     return b"".join(parts)
+
+
+def passes(wanted: str, packet: bytes) -> bool:
+    """Whether tcpdump, reading a capture, lets a packet through its filter."""
+    if shutil.which("tcpdump") is None:
+        pytest.skip("tcpdump is not installed")
+    done = subprocess.run(
+        ["tcpdump", "-n", "-r", "-", "-w", "-", wanted],
+        input=capture([frame(packet, direction=OUT)]),
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return len(done.stdout) > 24

@@ -9,7 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.verify.frames import ICMP, ICMP6, OUT, TCP, capture, fragment, frame, icmp, ipv4, ipv6, tcp, udp
+from tests.verify.frames import (
+    ICMP,
+    ICMP6,
+    TCP,
+    fragment,
+    icmp,
+    ipv4,
+    ipv6,
+    passes,
+    tcp,
+    udp,
+)
 from tests.verify.test_probe import DUAL, SINGLE, WAITING, peer
 from wireloom.transport.port import Completed
 from wireloom.values import Endpoint, NodeName
@@ -251,17 +262,3 @@ KEPT = {
 @pytest.mark.parametrize(("kept", "packet"), KEPT.values(), ids=KEPT)
 def test_tcpdump_keeps_what_matters(kept: bool, packet: bytes) -> None:
     assert passes(capture_filter(LENGTH, FULL), packet) is kept
-
-
-def passes(wanted: str, packet: bytes) -> bool:
-    """Whether tcpdump, reading a capture, lets a packet through its filter."""
-    if shutil.which("tcpdump") is None:
-        pytest.skip("tcpdump is not installed")
-    done = subprocess.run(
-        ["tcpdump", "-n", "-r", "-", "-w", "-", wanted],
-        input=capture([frame(packet, direction=OUT)]),
-        capture_output=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return len(done.stdout) > 24

@@ -1,6 +1,5 @@
 """``wireloom verify``: test on the machines that the network does what it should."""
 
-import difflib
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from wireloom.cli.world import (
 )
 from wireloom.errors import Diagnostic, Severity, UserError
 from wireloom.grammar import count
+from wireloom.intent.finding import suggest
 from wireloom.report.documents import Document, evidence_document, print_document
 from wireloom.report.evidence import keep_evidence, write_verdicts
 from wireloom.report.terminal import Progress, show_diagnostics, show_evidence
@@ -108,8 +108,7 @@ def _dialled(world: World, name: str) -> NodeName:
     """A node that can be dialled. Raises UserError for any other."""
     known = world.dialled
     if name not in known:
-        close = difflib.get_close_matches(name, known, 1)
-        hint = f"did you mean `{close[0]}`?" if close else f"one of {', '.join(known[:8])}"
+        hint = suggest(name, list(known)).removeprefix(": ") or f"one of {', '.join(known[:8])}"
         raise UserError.one(f"--disrupt: no node `{name}` that can be dialled", hint=hint)
     return NodeName(name)
 

@@ -24,6 +24,7 @@ from wireloom.verify.canary import (
 )
 from wireloom.verify.capture import Surroundings
 from wireloom.verify.claim import Claim, Verdict
+from wireloom.verify.judge import locate
 from wireloom.verify.watching import Answer, watching
 from wireloom.verify.wire import Sender, Wire, gather, judge_wire
 
@@ -51,7 +52,7 @@ async def send_canaries(
     doubtful = {
         pair
         for one in first.claims
-        if one.target and not _is_settled(one, network)
+        if one.target and not _is_settled(one, network) and _can_become_known(one, nodes)
         for pair in ((one.source, one.target), (one.target, one.source))
     }
     if not doubtful:
@@ -75,6 +76,11 @@ def _is_settled(claim: Claim, network: Network) -> bool:
     """Whether a second look can change nothing: it holds, or packets are there that should not be."""
     beside = claim.claim != "dial" and any(one.device != network.interface for one in claim.packets)
     return claim.verdict is Verdict.HOLDS or (claim.verdict is Verdict.FALSIFIED and beside)
+
+
+def _can_become_known(claim: Claim, watched: Sequence[NodeName]) -> bool:
+    """Whether a second look may tell more: not of a node that nobody watches."""
+    return claim.verdict is not Verdict.UNKNOWN or {claim.source, claim.target} <= set(watched)
 
 
 async def _send_once(
@@ -108,7 +114,7 @@ def draw() -> Chosen:
 def choose_canaries(
     network: Network,
     name: NodeName,
-    peers: Iterable[Peer],
+    peers: Sequence[Peer],
     around: Mapping[NodeName, Surroundings],
     chosen: Chosen,
 ) -> Iterable[Canary]:
@@ -117,21 +123,17 @@ def choose_canaries(
         marker = chosen.run + secrets.token_bytes(MARKER_BYTES - RUN_BYTES)
         ports = around.get(peer.name, Surroundings()).open_ports
         yield from inside(peer, marker, chosen, ports, network.mtu)
+    found_at = locate(peers, around[name].peers)
     for peer in peers:
         marker = chosen.run + secrets.token_bytes(MARKER_BYTES - RUN_BYTES)
-        seen = around[name].peers.get(peer.public_key) if peer.public_key else None
-        yield from beside(peer, marker, chosen, seen.endpoint if seen else None)
+        yield from beside(peer, marker, chosen, found_at.get(peer.name))
 
 
 def sender_of(
     peers: Iterable[Peer], around: Surroundings, canaries: Sequence[Canary], answer: Answer
 ) -> Sender:
     """What became of the packets that one node was to send."""
-    found_at = {
-        peer.name: seen.endpoint
-        for peer in peers
-        if peer.public_key and (seen := around.peers.get(peer.public_key))
-    }
+    found_at = locate(peers, around.peers)
     if isinstance(answer, TransportError):
         return Sender(canaries, {}, found_at, answer.what)
     return Sender(canaries, read_sent(answer.stdout, canaries), found_at, said_of_failure(answer))

@@ -27,13 +27,12 @@ class Report:
     now: int = 0
     garbled: bool = False
 
-    def found_at(self, peers: Iterable[Peer]) -> dict[NodeName, Endpoint | None]:
-        """Where WireGuard finds the peers now."""
-        return {
-            peer.name: seen.endpoint
-            for peer in peers
-            if peer.public_key and (seen := self.peers.get(peer.public_key))
-        }
+
+def locate(peers: Iterable[Peer], found: Mapping[PublicKey, PeerSeen]) -> dict[NodeName, Endpoint | None]:
+    """Where WireGuard finds the peers now, by what it says of each key."""
+    return {
+        peer.name: seen.endpoint for peer in peers if peer.public_key and (seen := found.get(peer.public_key))
+    }
 
 
 def read_report(text: str) -> Report:

@@ -11,7 +11,7 @@ from wireloom.values import NodeName
 from wireloom.verify.canaries import Catch, send_canaries
 from wireloom.verify.claim import Claim, Evidence, Traffic, Verdict
 from wireloom.verify.disrupt import disrupt
-from wireloom.verify.judge import Report, find_room, judge, read_report, unknown
+from wireloom.verify.judge import Report, find_room, judge, locate, read_report, unknown
 from wireloom.verify.listen import listen
 from wireloom.verify.probe import PARALLEL, probe_script
 from wireloom.verify.sample import choose_pairs
@@ -62,7 +62,7 @@ async def verify(network: Network, crew: Crew, askable: frozenset[NodeName], wis
         catch = await send_canaries(network, crew, tested, list(reports))
     traffic: tuple[Traffic, ...] | None = None
     if wish.audit:
-        found_at = {name: report.found_at(network.peers(name)) for name, report in reports.items()}
+        found_at = {name: locate(network.peers(name), report.peers) for name, report in reports.items()}
         heard = await listen(network, crew, found_at, wish.audit)
         claims += heard.claims
         traffic = heard.traffic
