@@ -1,0 +1,62 @@
+"""What k3s should be on one machine: its files, its version, and by whom it comes into the cluster."""
+
+from dataclasses import dataclass
+
+from wireloom.cluster.places import Role
+from wireloom.values import Address, NodeName, Prefix
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterFile:
+    """A file that k3s or systemd reads. Never a secret: tokens are made and handed on between machines.
+
+    ``purpose``: what it is good for, in a few words. ``mode`` as in chmod.
+    """
+
+    path: str
+    text: str
+    purpose: str
+    mode: int = 0o600
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """How a machine comes into the cluster: it begins it (``server`` is None), or joins at a server.
+
+    ``url``: the API of that server, like ``https://10.99.0.1:6443``.
+    """
+
+    server: NodeName | None = None
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class K3sDesired:
+    """All that k3s should be on one machine.
+
+    ``addresses`` are its own in the cluster (node-ip), the first family first. ``settings`` is the file that
+    k3s reads, ``unit`` that of systemd, ``others`` whatever else they name. What ``settings`` says of the
+    entry counts only where the machine is not in the cluster yet.
+    """
+
+    name: NodeName
+    role: Role
+    version: str
+    addresses: tuple[Address, ...]
+    entry: Entry
+    settings: ClusterFile
+    unit: ClusterFile
+    others: tuple[ClusterFile, ...] = ()
+
+    @property
+    def files(self) -> tuple[ClusterFile, ...]:
+        """In the order in which they are written: what others name comes first."""
+        return (*self.others, self.settings, self.unit)
+
+
+@dataclass(frozen=True, slots=True)
+class Ranges:
+    """What can't be changed once a cluster lives: where pods and services get their addresses from."""
+
+    pods: tuple[Prefix, ...]
+    services: tuple[Prefix, ...]

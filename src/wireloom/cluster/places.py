@@ -1,0 +1,38 @@
+"""Where k3s keeps what on a machine, and what it listens on (docs.k3s.io/installation/requirements)."""
+
+from enum import StrEnum
+
+BINARY = "/usr/local/bin/k3s"
+SETTINGS = "/etc/rancher/k3s/config.yaml"
+"""What k3s reads before its arguments; what a machine's own people want beside it is in ``config.yaml.d``."""
+
+FLANNEL_SETTINGS = "/etc/rancher/k3s/flannel.json"
+DATASTORE_ENDPOINT = "/etc/rancher/k3s/datastore.env"
+SERVER_TOKEN = "/etc/rancher/k3s/server-token"  # noqa: S105  # a path
+AGENT_TOKEN = "/etc/rancher/k3s/agent-token"  # noqa: S105
+KUBECONFIG = "/etc/rancher/k3s/k3s.yaml"
+DATA = "/var/lib/rancher/k3s"
+IMAGES = f"{DATA}/agent/images"
+STATE = "/var/lib/wireloom/k3s.state"
+"""wireloom's note: whose machine it is, and what its cluster was begun with."""
+
+API_PORT = 6443
+ETCD_PORTS = (2379, 2380)
+KUBELET_PORT = 10250
+
+
+class Role(StrEnum):
+    """What a machine does in the cluster, as the fleet file says it."""
+
+    SERVER = "k3s-server"
+    AGENT = "k3s-agent"
+
+    @property
+    def service(self) -> str:
+        """The unit, as k3s' own installer names it."""
+        return "k3s" if self is Role.SERVER else "k3s-agent"
+
+    @property
+    def unit_path(self) -> str:
+        """Where the unit's file is."""
+        return f"/etc/systemd/system/{self.service}.service"

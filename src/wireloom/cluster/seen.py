@@ -1,0 +1,108 @@
+"""What was seen of k3s on one machine, and of the cluster as one of its servers tells it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from wireloom.cluster.places import Role
+from wireloom.observe.state import Unreachable
+from wireloom.values import Address, NodeName, Prefix, PublicKey
+
+
+@dataclass(frozen=True, slots=True)
+class K3sStamp:
+    """wireloom's note on a machine: the fleet, and what its cluster was begun with."""
+
+    fleet: str
+    pods: tuple[Prefix, ...] = ()
+    services: tuple[Prefix, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FileSeen:
+    """A file's text and mode."""
+
+    text: str
+    mode: int
+
+
+@dataclass(frozen=True, slots=True)
+class K3sSeen:
+    """k3s on one machine, in one round trip.
+
+    ``version``: what the binary says of itself; None where there is none. ``role``: whose unit is there.
+    ``active`` is systemd's word (active, activating, failed, inactive). ``files`` holds those of wireloom's
+    files that are there. ``data``: k3s has run here as this role. ``cluster``: the SHA-256 of its cluster's
+    CA certificate, in hex; empty where it has none. ``tokens``: which token files are there. ``leftovers``:
+    what of another Kubernetes is there, in words. ``controllers``: the cgroup controllers that the kernel has
+    enabled; ``cgroup``: 1 or 2. ``memory``, ``swap`` in bytes. ``holders``: who has the TCP ports of k3s, by
+    port.
+    """
+
+    name: NodeName
+    version: str | None = None
+    role: Role | None = None
+    enabled: bool = False
+    active: str = "inactive"
+    files: Mapping[str, FileSeen] = field(default_factory=dict)
+    data: bool = False
+    cluster: str = ""
+    tokens: frozenset[str] = frozenset()
+    stamp: K3sStamp | None = None
+    leftovers: tuple[str, ...] = ()
+    controllers: frozenset[str] = frozenset()
+    cgroup: int = 2
+    memory: int = 0
+    swap: int = 0
+    holders: Mapping[int, str] = field(default_factory=dict)
+    systemd: bool = True
+    architecture: str = "x86_64"
+    garbled: tuple[str, ...] = ()
+
+    @property
+    def running(self) -> bool:
+        """It was started, and it has said that it is ready."""
+        return self.active == "active"
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A node of Kubernetes, as the API tells it.
+
+    ``etcd_voter``: None where it has no etcd. ``pods`` are its pod ranges. ``flannel_key``: the WireGuard key
+    that flannel published for it, ``flannel_backend`` its word for how it carries pods.
+    """
+
+    name: NodeName
+    ready: bool
+    internal: tuple[Address, ...] = ()
+    external: tuple[Address, ...] = ()
+    server: bool = False
+    etcd_voter: bool | None = None
+    version: str = ""
+    pods: tuple[Prefix, ...] = ()
+    flannel_backend: str = ""
+    flannel_key: PublicKey | None = None
+    schedulable: bool = True
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterSeen:
+    """The fleet's k3s: each machine that answered, and the cluster if a server of it could tell.
+
+    ``members`` is None where no server told (none runs, or none is ready). ``told_by``: the server that did.
+    """
+
+    nodes: Mapping[NodeName, K3sSeen | Unreachable]
+    members: Mapping[NodeName, Member] | None = None
+    told_by: NodeName | None = None
+    trouble: str = ""
+
+    def machine(self, name: NodeName) -> K3sSeen | None:
+        """What was seen of one machine; None where it did not answer."""
+        one = self.nodes.get(name)
+        return one if isinstance(one, K3sSeen) else None
+
+    def member(self, name: NodeName) -> Member | None:
+        """One machine as the cluster knows it; None where it does not, or nobody told."""
+        return (self.members or {}).get(name)
