@@ -15,7 +15,7 @@ class K3sNodePlan:
 
     ``install``: the binary of this version has to come. ``write``: files that are not as they should be.
     ``begins``: it makes the tokens and begins the cluster. ``joins``: it is handed a token. ``enable``: its
-    unit is not started at boot. ``start``: k3s does not run. ``restart``: it does, by files that have changed.
+    unit is not started at boot. ``start``: k3s does not run. ``restart``: it does, by files that changed.
     """
 
     desired: K3sDesired
