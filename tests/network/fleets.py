@@ -18,7 +18,9 @@ def key(number: int) -> PublicKey:
     return PublicKey(base64.b64encode(number.to_bytes(32, "big")).decode())
 
 
-def node(name: str, site: str, public: str = "", private: str = "", *, nat: bool = False) -> Node:
+def node(
+    name: str, site: str, public: str = "", private: str = "", *, nat: bool = False, role: str = ""
+) -> Node:
     """A node; addresses are parted by spaces."""
     return Node(
         NodeName(name),
@@ -26,6 +28,7 @@ def node(name: str, site: str, public: str = "", private: str = "", *, nat: bool
         public=tuple(map(ip_address, public.split())),
         private=tuple(map(ip_address, private.split())),
         nat=nat,
+        roles=(role,) if role else (),
     )
 
 

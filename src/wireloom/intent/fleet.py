@@ -59,6 +59,7 @@ class Node:
 class Kubernetes:
     """The cluster, as far as its network must know it.
 
+    ``version`` is None where somebody else runs k3s, and wireloom only makes room for it.
     ``flannel_backend`` is None where the network plugin is not flannel.
     """
 
@@ -70,6 +71,11 @@ class Kubernetes:
     services: tuple[Prefix, ...] = ()
     flannel_backend: str | None = "vxlan"
     datastore: str = "embedded"
+
+    @property
+    def managed(self) -> bool:
+        """Whether wireloom installs k3s on the machines."""
+        return self.version is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,3 +94,8 @@ class Fleet:
     def behind_nat(self) -> frozenset[NodeName]:
         """The nodes that can dial out but can't be dialled from outside of their sites."""
         return frozenset(name for name, node in self.nodes.items() if node.nat)
+
+    @property
+    def k3s(self) -> Kubernetes | None:
+        """The cluster that wireloom makes; None where there is none, or somebody else makes it."""
+        return self.kubernetes if self.kubernetes and self.kubernetes.managed else None

@@ -143,7 +143,7 @@ DISTRIBUTION: Field[str] = Field(
 VERSION: Field[str] = Field(
     "version",
     word("a k3s version", r"v[0-9]+\.[0-9]+\.[0-9]+\+k3s[0-9]+", 40, "written like v1.34.2+k3s1"),
-    "The version to run, like v1.34.2+k3s1.",
+    "The version to run, like v1.34.2+k3s1. Left out: wireloom makes room for k3s, and does not install it.",
 )
 CNI: Field[str] = Field(
     "cni",

@@ -20,7 +20,11 @@ OVERHEAD_IPV6 = 80
 """Outer IP header + 8 UDP + 32 WireGuard (16 header, 16 tag), from the WireGuard paper, section 5.4."""
 
 
-CLUSTER_DEVICES = {"flannel": ("cni0", "flannel.1", "flannel-v6.1")}
+CLUSTER_DEVICES = {
+    "flannel": ("cni0", "flannel.1", "flannel-v6.1"),
+    "calico": ("cali*", "vxlan.calico", "vxlan-v6.calico", "tunl0"),
+    "cilium": ("lxc*", "cilium_*"),
+}
 """What a network plugin makes on a node for its pods (flannel: pkg/backend/vxlan; k3s: the bridge plugin)."""
 
 
