@@ -3,10 +3,12 @@
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
+from wireloom.cli import k3s
 from wireloom.cli.main import VERBS, run
 
 LAB_VERBS = [["lab", verb] for verb in ("up", "down", "list", "exec")]
-ALL = [[], *([verb] for verb in VERBS), *LAB_VERBS]
+K3S_VERBS = [["k3s", verb] for verb in k3s.VERBS]
+ALL = [[], *([verb] for verb in VERBS), *LAB_VERBS, *K3S_VERBS]
 
 
 @pytest.fixture(autouse=True)

@@ -1,8 +1,6 @@
 """The command line: ``wireloom [-f fleet.yaml] VERB``. Every way out of the program is here."""
 
-import difflib
 import gc
-import importlib
 import itertools
 import sys
 from collections.abc import Sequence
@@ -11,7 +9,8 @@ import click
 
 from wireloom import __version__
 from wireloom.cli.interruption import heed_signals
-from wireloom.cli.settings import Settings, VerbGroup
+from wireloom.cli.lazy import LazyGroup
+from wireloom.cli.settings import Settings
 from wireloom.cli.streams import OutputError, close_stdout, open_streams
 from wireloom.errors import Diagnostic, UserError
 
@@ -28,6 +27,7 @@ VERBS = {
     "history": "Show the generations that the machines keep.",
     "verify": "Test on the machines that the network does what it should.",
     "status": "Show every node's interface and peers.",
+    "k3s": "Begin, look at and take away the cluster on the machines.",
     "exporter": "Serve metrics for Prometheus.",
     "graph": "Draw the network as SVG or DOT.",
     "export": "Write plain wg-quick files, to deploy them another way.",
@@ -36,40 +36,11 @@ VERBS = {
 }
 
 
-class LazyGroup(VerbGroup):
-    """The verbs, each imported when it is called: ``--help`` must not wait for any of them."""
-
-    def list_commands(self, context: click.Context) -> list[str]:  # noqa: ARG002
-        """In the order in which one needs them."""
-        return list(VERBS)
-
-    def resolve_command(
-        self, context: click.Context, arguments: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The verb that the first word names; where there is none, what was perhaps meant."""
-        try:
-            return super().resolve_command(context, arguments)
-        except click.UsageError as error:
-            close = difflib.get_close_matches(arguments[0], VERBS, n=1)
-            if not close:
-                raise
-            raise click.UsageError(f"{error.message} Did you mean '{close[0]}'?", error.ctx) from None
-
-    def get_command(self, context: click.Context, name: str) -> click.Command | None:  # noqa: ARG002
-        """The verb of that name, from its module."""
-        if name not in VERBS:
-            return None
-        command: click.Command = importlib.import_module(f"wireloom.cli.{name}").command
-        return command
-
-    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """The list of verbs for the help, without importing them."""
-        with formatter.section("Verbs"):
-            formatter.write_dl(list(VERBS.items()))
-
-
 @click.group(
-    cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+    cls=LazyGroup,
+    verbs=VERBS,
+    package="wireloom.cli",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, prog_name="wireloom")
 def command() -> None:

@@ -1,0 +1,1 @@
+"""The verbs of ``wireloom k3s``, one module each, thin."""

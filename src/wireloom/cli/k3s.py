@@ -1,0 +1,17 @@
+"""``wireloom k3s``: the cluster on the machines."""
+
+import click
+
+from wireloom.cli.lazy import LazyGroup
+
+VERBS: dict[str, str] = {}
+"""In the order in which one needs them; each is a module in ``wireloom.cli.cluster``."""
+
+
+@click.group("k3s", cls=LazyGroup, verbs=VERBS, package="wireloom.cli.cluster")
+def command() -> None:
+    """Begin, look at and take away the cluster on the machines.
+
+    What the fleet file says under `kubernetes:` is brought to the machines by `wireloom apply`, as part of
+    the same plan.
+    """
