@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from wireloom.cluster.places import Role
 from wireloom.observe.state import Unreachable
@@ -25,17 +26,43 @@ class FileSeen:
     mode: int
 
 
+class Rival(StrEnum):
+    """What else may have made a machine its own before k3s comes."""
+
+    KUBEADM = "kubeadm"
+    RKE2 = "rke2"
+    MICROK8S = "microk8s"
+    K0S = "k0s"
+    DOCKER = "docker"
+    NETWORK = "network"
+    """The interface of a pod network, where no k3s has run."""
+
+    SECOND = "second"
+    """The unit of the other role beside the one that counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """A trace of a rival: a file, a directory, an interface."""
+
+    rival: Rival
+    at: str
+
+
 @dataclass(frozen=True, slots=True)
 class K3sSeen:
     """k3s on one machine, in one round trip.
 
-    ``version``: what the binary says of itself; None where there is none. ``role``: whose unit is there.
-    ``active`` is systemd's word (active, activating, failed, inactive). ``files`` holds those of wireloom's
-    files that are there. ``data``: k3s has run here as this role. ``cluster``: the SHA-256 of its cluster's
-    CA certificate, in hex; empty where it has none. ``tokens``: which token files are there. ``leftovers``:
-    what of another Kubernetes is there, in words. ``controllers``: the cgroup controllers that the kernel has
-    enabled; ``cgroup``: 1 or 2. ``memory``, ``swap`` in bytes. ``holders``: who has the TCP ports of k3s, by
-    port.
+    ``version``: what the binary says of itself; empty where it says nothing, None where there is none.
+    ``role``: whose unit is there. ``active`` is systemd's word (active, activating, failed, inactive).
+    ``files`` holds those of wireloom's files that are there, without text where they are somebody else's.
+    ``ran``: as what k3s has run here, by its data; ``data``: it has, as the role of the unit. ``cluster``:
+    the SHA-256 of its cluster's CA certificate, in hex; empty where it has none. ``tokens``: which secret
+    files are there and not empty; ``open_tokens``: those of them that not only root can read.
+    ``controllers``: the cgroup controllers that the kernel has enabled; ``cgroup``: 1 or 2. ``memory``,
+    ``swap`` in bytes. ``holders``: who has the TCP ports of k3s where it does not run, by port. ``kernel``:
+    which of the modules that k3s wants it has, None where k3s runs. ``disturbers``: services at work there
+    that k3s' documentation warns of.
     """
 
     name: NodeName
@@ -44,16 +71,20 @@ class K3sSeen:
     enabled: bool = False
     active: str = "inactive"
     files: Mapping[str, FileSeen] = field(default_factory=dict)
+    ran: Role | None = None
     data: bool = False
     cluster: str = ""
     tokens: frozenset[str] = frozenset()
+    open_tokens: frozenset[str] = frozenset()
     stamp: K3sStamp | None = None
-    leftovers: tuple[str, ...] = ()
+    leftovers: tuple[Leftover, ...] = ()
     controllers: frozenset[str] = frozenset()
     cgroup: int = 2
     memory: int = 0
     swap: int = 0
     holders: Mapping[int, str] = field(default_factory=dict)
+    kernel: frozenset[str] | None = None
+    disturbers: frozenset[str] = frozenset()
     systemd: bool = True
     architecture: str = "x86_64"
     garbled: tuple[str, ...] = ()
