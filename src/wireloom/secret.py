@@ -1,7 +1,8 @@
-"""Secrets as types that can't be printed by accident: private keys, passwords."""
+"""Secrets as types that can't be printed by accident: private keys, tokens, passwords."""
 
 import base64
 import os
+import re
 from pathlib import Path
 from typing import NoReturn
 
@@ -83,6 +84,22 @@ class PrivateKey(Secret):
     def reveal(self) -> str:
         """The base64 text, for the file that it belongs in and nowhere else."""
         return base64.b64encode(self._raw).decode()
+
+
+class Token(Secret):
+    """What lets a machine into a cluster, as k3s words it: printable ASCII without blanks."""
+
+    __slots__ = ()
+
+    def __init__(self, text: str) -> None:
+        """Raises ValueError, which does not repeat it."""
+        if not re.fullmatch(r"[!-~]{1,1024}", text):
+            raise ValueError("is not a token of k3s: printable characters without blanks")
+        self._raw = text.encode()
+
+    def reveal(self) -> str:
+        """The token itself, for the stdin of the machine that is handed it."""
+        return self._raw.decode()
 
 
 class Password(Secret):

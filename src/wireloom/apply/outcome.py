@@ -1,5 +1,6 @@
 """What became of an apply, node by node."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -28,6 +29,11 @@ class NodeOutcome:
     step: str = ""
 
 
+def any_failed(nodes: Iterable[NodeOutcome]) -> bool:
+    """Some node failed, or had to be rolled back."""
+    return any(one.ending in {Ending.FAILED, Ending.ROLLED_BACK} for one in nodes)
+
+
 def left_out(plan: Plan) -> list[NodeOutcome]:
     """The nodes that the plan could not be made for: nobody reached them, and they catch up later."""
     return [NodeOutcome(one.name, Ending.PENDING, one.what, one.hint) for one in plan.unreachable]
@@ -37,19 +43,21 @@ def left_out(plan: Plan) -> list[NodeOutcome]:
 class Outcome:
     """How an apply ended. ``generation`` is the number that it took; one that failed is not used again.
 
-    ``steps_left``: what has to follow yet, step by step, until all is as wanted.
+    ``steps_left``: what has to follow yet, step by step, until all is as wanted. ``cluster``: how it ended
+    for k3s, on the machines that have a role in it.
     """
 
     generation: int
     nodes: tuple[NodeOutcome, ...]
     steps_left: tuple[str, ...] = ()
+    cluster: tuple[NodeOutcome, ...] = ()
 
     @property
     def failed(self) -> bool:
         """Some node failed, or had to be rolled back."""
-        return any(node.ending in {Ending.FAILED, Ending.ROLLED_BACK} for node in self.nodes)
+        return any_failed((*self.nodes, *self.cluster))
 
     @property
     def pending(self) -> bool:
-        """Some node could not be reached and catches up at a later apply."""
-        return any(node.ending is Ending.PENDING for node in self.nodes)
+        """Some node could not be reached, or waits for one, and catches up at a later apply."""
+        return any(one.ending is Ending.PENDING for one in (*self.nodes, *self.cluster))

@@ -1,6 +1,7 @@
 """``wireloom apply``: bring the machines to what the fleet file says."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -10,9 +11,11 @@ from wireloom.apply.engine import carry_out
 from wireloom.apply.enrol import enrol
 from wireloom.apply.outcome import Outcome
 from wireloom.apply.terms import Terms
-from wireloom.cli.carry import approve, conclude, note, nothing_to_do, show, yes_option
+from wireloom.cli.carry import approve, conclude, note, nothing_to_do, show, show_one, yes_option
+from wireloom.cli.cluster.carry import raise_cluster, vouch
 from wireloom.cli.saved import SavedPlan, read_plan
 from wireloom.cli.settings import Settings, Verb, settings_of
+from wireloom.cli.supply import Supply, with_supply
 from wireloom.cli.survey import Survey, seen_lock, survey, survey_again, survey_next
 from wireloom.cli.terms import make_terms, with_terms
 from wireloom.cli.world import World, open_world, run_async, with_lock
@@ -31,8 +34,19 @@ MOST_STEPS = 10
 @click.argument("saved", required=False, type=click.Path(path_type=Path, dir_okay=False, exists=True))
 @yes_option
 @with_terms
+@with_supply
 @settings_of
-def command(settings: Settings, saved: Path | None, yes: bool, window: int, max_parallel: int | None) -> int:
+def command(
+    settings: Settings,
+    *,
+    saved: Path | None,
+    yes: bool,
+    window: int,
+    max_parallel: int | None,
+    k3s_binary: tuple[Path, ...],
+    k3s_images: tuple[Path, ...],
+    ready_within: int,
+) -> int:
     """Bring the machines to what the fleet file says, in place and node by node proven.
 
     SAVED is a plan of `wireloom plan -o`: exactly it is applied, and nothing is asked, or nothing is done if
@@ -40,31 +54,38 @@ def command(settings: Settings, saved: Path | None, yes: bool, window: int, max_
     A change that can't be proven is taken back everywhere, by the nodes themselves if they must.
     Another port or range takes several steps, which the plan names. Each is carried out like this, once all
     nodes have taken the one before.
+    Where the fleet file wants k3s, it comes after the network, server by server, and is not taken back.
     Exit code 2: done, but for nodes that did not answer, or steps that wait for them; the next apply goes on.
     """
     wanted = None if saved is None else read_plan(saved)
     world = open_world(settings)
+    supply = Supply(k3s_binary, k3s_images, ready_within)
     new_terms = partial(make_terms, window=window, max_parallel=max_parallel)
-    return conclude(settings, run_async(_apply(world, new_terms, saved=wanted, yes=yes)))
+    return conclude(settings, run_async(_apply(world, new_terms, supply, saved=wanted, yes=yes)))
 
 
 async def _apply(
-    world: World, new_terms: Callable[[], Terms], *, saved: SavedPlan | None, yes: bool
+    world: World, new_terms: Callable[[], Terms], supply: Supply, *, saved: SavedPlan | None, yes: bool
 ) -> Outcome:
     with Progress(quiet=world.settings.quiet) as progress:
         async with survey(world, yes=yes, progress=progress) as found:
             progress.pause()
-            show(found.plan, world.settings)
+            show(found, world.settings)
+            agreed = vouch(found, supply)
             if saved is not None:
-                saved.require_same(found.plan)
-            elif not (found.plan.empty or yes):
-                approve(found.plan)
+                saved.require_same(found.digest)
+            elif not (found.empty or yes):
+                approve(len(found.changing))
                 progress("looking again")
-                return await _walk(await survey_again(found), new_terms, progress)
-            return await _walk(found, new_terms, progress)
+                agreed = vouch(await survey_again(found), supply)
+            outcome, world = await _walk(agreed, new_terms, progress)
+            if outcome.failed or outcome.steps_left:
+                return outcome
+            done = await raise_cluster(replace(agreed, world=world), new_terms(), supply, progress)
+            return replace(outcome, cluster=done)
 
 
-async def _walk(found: Survey, new_terms: Callable[[], Terms], progress: Progress) -> Outcome:
+async def _walk(found: Survey, new_terms: Callable[[], Terms], progress: Progress) -> tuple[Outcome, World]:
     """Apply the plan, and the steps that follow on it, as long as every node has taken the one before."""
     outcome, world = await _carry_out(found, new_terms(), progress)
     for _ in range(MOST_STEPS):
@@ -73,9 +94,9 @@ async def _walk(found: Survey, new_terms: Callable[[], Terms], progress: Progres
         progress("looking again")
         following = await survey_next(found, world)
         progress.pause()
-        show(following.plan, world.settings)
+        show_one(following.plan, world.settings)
         outcome, world = await _carry_out(following, new_terms(), progress)
-    return outcome
+    return outcome, world
 
 
 async def _carry_out(found: Survey, terms: Terms, progress: Progress) -> tuple[Outcome, World]:

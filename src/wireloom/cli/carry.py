@@ -4,17 +4,27 @@ import click
 
 from wireloom.apply.outcome import Ending, NodeOutcome, Outcome, left_out
 from wireloom.cli.settings import Settings
+from wireloom.cli.survey import Survey
 from wireloom.cli.world import World, ask, hidden_directory
 from wireloom.errors import Diagnostic, Severity, UserError
 from wireloom.grammar import count
-from wireloom.plan.fleet import pending
 from wireloom.plan.plan import Plan
+from wireloom.report.clusters import show_cluster_plan
 from wireloom.report.documents import outcome_document, print_document
 from wireloom.report.journal import write_journal
 from wireloom.report.terminal import show_diagnostics, show_outcome, show_plan
 
 
-def show(plan: Plan, settings: Settings, *, source: str = "the fleet file") -> None:
+def show(found: Survey, settings: Settings) -> None:
+    """Show plans that may be carried out. Raises UserError for others."""
+    if found.refusals:
+        raise UserError(found.refusals)
+    show_one(found.plan, settings)
+    if found.k3s and not (settings.json or settings.quiet):
+        show_cluster_plan(found.cluster)
+
+
+def show_one(plan: Plan, settings: Settings, *, source: str = "the fleet file") -> None:
     """Show a plan that may be carried out, and was made from ``source``. Raises UserError for another."""
     if plan.refusals:
         raise UserError(plan.refusals)
@@ -22,9 +32,9 @@ def show(plan: Plan, settings: Settings, *, source: str = "the fleet file") -> N
         show_plan(plan, every_peer=settings.verbose, source=source)
 
 
-def approve(plan: Plan, what: str = "Apply this to") -> None:
+def approve(nodes: int, what: str = "Apply this to") -> None:
     """Ask for it. Raises UserError unless the user says yes."""
-    ask(f"{what} {count(len(pending(plan)), 'node')}?", yes=False)
+    ask(f"{what} {count(nodes, 'node')}?", yes=False)
 
 
 def nothing_to_do(plan: Plan, generation: int) -> Outcome:

@@ -4,7 +4,9 @@ import click
 
 from wireloom.cli.lazy import LazyGroup
 
-VERBS: dict[str, str] = {}
+VERBS: dict[str, str] = {
+    "up": "Bring k3s to the machines, over a network that is there.",
+}
 """In the order in which one needs them; each is a module in ``wireloom.cli.cluster``."""
 
 

@@ -2,12 +2,15 @@
 
 import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from wireloom.cli.settings import NamedPath, Settings, Verb, settings_of
 from wireloom.cli.world import World, open_world, require_directory, run_async
-from wireloom.plan.plan import Plan
+
+if TYPE_CHECKING:
+    from wireloom.cli.survey import Survey
 
 
 @click.command("plan", cls=Verb)
@@ -23,42 +26,46 @@ def command(settings: Settings, output: Path | None, yes: bool) -> int:
     1: there are none as far as can be seen, but some node did not answer. With -q the exit code is the
     answer, and only what went wrong is told.
     """
+    from wireloom.report.clusters import show_cluster_plan
     from wireloom.report.documents import plan_document, print_document
     from wireloom.report.terminal import say, show_diagnostics, show_plan, show_unreachable
 
     if output is not None:
         require_directory(output)
     world = open_world(settings)
-    plan = run_async(_plan(world, yes=yes))
-    if output is not None and not plan.refusals:
+    found = run_async(_look(world, yes=yes))
+    document = plan_document(found.plan, found.cluster if found.k3s else None)
+    if output is not None and not found.refusals:
         from wireloom.cli.saved import save_plan
 
-        save_plan(output, plan, plan_document(plan))
+        save_plan(output, found.digest, document)
         if not settings.quiet:
             say(f"Saved: wireloom {settings.flags}apply {shlex.quote(str(output))}")
     if settings.json:
-        print_document(plan_document(plan))
+        print_document(document)
     elif settings.quiet:
-        show_unreachable(plan.unreachable)
-        show_diagnostics(plan.refusals)
+        show_unreachable(found.plan.unreachable)
+        show_diagnostics(found.refusals)
     else:
-        show_plan(plan, every_peer=settings.verbose)
-    return exit_code(plan)
+        show_plan(found.plan, every_peer=settings.verbose)
+        if found.k3s:
+            show_cluster_plan(found.cluster)
+    return exit_code(found)
 
 
-async def _plan(world: World, *, yes: bool) -> Plan:
+async def _look(world: World, *, yes: bool) -> "Survey":
     from wireloom.cli.survey import survey
     from wireloom.report.terminal import Progress
 
     with Progress(quiet=world.settings.quiet) as progress:
         async with survey(world, yes=yes, progress=progress) as found:
-            return found.plan
+            return found
 
 
-def exit_code(plan: Plan) -> int:
+def exit_code(found: "Survey") -> int:
     """1: refused, or nothing could be said of a node; 2: there are changes; 0: there are none."""
-    if plan.refusals:
+    if found.refusals:
         return 1
-    if not plan.empty:
+    if not found.empty:
         return 2
-    return 1 if plan.unreachable else 0
+    return 1 if found.plan.unreachable else 0

@@ -11,7 +11,7 @@ from wireloom.apply.engine import carry_out
 from wireloom.apply.order import Order
 from wireloom.apply.outcome import Outcome
 from wireloom.apply.terms import Terms
-from wireloom.cli.carry import approve, conclude, note, nothing_to_do, show, yes_option
+from wireloom.cli.carry import approve, conclude, note, nothing_to_do, show_one, yes_option
 from wireloom.cli.settings import Settings, Verb, settings_of
 from wireloom.cli.survey import Survey, seen_lock, survey
 from wireloom.cli.terms import Count, make_terms, with_terms
@@ -21,7 +21,7 @@ from wireloom.lock.file import write_lock
 from wireloom.network.topology import wanted_stance
 from wireloom.observe.history import read_histories, read_stored
 from wireloom.observe.state import Generation, NodeState
-from wireloom.plan.fleet import keys_seen
+from wireloom.plan.fleet import keys_seen, pending
 from wireloom.plan.footing import expect
 from wireloom.plan.rollback import plan_rollback
 from wireloom.report.terminal import Progress, say
@@ -67,11 +67,11 @@ async def _roll_back(world: World, terms: Terms, generation: int | None, *, yes:
             target = _choose(histories, _present(found), generation)
             order = await _prepare(found, histories, target)
             progress.pause()
-            show(order.plan, world.settings, source=f"generation {target}")
+            show_one(order.plan, world.settings, source=f"generation {target}")
             if order.plan.empty:
                 return nothing_to_do(order.plan, found.world.lock.generation)
             if not yes:
-                approve(order.plan, f"Go back to generation {target} on")
+                approve(len(pending(order.plan)), f"Go back to generation {target} on")
             path = found.world.lock_path
             outcome = await carry_out(
                 order, found.crew, terms, save=lambda lock: write_lock(path, lock), progress=progress

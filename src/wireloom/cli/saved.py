@@ -9,13 +9,11 @@ from typing import Any
 from wireloom.cli.world import unwritable
 from wireloom.disk import put_file
 from wireloom.errors import UserError
-from wireloom.plan.digest import plan_digest
-from wireloom.plan.plan import Plan
 
 
-def save_plan(path: Path, plan: Plan, document: Mapping[str, Any]) -> None:
+def save_plan(path: Path, digest: str, document: Mapping[str, Any]) -> None:
     """Write the plan as it is shown by ``--json``, with its digest. Raises UserError."""
-    text = json.dumps({"version": 1, "digest": plan_digest(plan), **document}, indent=2) + "\n"
+    text = json.dumps({"version": 1, "digest": digest, **document}, indent=2) + "\n"
     try:
         put_file(path, text.encode(), mode=0o644)
     except OSError as error:
@@ -29,9 +27,9 @@ class SavedPlan:
     path: Path
     digest: str
 
-    def require_same(self, plan: Plan) -> None:
-        """Raise UserError unless it is the plan that the machines need now."""
-        if self.digest != plan_digest(plan):
+    def require_same(self, digest: str) -> None:
+        """Raise UserError unless ``digest`` names what the machines need now, and it is the same."""
+        if self.digest != digest:
             raise UserError.one(
                 "the machines, the fleet file or the lock have changed since this plan was made",
                 where=str(self.path),

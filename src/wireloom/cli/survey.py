@@ -3,16 +3,21 @@
 import contextlib
 import sys
 from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from wireloom.cli.world import World, ask, nonce, open_crew, with_lock
-from wireloom.errors import UserError
+from wireloom.cluster.digest import digest_plans
+from wireloom.cluster.findings import inspect_cluster
+from wireloom.cluster.fleet import make_cluster_plan
+from wireloom.cluster.look import look_cluster
+from wireloom.cluster.plan import ClusterPlan
+from wireloom.cluster.seen import ClusterSeen
+from wireloom.errors import Diagnostic, UserError
 from wireloom.grammar import count
 from wireloom.network.network import Network
 from wireloom.network.topology import wanted_stance, weave
 from wireloom.observe.look import look
-from wireloom.observe.state import Seen, Stranger
-from wireloom.plan.digest import plan_digest
+from wireloom.observe.state import NodeState, Seen, Stranger, Unreachable
 from wireloom.plan.fleet import keys_seen, make_plan
 from wireloom.plan.footing import learn_footing
 from wireloom.plan.plan import Plan
@@ -26,28 +31,55 @@ INTRODUCTIONS = 3
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What was seen, the network that follows from it, and the plan that leads there."""
+    """What was seen, the network that follows from it, and the plan that leads there.
+
+    ``k3s`` is what was seen of it, and ``cluster`` the plan for it: None, and empty, where wireloom makes no
+    cluster.
+    """
 
     world: World
     crew: Crew
     seen: Seen
     network: Network
     plan: Plan
+    k3s: ClusterSeen | None = None
+    cluster: ClusterPlan = field(default_factory=ClusterPlan)
+
+    @property
+    def empty(self) -> bool:
+        """Nothing to do, on any machine that could be looked at."""
+        return self.plan.empty and self.cluster.empty
+
+    @property
+    def changing(self) -> frozenset[NodeName]:
+        """The nodes that have something to do, in the network or in the cluster."""
+        network = {one.name for one in self.plan.nodes if one.changes}
+        return frozenset(network | {one.name for one in self.cluster.nodes if one.changes})
+
+    @property
+    def refusals(self) -> tuple[Diagnostic, ...]:
+        """Reasons not to begin at all."""
+        return (*self.plan.refusals, *self.cluster.refusals)
+
+    @property
+    def digest(self) -> str:
+        """One name for all that would be done."""
+        return digest_plans(self.plan, self.cluster)
 
 
 @contextlib.asynccontextmanager
 async def survey(world: World, *, yes: bool, progress: Progress) -> AsyncIterator[Survey]:
     """Look at every machine and plan; the connections stay open inside of the ``async with``."""
     async with visit(world, yes=yes, progress=progress) as (crew, seen):
-        yield _plan(world, crew, seen)
+        yield await _plan(world, crew, seen)
 
 
 async def survey_again(before: Survey) -> Survey:
     """Look again over the open connections. Raises UserError unless the plan is what it was."""
-    now = _plan(before.world, before.crew, await look_around(before.world, before.crew))
-    if now.plan.refusals:
-        raise UserError(now.plan.refusals)
-    if plan_digest(now.plan) != plan_digest(before.plan):
+    now = await survey_next(before, before.world)
+    if now.refusals:
+        raise UserError(now.refusals)
+    if now.digest != before.digest:
         hint = "nothing was changed: plan again"
         raise UserError.one("the machines have changed while you were asked", hint=hint)
     return now
@@ -55,13 +87,33 @@ async def survey_again(before: Survey) -> Survey:
 
 async def survey_next(before: Survey, world: World) -> Survey:
     """Look again, and plan what follows on an apply. ``world`` has the lock that it has left."""
-    return _plan(world, before.crew, await look_around(world, before.crew))
+    return await _plan(world, before.crew, await look_around(world, before.crew))
 
 
-def _plan(world: World, crew: Crew, seen: Seen) -> Survey:
+async def _plan(world: World, crew: Crew, seen: Seen) -> Survey:
+    k3s = await look_at_cluster(world, crew, seen)
     world = with_lock(world, learn_footing(world.lock, seen, wanted_stance(world.fleet)))
     network = weave(world.fleet, world.lock.with_keys(keys_seen(seen)))
-    return Survey(world, crew, seen, network, make_plan(world.fleet, world.lock, network, seen))
+    found = Survey(world, crew, seen, network, make_plan(world.fleet, world.lock, network, seen), k3s)
+    return replace(found, cluster=plan_cluster(found)) if k3s else found
+
+
+async def look_at_cluster(world: World, crew: Crew, seen: Seen) -> ClusterSeen | None:
+    """Look at k3s on the machines that have a role and answered; None where wireloom makes no cluster."""
+    if world.fleet.k3s is None:
+        return None
+    roles = [name for name, node in world.fleet.nodes.items() if node.roles]
+    reached = [name for name in roles if isinstance(seen.get(name), NodeState)]
+    found = await look_cluster(crew, world.fleet, reached, nonce())
+    away = {name: one for name in roles if isinstance(one := seen.get(name), Unreachable)}
+    return replace(found, nodes={**found.nodes, **away})
+
+
+def plan_cluster(found: Survey) -> ClusterPlan:
+    """What k3s needs, by what was seen of it."""
+    assert found.k3s is not None  # noqa: S101  # the caller asks where it is
+    fleet = found.world.fleet
+    return make_cluster_plan(fleet, found.network, found.k3s, inspect_cluster(fleet, found.k3s))
 
 
 async def look_around(world: World, crew: Crew, *, only: Iterable[NodeName] | None = None) -> Seen:

@@ -1,6 +1,7 @@
 """``fleet.lock`` on disk: JSON in a stable order, one node per line, written atomically."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Set
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
@@ -18,6 +19,7 @@ A = TypeVar("A", bound=Address)
 VERSION = 1
 CONFLICT_MARKERS = ("<<<<<<<", "|||||||", "=======", ">>>>>>>")
 HEAD_KEYS = {"version", "fleet", "generation", "network", "nodes"}
+LATER_KEYS = {"footing", "releases"}
 FOOTING_KEYS = {"dialled", "heard", "ranges", "shared"}
 NODE_KEYS = {"ipv4", "ipv6", "public_key", "ssh_host_key", "released", "former"}
 
@@ -85,7 +87,7 @@ def _lock_from(data: Any) -> Lock:
     version = data.get("version") if isinstance(data, dict) else None
     if type(version) is not int or version != VERSION:
         raise ValueError(f"its version is {show(str(version))}, this wireloom reads {VERSION}")
-    _refuse_unknown(data, HEAD_KEYS | {"footing"})
+    _refuse_unknown(data, HEAD_KEYS | LATER_KEYS)
     missing = sorted(HEAD_KEYS - set(data))
     if missing:
         raise ValueError(f"`{missing[0]}` is missing")
@@ -97,6 +99,7 @@ def _lock_from(data: Any) -> Lock:
         network=_words(data, "network") or "",
         nodes={NodeName(name): _node_from(name, node) for name, node in data["nodes"].items()},
         footing=_footing_from(data["footing"]) if "footing" in data else None,
+        releases=_releases_from(data.get("releases", {})),
     )
 
 
@@ -114,6 +117,15 @@ def _footing_from(data: Any) -> Footing:
         ranges=tuple(map(_prefix, data["ranges"])),
         shared=tuple(map(_prefix, data["shared"])),
     )
+
+
+def _releases_from(data: Any) -> dict[str, str]:
+    if not isinstance(data, dict):
+        raise ValueError("`releases` is a mapping")
+    for name, digest in data.items():
+        if not (isinstance(digest, str) and re.fullmatch("[0-9a-f]{64}", digest) and name.isprintable()):
+            raise ValueError(f"{show(name)} has no SHA-256 in `releases`")
+    return data
 
 
 def _prefix(word: object) -> Prefix:
@@ -214,6 +226,7 @@ def print_lock(lock: Lock) -> str:
         "generation": lock.generation,
         "network": lock.network,
         **({"footing": _footing_to(lock.footing)} if lock.footing else {}),
+        **({"releases": dict(sorted(lock.releases.items()))} if lock.releases else {}),
     }
     values = [f"  {json.dumps(key)}: {json.dumps(value)},\n" for key, value in head.items()]
     return "".join(["{\n", *values, f'  "nodes": {nodes}\n}}\n'])

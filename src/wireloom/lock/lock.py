@@ -40,7 +40,8 @@ class Lock:
 
     ``network`` is the digest of the network that the generation stands for: two checkouts that
     both count to 8 are told apart by it. ``footing``: what all nodes have in common, those that did not
-    answer lately among them; None: nothing was applied, or by a version that did not note it.
+    answer lately among them; None: nothing was applied, or by a version that did not note it. ``releases``:
+    the SHA-256, in hex, of what is fetched as which k3s (``v1.34.2+k3s1/amd64``).
     """
 
     fleet: str
@@ -48,6 +49,7 @@ class Lock:
     network: str = ""
     nodes: Mapping[NodeName, LockedNode] = field(default_factory=dict)
     footing: Footing | None = None
+    releases: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def members(self) -> dict[NodeName, LockedNode]:
@@ -77,6 +79,10 @@ class Lock:
             if node.former
         }
         return replace(self._changed(former), footing=footing)
+
+    def with_releases(self, digests: Mapping[str, str]) -> "Lock":
+        """The same lock with these digests put in where none was known; a known one never changes."""
+        return replace(self, releases={**digests, **self.releases})
 
     def _changed(self, changes: Mapping[NodeName, Mapping[str, object]]) -> "Lock":
         nodes = dict(self.nodes)

@@ -5,11 +5,12 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from wireloom.apply.outcome import Outcome
+from wireloom.apply.outcome import NodeOutcome, Outcome
+from wireloom.cluster.plan import ClusterPlan
 from wireloom.errors import Diagnostic
 from wireloom.network.network import Network
 from wireloom.observe.state import Generation
-from wireloom.plan.plan import Plan
+from wireloom.plan.plan import Change, Plan
 from wireloom.preflight.finding import Finding
 from wireloom.preflight.install import Installation
 from wireloom.report.standing import NodeStanding
@@ -57,21 +58,40 @@ def readiness_document(
     }
 
 
-def plan_document(plan: Plan) -> Document:
-    """``changes`` in order, and what kept nodes out of the plan."""
+def plan_document(plan: Plan, cluster: ClusterPlan | None) -> Document:
+    """``changes`` in order, and what kept nodes out of the plan; ``cluster`` is the same of k3s, if any."""
+    document = _underlay_document(plan)
+    return document if cluster is None else {**document, "cluster": _cluster_document(cluster)}
+
+
+def _cluster_document(plan: ClusterPlan) -> Document:
+    """Machines in the order of their steps."""
+    return {
+        "changes": [
+            _change_document(one.name, change)
+            for one in (*plan.servers, *plan.agents)
+            for change in one.changes
+        ],
+        "refusals": [diagnostic_document(one) for one in plan.refusals],
+        "notes": [diagnostic_document(one) for one in plan.notes],
+    }
+
+
+def _change_document(name: NodeName, change: Change) -> Document:
+    return {
+        "node": name,
+        "action": str(change.action),
+        "target": change.target,
+        "reason": change.reason,
+        "risk": str(change.risk),
+    }
+
+
+def _underlay_document(plan: Plan) -> Document:
     return {
         "fleet": plan.fleet,
         "generation": plan.generation,
-        "changes": [
-            {
-                "node": name,
-                "action": str(change.action),
-                "target": change.target,
-                "reason": change.reason,
-                "risk": str(change.risk),
-            }
-            for name, change in plan.changes()
-        ],
+        "changes": [_change_document(name, change) for name, change in plan.changes()],
         "unreachable": [{"node": one.name, "what": one.what, "hint": one.hint} for one in plan.unreachable],
         "refusals": [diagnostic_document(one) for one in plan.refusals],
         "notes": [diagnostic_document(one) for one in plan.notes],
@@ -80,21 +100,23 @@ def plan_document(plan: Plan) -> Document:
 
 
 def outcome_document(outcome: Outcome) -> Document:
-    """How an apply ended, node by node."""
-    return {
+    """How an apply ended, node by node; ``cluster``: for k3s, where there is something of it to tell."""
+    document = {
         "generation": outcome.generation,
         "failed": outcome.failed,
-        "nodes": [
-            {
-                "node": one.name,
-                "ending": str(one.ending),
-                "step": one.step,
-                "detail": one.detail,
-                "hint": one.hint,
-            }
-            for one in outcome.nodes
-        ],
+        "nodes": list(map(_ending_document, outcome.nodes)),
         "steps_left": list(outcome.steps_left),
+    }
+    return document | ({"cluster": list(map(_ending_document, outcome.cluster))} if outcome.cluster else {})
+
+
+def _ending_document(one: NodeOutcome) -> Document:
+    return {
+        "node": one.name,
+        "ending": str(one.ending),
+        "step": one.step,
+        "detail": one.detail,
+        "hint": one.hint,
     }
 
 

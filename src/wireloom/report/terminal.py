@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.status import Status
 from rich.text import Text
 
-from wireloom.apply.outcome import Ending, NodeOutcome, Outcome
+from wireloom.apply.outcome import Ending, NodeOutcome, Outcome, any_failed
 from wireloom.errors import Diagnostic, Severity
 from wireloom.grammar import count
 from wireloom.observe.state import Generation, Unreachable
@@ -38,7 +38,7 @@ ENDING_COLOURS = {
 }
 
 
-def _out() -> Console:
+def out() -> Console:
     """Data. A pipe gets whole lines: nothing is wrapped or cut for a width that is not there."""
     return Console(file=sys.stdout, highlight=False, soft_wrap=True)
 
@@ -118,7 +118,7 @@ def _diagnostic_lines(one: Diagnostic) -> Iterator[Text]:
         yield Text(f"    {one.hint}", "dim")
 
 
-def _gather(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
+def gather(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
     """What is the same on several nodes, once, with all their names: forty machines may lack one tool."""
     places: dict[Diagnostic, list[str]] = {}
     for one in diagnostics:
@@ -128,8 +128,8 @@ def _gather(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
 
 def show_findings(findings: Sequence[Finding]) -> None:
     """All that a look at the machines found, as data: not the first hundred only."""
-    console = _out()
-    for one in _gather(finding.diagnostic for finding in findings):
+    console = out()
+    for one in gather(finding.diagnostic for finding in findings):
         for line in _diagnostic_lines(one):
             console.print(line)
 
@@ -139,7 +139,7 @@ def show_plan(plan: Plan, *, every_peer: bool, source: str = "the fleet file") -
 
     ``source`` is what the nodes are to be as.
     """
-    console = _out()
+    console = out()
     for node in plan.nodes:
         if node.changes:
             console.print(Text(node.name, "bold"))
@@ -162,14 +162,14 @@ def show_plan(plan: Plan, *, every_peer: bool, source: str = "the fleet file") -
         console.print(Text(f"Nothing to change: {_all_as(source, len(plan.nodes))}{unseen}."))
     _show_steps(plan)
     show_unreachable(plan.unreachable)
-    show_diagnostics(_gather([*plan.notes, *plan.refusals]))
+    show_diagnostics(gather([*plan.notes, *plan.refusals]))
 
 
 def _show_steps(plan: Plan) -> None:
     """Where one apply can't lead to what is wanted: what this one does, what follows, and who holds it up."""
     if plan.refusals or not plan.steps or (len(plan.steps) == 1 and not plan.empty):
         return
-    console = _out()
+    console = out()
     console.print(f"{count(len(plan.steps), 'step')} to go, one after the other; this plan is the first:")
     for number, step in enumerate(plan.steps, 1):
         console.print(Text(f"  {number}. {step}"))
@@ -191,9 +191,9 @@ def _plan_lines(node: NodePlan, *, every_peer: bool) -> Iterator[Text]:
         changes = list(group)
         if key and len(changes) > 2 and not every_peer:
             names = ", ".join(change.target.removeprefix("peer ") for change in changes)
-            yield _plan_line(changes[0], f"{len(changes)} peers", names)
+            yield plan_line(changes[0], f"{len(changes)} peers", names)
         else:
-            yield from (_plan_line(change, change.target, change.reason) for change in changes)
+            yield from (plan_line(change, change.target, change.reason) for change in changes)
 
 
 def _kind(change: Change) -> tuple[Action, Risk] | None:
@@ -201,7 +201,8 @@ def _kind(change: Change) -> tuple[Action, Risk] | None:
     return (change.action, change.risk) if change.target.startswith("peer ") else None
 
 
-def _plan_line(change: Change, target: str, reason: str) -> Text:
+def plan_line(change: Change, target: str, reason: str) -> Text:
+    """A change on a line: what happens to what, why, and what traffic may notice."""
     sign, colour = SIGNS[change.action]
     risk = "" if change.risk is Risk.NONE else f"  [{change.risk}]"
     return Text.assemble("  ", (sign, colour), f" {target}", (f"  {reason}", "dim"), (risk, "yellow"))
@@ -216,20 +217,34 @@ def show_unreachable(unreachable: Sequence[Unreachable]) -> None:
 
 def show_outcome(outcome: Outcome) -> None:
     """How an apply ended, node by node, and in one line."""
-    console = _out()
-    for one in outcome.nodes:
-        if one.ending not in {Ending.UNCHANGED, Ending.CHANGED}:
-            console.print(_outcome_line(one))
-            if one.hint:
-                console.print(Text(f"    {one.hint}", "dim"))
-    endings = [one.ending for one in outcome.nodes]
-    counts = ", ".join(f"{endings.count(ending)} {ending}" for ending in Ending if ending in endings)
-    verdict = "failed" if outcome.failed else "applied"
-    console.print(Text(f"Generation {outcome.generation} {verdict}: {counts}.", "bold"))
+    console = out()
+    _show_endings(outcome.nodes)
+    verdict = "failed" if any_failed(outcome.nodes) else "applied"
+    line = f"Generation {outcome.generation} {verdict}: {_count_endings(outcome.nodes)}."
+    console.print(Text(line, "bold"))
     if outcome.steps_left and not outcome.failed:
         pending = [one.name for one in outcome.nodes if one.ending is Ending.PENDING]
         waits = f", once {', '.join(pending)} can be reached" if pending else ""
         console.print(Text(f"Left to do by the next apply{waits}: {'; then '.join(outcome.steps_left)}."))
+
+    if outcome.cluster:
+        _show_endings(outcome.cluster)
+        console.print(Text(f"k3s: {_count_endings(outcome.cluster)}.", "bold"))
+
+
+def _show_endings(nodes: Sequence[NodeOutcome]) -> None:
+    """Those that did not end well, and what to do about it."""
+    console = out()
+    for one in nodes:
+        if one.ending not in {Ending.UNCHANGED, Ending.CHANGED}:
+            console.print(_outcome_line(one))
+            if one.hint:
+                console.print(Text(f"    {one.hint}", "dim"))
+
+
+def _count_endings(nodes: Sequence[NodeOutcome]) -> str:
+    endings = [one.ending for one in nodes]
+    return ", ".join(f"{endings.count(ending)} {ending}" for ending in Ending if ending in endings)
 
 
 def _outcome_line(one: NodeOutcome) -> Text:
@@ -243,7 +258,7 @@ def show_history(histories: Mapping[NodeName, Sequence[Generation]], *, every_no
 
     With ``every_node`` what changed on each of them is below it.
     """
-    console = _out()
+    console = out()
     kept: dict[int, dict[NodeName, Generation]] = {}
     for name, history in histories.items():
         for one in history:
@@ -265,10 +280,10 @@ def show_evidence(evidence: Evidence, *, every_claim: bool) -> None:
 
     Why a node could not be asked is told once, before all else.
     """
-    console = _out()
+    console = out()
     unasked = {one.name for one in evidence.unasked}
     why = (Diagnostic(one.what, one.name, one.hint, Severity.WARNING) for one in evidence.unasked)
-    for diagnostic in _gather(why):
+    for diagnostic in gather(why):
         for line in _diagnostic_lines(diagnostic):
             console.print(line)
     for kind, meaning in KINDS.items():

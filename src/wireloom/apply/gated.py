@@ -1,0 +1,240 @@
+"""Carry a ClusterPlan out: what k3s needs is brought, then servers one at a time, then agents side by side.
+
+Nothing of it is undone. Each step waits at a gate until what it started says that it is ready, can be taken
+again, and leaves a machine from which the next apply goes on. A server that does not get through its gate
+keeps all that follow waiting; an agent keeps only itself.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from wireloom.apply.delivery import Delivery, deliver
+from wireloom.apply.gate import Gate
+from wireloom.apply.handover import Tokens
+from wireloom.apply.heartbeat import heartbeat
+from wireloom.apply.k3s import K3sHand
+from wireloom.apply.outcome import Ending, NodeOutcome
+from wireloom.apply.script import Hand
+from wireloom.apply.step import STEP_TIMEOUT, trouble_of
+from wireloom.apply.terms import Terms
+from wireloom.cluster.places import Role
+from wireloom.cluster.plan import ClusterPlan, K3sNodePlan
+from wireloom.grammar import count
+from wireloom.transport.crew import Crew
+from wireloom.transport.each import carry_through
+from wireloom.transport.port import Completed, TransportError
+from wireloom.values import NodeName
+
+FAREWELL_TIMEOUT = 10.0
+Answers = Mapping[NodeName, Completed | TransportError]
+
+
+@dataclass(frozen=True, slots=True)
+class Goods:
+    """What is brought to machines: each one's binary, and images for all of them."""
+
+    binaries: Mapping[NodeName, Delivery] = field(default_factory=dict)
+    images: Sequence[Delivery] = ()
+
+
+async def carry_out_cluster(
+    plan: ClusterPlan,
+    crew: Crew,
+    terms: Terms,
+    goods: Goods,
+    *,
+    interface: str,
+    gate: Gate,
+    progress: Callable[[str], None],
+) -> tuple[NodeOutcome, ...]:
+    """Carry it out as far as it goes: how it ended for every machine of the plan.
+
+    ``interface`` is what machines are held by for one apply at a time.
+    """
+    job = _Job(
+        plan=plan,
+        crew=crew,
+        lease=Hand(interface, terms.id, terms.who),
+        goods=goods,
+        gate=gate,
+        max_parallel=terms.max_parallel,
+        progress=progress,
+    )
+    async with heartbeat(crew, job.beats, job.spoken):
+        try:
+            await job.hold()
+            await job.bring()
+            await job.begin()
+            await job.add_servers()
+            await job.add_agents()
+        finally:
+            await carry_through(job.let_go())
+    return job.outcome()
+
+
+class _Job:
+    """One apply to the cluster under way: what came of each machine so far."""
+
+    def __init__(
+        self,
+        *,
+        plan: ClusterPlan,
+        crew: Crew,
+        lease: Hand,
+        goods: Goods,
+        gate: Gate,
+        max_parallel: int,
+        progress: Callable[[str], None],
+    ) -> None:
+        self._plan = plan
+        self._crew = crew
+        self._lease = lease
+        self._goods = goods
+        self._gate = gate
+        self._max_parallel = max_parallel
+        self._progress = progress
+        self._hand = K3sHand()
+        self._tokens = Tokens(crew, self._hand)
+        self._nodes = {one.name: one for one in (*plan.servers, *plan.agents)}
+        self._ended: dict[NodeName, NodeOutcome] = {}
+        self._held: set[NodeName] = set()
+        self.spoken: dict[NodeName, float] = {}
+
+    def beats(self) -> dict[NodeName, str]:
+        """What each machine that is held has to hear."""
+        return dict.fromkeys(self._held, self._lease.beat())
+
+    async def hold(self) -> None:
+        """Have every machine that changes for this apply alone."""
+        answers = await self._crew.run(dict.fromkeys(self._nodes, self._lease.hold()), timeout=STEP_TIMEOUT)
+        self._note("hold", answers)
+        self._held = set(self._going())
+        self.spoken |= dict.fromkeys(self._held, time.monotonic())
+
+    async def bring(self) -> None:
+        """The binary, images and files: nothing of it runs yet."""
+        names = self._going()
+        wanted = {name: self._goods.binaries[name] for name in names if self._nodes[name].install}
+        if wanted:
+            self._progress(f"bringing k3s to {count(len(wanted), 'node')}")
+            script = self._hand.script
+            self._note("install", await deliver(self._crew, wanted, script, progress=self._progress))
+        for image in self._goods.images:
+            told = dict.fromkeys(self._going(), image)
+            self._note("images", await deliver(self._crew, told, self._hand.script, progress=self._progress))
+        self._progress(f"writing the files of {count(len(self._going()), 'node')}")
+        scripts = {name: self._hand.prepare(self._nodes[name]) for name in self._going()}
+        self._note("files", await self._crew.run(scripts, timeout=STEP_TIMEOUT))
+
+    async def begin(self) -> None:
+        """The first server begins the cluster."""
+        for one in self._plan.servers:
+            if one.begins and not self._stopped():
+                self._progress(f"{one.name} begins the cluster")
+                self._note(
+                    "tokens",
+                    await self._crew.run({one.name: self._hand.make_tokens()}, timeout=STEP_TIMEOUT),
+                )
+                await self._wake([one])
+
+    async def add_servers(self) -> None:
+        """Each server by itself: etcd takes one new member at a time, and an API that is left must answer."""
+        for one in self._plan.servers:
+            if one.begins or self._stopped():
+                continue
+            self._progress(f"{one.name} {'joins' if one.joins else 'starts'}")
+            await self._hand_tokens([one])
+            await self._wake([one])
+
+    async def add_agents(self) -> None:
+        """Agents in batches, side by side."""
+        going = [one for one in self._plan.agents if one.name in self._going()]
+        if self._stopped() or not going:
+            return
+        for batch in _batches(going, self._max_parallel or len(going)):
+            self._progress(f"starting {count(len(batch), 'agent')}: {_some(batch)}")
+            await self._hand_tokens(batch)
+            await self._wake(batch)
+
+    async def _hand_tokens(self, nodes: Sequence[K3sNodePlan]) -> None:
+        """Whoever joins gets a token, from a server that is in the cluster."""
+        joining = [one for one in nodes if one.joins and one.name in self._going()]
+        if joining:
+            self._note("token", await self._tokens.hand_on(joining, self._source()))
+
+    def _source(self) -> NodeName | None:
+        """A server to ask for tokens and for who is ready: one that ran before, or got through its gate."""
+        for one in self._plan.nodes:
+            ended = self._ended.get(one.name)
+            up = not one.start if ended is None else ended.ending is Ending.CHANGED
+            if one.role is Role.SERVER and up:
+                return one.name
+        return None
+
+    async def _wake(self, nodes: Sequence[K3sNodePlan]) -> None:
+        """Start or restart them, and wait at the gate."""
+        going = [one for one in nodes if one.name in self._going()]
+        woken = {one.name: self._hand.wake(one) for one in going if one.start or one.restart}
+        self._note("start", await self._crew.run(woken, timeout=STEP_TIMEOUT))
+        going = [one for one in going if one.name in self._going()]
+        passed = await self._gate.wait(going, self._source(), progress=self._progress)
+        for name, why in passed.items():
+            self._ended[name] = (
+                NodeOutcome(name, Ending.CHANGED)
+                if why is None
+                else NodeOutcome(name, Ending.FAILED, why, _hint(self._nodes[name]), "ready")
+            )
+
+    async def let_go(self) -> None:
+        """Others may have the machines."""
+        scripts = dict.fromkeys(self._held, self._lease.withdraw())
+        await self._crew.run(scripts, timeout=FAREWELL_TIMEOUT)
+
+    def _going(self) -> list[NodeName]:
+        """Those that have not ended yet."""
+        return [name for name in self._nodes if name not in self._ended]
+
+    def _stopped(self) -> bool:
+        """A server did not get through: what follows waits for it."""
+        return bool(self._lost())
+
+    def _lost(self) -> list[NodeName]:
+        """Servers that did not get through."""
+        return [
+            name
+            for name, one in self._ended.items()
+            if one.ending is not Ending.CHANGED and self._nodes[name].role is Role.SERVER
+        ]
+
+    def _note(self, step: str, answers: Answers) -> None:
+        for name, answer in answers.items():
+            trouble = trouble_of(name, answer, step)
+            if trouble is None:
+                continue
+            if isinstance(answer, TransportError) and answer.unreachable:
+                trouble = NodeOutcome(name, Ending.PENDING, answer.what, "the next apply goes on there", step)
+            self._ended[name] = trouble
+
+    def outcome(self) -> tuple[NodeOutcome, ...]:
+        """How it ended for every machine of the plan."""
+        return tuple(self._ending(one, self._lost()) for one in self._plan.nodes)
+
+    def _ending(self, one: K3sNodePlan, blocking: Sequence[NodeName]) -> NodeOutcome:
+        if not one.changes:
+            return NodeOutcome(one.name, Ending.UNCHANGED)
+        waits = NodeOutcome(one.name, Ending.PENDING, f"waits for {', '.join(blocking)}")
+        return self._ended.get(one.name, waits)
+
+
+def _batches(nodes: Sequence[K3sNodePlan], size: int) -> Iterator[Sequence[K3sNodePlan]]:
+    return (nodes[start : start + size] for start in range(0, len(nodes), size))
+
+
+def _some(nodes: Iterable[K3sNodePlan]) -> str:
+    names = [one.name for one in nodes]
+    return ", ".join(names[:4]) + (" …" if len(names) > 4 else "")
+
+
+def _hint(one: K3sNodePlan) -> str:
+    return f"on {one.name}: journalctl -u {one.role.service} -e; then apply again, it goes on from here"

@@ -1,0 +1,66 @@
+"""The text that each step for k3s sends to a machine: calls of k3s.sh, and texts for its files."""
+
+import shlex
+
+from wireloom.cluster.desired import ClusterFile
+from wireloom.cluster.places import AGENT_TOKEN, DATA, SERVER_TOKEN, Role
+from wireloom.cluster.plan import K3sNodePlan
+from wireloom.observe.shell import read_functions
+from wireloom.secret import Token
+
+HANDS = read_functions("wireloom.apply", "k3s.sh")
+
+# What k3s writes once it has begun: the secret with the CA's digest before it, by which whoever joins knows
+# that it talks to this cluster (docs.k3s.io/cli/token, "secure").
+FULL_TOKENS = {Role.SERVER: f"{DATA}/server/token", Role.AGENT: f"{DATA}/server/agent-token"}
+
+
+class K3sHand:
+    """wireloom's hands for k3s."""
+
+    def script(self, *lines: str) -> str:
+        """Calls with the functions that they need before them."""
+        return "\n".join([HANDS, *lines, ""])
+
+    def prepare(self, plan: K3sNodePlan) -> str:
+        """Write the files; enable the unit. A unit that runs is not touched."""
+        lines = [line for file in plan.write for line in _put(file)]
+        if plan.enable or plan.desired.unit in plan.write:
+            lines.append(f"enable {plan.role.service}")
+        return self.script(*lines)
+
+    def make_tokens(self) -> str:
+        """Make the secrets of a new cluster, unless they are there."""
+        return self.script(f"make_token {SERVER_TOKEN}", f"make_token {AGENT_TOKEN}")
+
+    def show_tokens(self) -> str:
+        """As a server: answers what lets a server in, an agent in, and the agents' secret by itself."""
+        calls = [f"hand_on {role.name.lower()} {path}" for role, path in FULL_TOKENS.items()]
+        return self.script(*calls, f"hand_on short {AGENT_TOKEN}")
+
+    def take_tokens(self, tokens: dict[str, Token]) -> str:
+        """Write tokens, each to its file. They are in this text alone, which goes by stdin."""
+        lines = []
+        for path, token in tokens.items():
+            lines += [_text(f"{token.reveal()}\n"), f"put {path} 600"]
+        return self.script(*lines)
+
+    def wake(self, plan: K3sNodePlan) -> str:
+        """(Re)start k3s, without waiting for it."""
+        return self.script(f"wake {plan.role.service}")
+
+    def gate(self, role: Role, seconds: int) -> str:
+        """Answers how far the unit is."""
+        return self.script(f"gate {role.service} {seconds}")
+
+    def ask(self, seconds: int) -> str:
+        """As a server: answers who is ready."""
+        return self.script(f"ask {seconds}")
+
+
+def _put(file: ClusterFile) -> tuple[str, str]:
+    return _text(file.text), f"put {shlex.quote(file.path)} {file.mode:o}"
+
+
+def _text(text: str) -> str:
+    return f"text() {{ printf %s {shlex.quote(text)}; }}"

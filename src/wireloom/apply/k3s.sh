@@ -1,0 +1,133 @@
+# shellcheck shell=sh
+# wireloom's hands for k3s on a node: POSIX sh, sent with every step, running as root, never installed.
+#
+# Every step may be taken again. What is told to the operator goes to stderr and begins with "wireloom: ", what a
+# step answers goes to stdout as name=value lines. A token is only ever text of the script, which comes on stdin,
+# and what printf, a builtin, writes to a file: it is in no argument list, and in no answer but that of hand_on.
+
+set -u
+umask 077
+export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+
+binary=/usr/local/bin/k3s
+
+die() {
+    printf 'wireloom: %s\n' "$*" >&2
+    exit 1
+}
+
+# holds FILE DIGEST: the file is there, and this is the SHA-256, in hex, of it.
+holds() {
+    test -f "$1" && sum=$(sha256sum "$1") && test "${sum%% *}" = "$2"
+}
+
+# wants FILE DIGEST: answer how much of a file that is to come is there: all, or so many bytes beside its place.
+wants() {
+    if holds "$1" "$2"; then
+        echo have=all
+    else
+        mkdir -p "${1%/*}" || die "${1%/*} can't be made: is the disk full, or read-only?"
+        name_part "$1" "$2"
+        size=$(stat -c %s "$part" 2>/dev/null) || size=0
+        echo "have=$size"
+    fi
+}
+
+# name_part FILE DIGEST: $part is where a file grows: another one does not grow on its beginning.
+name_part() {
+    rest=${2#????????????}
+    part=${1%/*}/.${1##*/}.${2%"$rest"}
+}
+
+# grow FILE DIGEST SIZE: add a piece, which `piece` prints in base64, after the first SIZE bytes. What is behind them
+# is from a piece that was cut off.
+grow() {
+    name_part "$1" "$2"
+    { truncate -s "$3" "$part" && piece | base64 -d >>"$part"; } ||
+        die "$part can't be written: is the disk full, or read-only?"
+}
+
+# fetch FILE DIGEST URL: have a release from where it is kept.
+fetch() {
+    name_part "$1" "$2"
+    mkdir -p "${1%/*}" || die "${1%/*} can't be made: is the disk full, or read-only?"
+    if command -v curl >/dev/null; then
+        said=$(curl -fsSL --retry 3 --connect-timeout 20 -o "$part" "$3" 2>&1)
+    elif command -v wget >/dev/null; then
+        said=$(wget -q --tries=3 --timeout=20 -O "$part" "$3" 2>&1)
+    else
+        die "neither curl nor wget is here to fetch $3: install one, or have it sent: --k3s-binary"
+    fi || { rm -f "$part" && die "$3 can't be fetched: $(printf %s "$said" | tail -n 1)"; }
+}
+
+# finish FILE DIGEST MODE: it is whole, and what was meant: put it in its place.
+finish() {
+    name_part "$1" "$2"
+    holds "$1" "$2" || {
+        holds "$part" "$2" || { rm -f "$part" && die "$1 is not what was meant: its SHA-256 is ${sum%% *}, not $2"; }
+        { chmod "$3" "$part" && sync "$part" && mv "$part" "$1"; } ||
+            die "$1 can't be written: is the disk full, or read-only?"
+    }
+}
+
+# put FILE MODE: write the text that `text` prints, whole or not at all.
+put() {
+    { mkdir -p "${1%/*}" && text >"$1.new" && chmod "$2" "$1.new" && sync "$1.new" && mv "$1.new" "$1"; } ||
+        die "$1 can't be written: is the disk full, or read-only?"
+}
+
+# enable UNIT: started at boot; systemd reads it again first.
+enable() {
+    { systemctl daemon-reload && systemctl --quiet enable "$1"; } || die "the unit $1 can't be enabled"
+}
+
+# make_token FILE: a secret of 256 bits from the kernel's randomness, unless there is one.
+make_token() {
+    test -s "$1" && return
+    secret=$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n')
+    test ${#secret} = 64 || die "/dev/urandom gives no randomness"
+    text() { printf '%s\n' "$secret"; }
+    put "$1" 600
+}
+
+# hand_on NAME FILE: answer with the token in a file, for the operator to hand it on and not to look at.
+hand_on() {
+    token=
+    { read -r token; } 2>/dev/null <"$2"
+    test -n "$token" || die "$2 is not there: has k3s begun here?"
+    printf '%s=%s\n' "$1" "$token"
+}
+
+# wake UNIT: (re)start it, and don't wait: k3s says that it is ready when it is.
+wake() {
+    systemctl reset-failed "$1" 2>/dev/null
+    systemctl --no-block restart "$1" || die "the unit $1 can't be started"
+}
+
+# gate UNIT SECONDS: answer how far the unit is, as soon as it is active or has failed; at most so late.
+gate() {
+    left=$2
+    while state=$(systemctl show --value -p ActiveState "$1") && test "$left" -gt 0; do
+        case $state in active | failed) break ;; esac
+        # Restart=always: a k3s that gives up is "activating" again and again.
+        test "$(systemctl show --value -p NRestarts "$1")" -lt 3 || break
+        sleep 1
+        left=$((left - 1))
+    done
+    echo "state=$state"
+    echo "restarts=$(systemctl show --value -p NRestarts "$1")"
+    test "$state" = active || complain "$1"
+}
+
+# complain UNIT: answer with the last that the unit said of a mistake, without any token in it.
+complain() {
+    journalctl -n 200 -o cat -u "$1" 2>/dev/null | grep -E 'level=(fatal|error)|^[FE][0-9]{4} ' | tail -n 1 |
+        sed -e 's/^time="[^"]*" //' -e 's/K10[0-9a-f]*::[^" ]*/K10…/g' -e 's/^/said=/' | cut -c 1-400
+}
+
+# ask SECONDS: as a server: answer with each node of the cluster: name, Ready, EtcdIsVoter; `?` where it is not told.
+ask() {
+    "$binary" kubectl get --raw /readyz --request-timeout="$1s" >/dev/null 2>&1 && echo readyz=ok
+    "$binary" kubectl get nodes --request-timeout="$1s" -o jsonpath='{range .items[*]}node={.metadata.name} {.status.conditions[?(@.type=="Ready")].status}? {.status.conditions[?(@.type=="EtcdIsVoter")].status}?{"\n"}{end}' 2>/dev/null
+    :
+}

@@ -1,0 +1,64 @@
+"""``wireloom k3s up``: bring k3s to the machines, over a network that is there."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from wireloom.apply.outcome import Outcome
+from wireloom.cli.carry import approve, conclude, nothing_to_do, show, yes_option
+from wireloom.cli.cluster.carry import raise_cluster, vouch
+from wireloom.cli.settings import Settings, Verb, settings_of
+from wireloom.cli.supply import Supply, with_supply
+from wireloom.cli.survey import survey, survey_again
+from wireloom.cli.terms import make_terms, with_parallel
+from wireloom.cli.world import World, open_world, run_async
+from wireloom.errors import UserError
+from wireloom.report.terminal import Progress
+
+
+@click.command("up", cls=Verb)
+@yes_option
+@with_parallel
+@with_supply
+@settings_of
+def command(
+    settings: Settings,
+    *,
+    yes: bool,
+    max_parallel: int | None,
+    k3s_binary: tuple[Path, ...],
+    k3s_images: tuple[Path, ...],
+    ready_within: int,
+) -> int:
+    """Bring k3s to the machines: the part of `wireloom apply` that comes after the network.
+
+    Servers come one at a time, each once the one before is ready and votes in etcd; then agents side by side.
+    Nothing of it is undone: after a failure, or Ctrl-C, the next run goes on from there.
+    Exit code 2: done, but for machines that did not answer, or that wait for one.
+    """
+    world = open_world(settings)
+    if world.fleet.k3s is None:
+        where = str(settings.fleet_path)
+        hint = "`kubernetes: { version: v1.34.2+k3s1 }`, and `roles` on its nodes, make wireloom do it"
+        raise UserError.one("wireloom makes no cluster of this fleet", where=where, hint=hint)
+    supply = Supply(k3s_binary, k3s_images, ready_within)
+    return conclude(settings, run_async(_up(world, supply, max_parallel, yes=yes)))
+
+
+async def _up(world: World, supply: Supply, max_parallel: int | None, *, yes: bool) -> Outcome:
+    with Progress(quiet=world.settings.quiet) as progress:
+        async with survey(world, yes=yes, progress=progress) as found:
+            progress.pause()
+            if not (found.refusals or found.plan.empty):
+                hint = f"wireloom {world.settings.flags}apply brings the network, and k3s after it"
+                raise UserError.one("the network is not as the fleet file says", hint=hint)
+            show(found, world.settings)
+            agreed = vouch(found, supply)
+            if not (found.empty or yes):
+                approve(len(found.changing))
+                progress("looking again")
+                agreed = vouch(await survey_again(found), supply)
+            terms = make_terms(window=0, max_parallel=max_parallel)
+            done = await raise_cluster(agreed, terms, supply, progress)
+            return replace(nothing_to_do(found.plan, world.lock.generation), cluster=done)

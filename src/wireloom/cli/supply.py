@@ -1,0 +1,176 @@
+"""Where k3s comes from: files that are here, or its releases, known by their digests."""
+
+import hashlib
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from wireloom.apply.delivery import Delivery
+from wireloom.apply.gated import Goods
+from wireloom.cli.settings import NamedPath
+from wireloom.cli.terms import Seconds
+from wireloom.cluster.elf import elf_architecture
+from wireloom.cluster.places import BINARY, IMAGES
+from wireloom.cluster.plan import ClusterPlan
+from wireloom.cluster.release import ASSETS, Release
+from wireloom.cluster.seen import ClusterSeen
+from wireloom.errors import UserError
+from wireloom.intent.fleet import Kubernetes
+from wireloom.lock.lock import Lock
+from wireloom.values import NodeName
+
+F = TypeVar("F", bound=Callable[..., Any])
+CHECKSUMS_TIMEOUT = 30.0
+MOST_CHECKSUMS = 1024 * 1024
+"""Bytes of a list of digests, which has a dozen lines."""
+
+ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.zst", ".tar.lz4", ".tar.bz2")
+"""How the names of those end that k3s takes (docs.k3s.io/installation/airgap)."""
+
+
+@dataclass(frozen=True, slots=True)
+class FilePayload:
+    """A file on this machine, as it was when its digest was taken."""
+
+    path: Path
+    digest: str
+    size: int
+
+    @classmethod
+    def of(cls, path: Path) -> "FilePayload":
+        """Read it once. Raises UserError."""
+        try:
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+                return cls(path, digest, file.tell())
+        except OSError as error:
+            raise UserError.one(f"can't be read: {error.strerror}", where=str(path)) from None
+
+    def read(self, start: int, length: int) -> bytes:
+        """A piece of it. Raises OSError."""
+        with self.path.open("rb") as file:
+            file.seek(start)
+            return file.read(length)
+
+
+@dataclass(frozen=True, slots=True)
+class Supply:
+    """What the user has here: binaries, one for each architecture; images, as files or directories of them.
+
+    ``ready_within``: seconds that a machine may take until it is ready.
+    """
+
+    binaries: tuple[Path, ...] = ()
+    images: tuple[Path, ...] = ()
+    ready_within: int = 300
+
+
+def with_supply(function: F) -> F:
+    """The options ``--k3s-binary``, ``--k3s-images`` and ``--ready-within``, by these names."""
+    there = NamedPath(path_type=Path, exists=True)
+    function = click.option(
+        "--ready-within",
+        type=Seconds(),
+        default="5m",
+        show_default=True,
+        help="How long a machine may take until k3s is ready there; 5s to 60m.",
+    )(function)
+    function = click.option(
+        "--k3s-images",
+        type=there,
+        multiple=True,
+        help="Images for machines that can't pull any: an archive, or a directory of them.",
+    )(function)
+    return click.option(
+        "--k3s-binary",
+        type=there,
+        multiple=True,
+        help="The k3s to bring, where machines shall not fetch it; one for each architecture.",
+    )(function)
+
+
+def gather_goods(
+    supply: Supply, cluster: Kubernetes, plan: ClusterPlan, seen: ClusterSeen, lock: Lock
+) -> tuple[Goods, Lock]:
+    """What is to be brought to whom, and the lock with the digests that it goes by. Raises UserError."""
+    missing = {one.name: _architecture(seen, one.name) for one in plan.nodes if one.install}
+    here = _read_binaries(supply.binaries)
+    away = sorted(set(missing.values()) - set(here))
+    releases = {one: Release(cluster.version or "", one) for one in away}
+    unknown = [one for one in releases.values() if one.name not in lock.releases]
+    lock = lock.with_releases({one.name: _fetch_digest(one) for one in unknown})
+    binaries = {
+        name: Delivery(BINARY, 0o755, here[one].digest, payload=here[one])
+        if one in here
+        else Delivery(BINARY, 0o755, lock.releases[releases[one].name], url=releases[one].url)
+        for name, one in missing.items()
+    }
+    images = [
+        Delivery(f"{IMAGES}/{one.path.name}", 0o600, one.digest, payload=one)
+        for one in map(FilePayload.of, _list_images(supply.images))
+    ]
+    return Goods(binaries, images if any(one.changes for one in plan.nodes) else ()), lock
+
+
+def _architecture(seen: ClusterSeen, name: NodeName) -> str:
+    state = seen.machine(name)
+    return state.architecture if state else ""
+
+
+def _read_binaries(paths: Iterable[Path]) -> dict[str, FilePayload]:
+    """Each binary by the architecture that it is for (as `uname -m` names it)."""
+    found: dict[str, FilePayload] = {}
+    for path in paths:
+        try:
+            with path.open("rb") as file:
+                architecture = elf_architecture(file.read(64))
+        except OSError as error:
+            raise UserError.one(f"can't be read: {error.strerror}", where=str(path)) from None
+        if architecture is None:
+            what = "not a Linux program for an architecture that k3s has"
+            hint = "the file `k3s` of a release, or `k3s-arm64`; not the installer, nor an archive"
+            raise UserError.one(what, where=str(path), hint=hint)
+        if architecture in found:
+            raise UserError.one(f"two binaries for {architecture}", where=str(path), hint="name one of them")
+        found[architecture] = FilePayload.of(path)
+    return found
+
+
+def _list_images(paths: Iterable[Path]) -> list[Path]:
+    """The archives of directories, by name."""
+    found = []
+    for path in paths:
+        files = sorted(one for one in path.iterdir() if one.is_file()) if path.is_dir() else [path]
+        good = [one for one in files if one.name.endswith(ARCHIVES)]
+        if not good:
+            hint = f"archives of images end in {', '.join(ARCHIVES)}"
+            raise UserError.one("no archive of images", where=str(path), hint=hint)
+        found += good
+    return found
+
+
+def _fetch_digest(release: Release) -> str:
+    """What a release must be, from the list beside it. Raises UserError."""
+    url = release.checksums_url
+    hint = f"without a way there: --k3s-binary FILE, from any copy of {release.url}"
+    try:
+        with urllib.request.urlopen(url, timeout=CHECKSUMS_TIMEOUT) as answer:  # noqa: S310  # http(s), by `check`
+            text = answer.read(MOST_CHECKSUMS).decode("ascii", errors="replace")
+    except urllib.error.HTTPError as error:
+        if error.code == 404:
+            what = (
+                f"there is no k3s {release.version} for {ASSETS[release.architecture][0]}: {url} is not there"
+            )
+            raise UserError.one(what, hint="github.com/k3s-io/k3s/releases names the versions") from None
+        raise UserError.one(f"{url}: {error}", hint=hint) from None
+    except OSError as error:
+        raise UserError.one(f"{url} can't be fetched: {getattr(error, 'reason', error)}", hint=hint) from None
+    try:
+        return release.find_digest(text)
+    except ValueError as error:
+        raise UserError.one(f"{url} is not a list of digests: {error}", hint=hint) from None

@@ -1,0 +1,21 @@
+"""One name for all that an apply would do, on the machines and in the cluster."""
+
+import hashlib
+from dataclasses import replace
+
+from wireloom.cluster.plan import ClusterPlan, K3sNodePlan
+from wireloom.plan.digest import plan_digest
+from wireloom.plan.plan import Plan
+
+
+def digest_plans(plan: Plan, cluster: ClusterPlan) -> str:
+    """SHA-256, in hex, of both plans; without anything to do in the cluster it is that of the first."""
+    name = plan_digest(plan)
+    if cluster.empty:
+        return name
+    return hashlib.sha256(f"{name}{list(map(_bare, cluster.nodes))!r}".encode()).hexdigest()
+
+
+def _bare(one: K3sNodePlan) -> K3sNodePlan:
+    """Without the reasons, which are for people."""
+    return replace(one, changes=tuple(replace(change, reason="") for change in one.changes))

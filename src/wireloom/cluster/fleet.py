@@ -1,0 +1,67 @@
+"""k3s on all machines, wanted against seen: Fleet + Network + ClusterSeen → ClusterPlan."""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from wireloom.cluster.choice import choose_entries
+from wireloom.cluster.node import plan_k3s
+from wireloom.cluster.places import SETTINGS, Role
+from wireloom.cluster.plan import ClusterPlan, K3sNodePlan
+from wireloom.cluster.render import render_cluster
+from wireloom.cluster.seen import ClusterSeen, K3sSeen
+from wireloom.errors import Diagnostic, Severity
+from wireloom.intent.fleet import Fleet
+from wireloom.network.network import Network
+from wireloom.observe.state import Unreachable
+from wireloom.preflight.finding import Check, Finding
+from wireloom.values import NodeName
+
+
+def make_cluster_plan(
+    fleet: Fleet, network: Network, seen: ClusterSeen, findings: Iterable[Finding]
+) -> ClusterPlan:
+    """What brings k3s on every machine that was seen to what the fleet file says; others stay as they are.
+
+    An error among the ``findings`` keeps the whole cluster as it is.
+    """
+    told = list(findings)
+    errors = [one for one in told if one.is_error and one.check is not Check.ANSWER]
+    notes = [*(one.diagnostic for one in told if not one.is_error), *_notes(seen)]
+    refusals = [*(one.diagnostic for one in errors), *_refuse_unseen(fleet, seen)]
+    machines = {name: one for name, one in seen.nodes.items() if isinstance(one, K3sSeen)}
+    nodes = () if refusals else _plan_nodes(fleet, network, machines)
+    return ClusterPlan(nodes, tuple(refusals), tuple(notes))
+
+
+def _plan_nodes(
+    fleet: Fleet, network: Network, machines: Mapping[NodeName, K3sSeen]
+) -> tuple[K3sNodePlan, ...]:
+    """Servers first, whoever begins before all others; then agents; each in the order of the file."""
+    inside = {name for name, one in machines.items() if one.data}
+    present = {name: one.files[SETTINGS].text for name, one in machines.items() if SETTINGS in one.files}
+    desired = render_cluster(fleet, network, choose_entries(fleet, network, inside, present))
+    plans = [plan_k3s(want, machines[name]) for name, want in desired.items() if name in machines]
+    return tuple(sorted(plans, key=lambda one: (one.role is Role.AGENT, not one.begins)))
+
+
+def _refuse_unseen(fleet: Fleet, seen: ClusterSeen) -> Iterator[Diagnostic]:
+    """A server that does not answer may have a cluster: a second one must not be begun beside it."""
+    servers = [name for name, node in fleet.nodes.items() if Role.SERVER in node.roles]
+    if any((one := seen.machine(name)) and one.data for name in servers):
+        return
+    for name in servers:
+        away = seen.nodes.get(name)
+        if isinstance(away, Unreachable):
+            yield Diagnostic(
+                "it did not answer, and may have begun the cluster: another is not begun beside it",
+                where=name,
+                hint=f"bring it back, or take it out of the fleet file: {away.what}",
+            )
+
+
+def _notes(seen: ClusterSeen) -> Iterator[Diagnostic]:
+    for name, member in (seen.members or {}).items():
+        state = seen.machine(name)
+        if state is not None and state.running and not member.ready:
+            what = f"the cluster says that it is not Ready: {member.reason or 'no reason given'}"
+            hint = f"on {name}: journalctl -u {state.role.service if state.role else 'k3s'} -e"
+            yield Diagnostic(what, where=name, hint=hint, severity=Severity.WARNING)
