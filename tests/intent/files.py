@@ -26,7 +26,7 @@ nodes:
   cp1: { site: fsn, ssh: root@203.0.113.10, public: [203.0.113.10, "2001:db8::10"], private: [10.0.0.2], roles: [k3s-server] }
   w1: { site: office, ssh: { host: 10.8.0.5, user: deploy, port: 2222, jump: cp1, sudo: true, identity: ~/.ssh/id }, nat: false, public: [198.51.100.7] }
 devices: {}
-kubernetes: { distribution: k3s, version: v1.34.2+k3s1, cni: flannel, encrypt: underlay, pods: [10.44.0.0/16], services: [10.45.0.0/16] }
+kubernetes: { distribution: k3s, version: v1.34.2+k3s1, cni: flannel, encrypt: underlay, pods: [10.44.0.0/16], services: [10.45.0.0/16], public_api: true, mirror: "https://k3s.example/releases", protected: true }
 ssh: { user: admin, port: 22, jump: null, sudo: false, identity: null }
 """  # noqa: E501
 

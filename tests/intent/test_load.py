@@ -51,6 +51,9 @@ def test_every_key_reaches_the_fleet() -> None:
             "underlay",
             (IPv4Network("10.44.0.0/16"),),
             (IPv4Network("10.45.0.0/16"),),
+            public_api=True,
+            mirror="https://k3s.example/releases",
+            protected=True,
         ),
         path=Path("fleet.yaml"),
     )

@@ -83,6 +83,12 @@ VALUES = {
     "a backend of another plugin": ("cni: flannel", "cni: cilium, flannel_backend: vxlan", "17:87", "`vxlan` is a backend of flannel, and the network plugin is cilium"),
     "external datastore": ("encrypt: underlay", "datastore: external", "17:82", "`external` is not supported yet"),
     "datastore by URL": ("encrypt: underlay", "datastore: 'postgres://x'", "17:82", "`postgres://x` is not a datastore"),
+    "mirror with a user": ('"https://k3s.example/releases"', "https://u:secret@k3s.example/", "17:164", "this is not the URL of a mirror: there is a user in it"),
+    "mirror by another scheme": ("https://k3s.example/releases", "ftp://k3s.example/releases", "17:164", "this is not the URL of a mirror"),
+    "mirror with a query": ("https://k3s.example/releases", "https://k3s.example/?token=secret", "17:164", "this is not the URL of a mirror"),
+    "mirror for a shell": ("https://k3s.example/releases", "https://k3s.example/$(reboot)", "17:164", "this is not the URL of a mirror"),
+    "mirror without a host": ("https://k3s.example/releases", "https:///releases", "17:164", "this is not the URL of a mirror"),
+    "protected by a word": ("protected: true", "protected: maybe", "17:207", "expected true or false, got `maybe`"),
     "pods not a list": ("pods: [10.44.0.0/16]", "pods: 10.44.0.0/16", "17:96", "expected a list of ranges, got"),
 }  # fmt: skip
 

@@ -60,7 +60,9 @@ class Kubernetes:
     """The cluster, as far as its network must know it.
 
     ``version`` is None where somebody else runs k3s, and wireloom only makes room for it.
-    ``flannel_backend`` is None where the network plugin is not flannel.
+    ``flannel_backend`` is None where the network plugin is not flannel. ``public_api``: the API server may be
+    reached beside the underlay. ``mirror``: a URL, the releases are at ``mirror/VERSION/FILE``.
+    ``protected``: nothing of it is taken away.
     """
 
     distribution: str = "k3s"
@@ -71,6 +73,9 @@ class Kubernetes:
     services: tuple[Prefix, ...] = ()
     flannel_backend: str | None = "vxlan"
     datastore: str = "embedded"
+    public_api: bool = False
+    mirror: str = "https://github.com/k3s-io/k3s/releases/download"
+    protected: bool = False
 
     @property
     def managed(self) -> bool:

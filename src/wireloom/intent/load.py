@@ -13,6 +13,7 @@ from wireloom.intent.document import MAX_BYTES, read_document
 from wireloom.intent.fields import Values
 from wireloom.intent.finding import START, Finding, Position, diagnose, show
 from wireloom.intent.fleet import Fleet, Node
+from wireloom.intent.members import check_members
 from wireloom.intent.reach import Group, group_nodes, isolated_groups, mute_groups
 from wireloom.intent.schema import FLEET_FILE, NODES
 from wireloom.values import NodeName
@@ -32,7 +33,7 @@ class Loaded:
 def load_fleet(path: Path, *, ahead: bool = False) -> Loaded:
     """Read and validate a fleet file.
 
-    ``ahead``: a cluster that wireloom can't make yet is taken, too, for who only wants to think about it.
+    ``ahead``: a cluster that can't be made, or not yet, is taken, too, for who only wants to think about it.
 
     Raises UserError with every mistake in the file, each with ``path:line:column`` as its ``where``.
     """
@@ -65,7 +66,9 @@ def parse_fleet(text: bytes, path: Path, *, ahead: bool = False) -> Loaded:
         findings += check_all(top)
         findings += check_reach(top, nodes)
         findings += check_cluster(top)
-        findings += () if ahead else check_supported(top)
+        if not ahead:
+            findings += check_supported(top)
+            findings += check_members(top, nodes)
     diagnostics = diagnose(findings, str(path))
     errors = [one for one in diagnostics if one.severity is Severity.ERROR]
     if errors or top is None:

@@ -100,6 +100,26 @@ def choice(wanted: str, *options: str) -> Scalar[str]:
     return Scalar(wanted, read, {"type": "string", "enum": list(options)})
 
 
+def base_url(wanted: str, example: str) -> Scalar[str]:
+    """An http or https URL that paths are appended to, without the slash at its end.
+
+    Nothing secret may be in it: it is shown, and asked for by machines. So a wrong one is not shown.
+    """
+    pattern = r"https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?(/[A-Za-z0-9._~%+-]+)*/?"
+    matcher = re.compile(pattern)
+
+    def read(text: str) -> str:
+        if "@" in text:
+            raise Refused(
+                f"this is not {wanted}: there is a user in it", "it is shown in plans: no credentials"
+            )
+        if not matcher.fullmatch(text):
+            raise Refused(f"this is not {wanted}", f"an http or https URL without `?` or `#`, like {example}")
+        return text.rstrip("/")
+
+    return Scalar(wanted, read, {"type": "string", "pattern": f"^{pattern}$"})
+
+
 def either(literals: Mapping[str, Word], other: Scalar[T], wanted: str) -> Scalar[T | Word]:
     """A word with a meaning of its own, or what ``other`` takes."""
 

@@ -9,6 +9,7 @@ from wireloom.intent.scalars import (
     ADDRESS,
     PUBLIC_KEY,
     RANGE,
+    base_url,
     choice,
     either,
     flag,
@@ -23,6 +24,9 @@ from wireloom.values import Address, Prefix, PublicKey
 # --service-cidr). They are kept free of the underlay also where the file has no `kubernetes:`.
 K3S_PODS = "10.42.0.0/16"
 K3S_SERVICES = "10.43.0.0/16"
+
+# Where k3s publishes its releases (k3s, install.sh, GITHUB_URL).
+K3S_RELEASES = "https://github.com/k3s-io/k3s/releases/download"
 
 IPV6_MIN_MTU = 1280  # RFC 8200, section 5
 
@@ -175,8 +179,37 @@ PODS: Field[tuple[Located[Prefix], ...]] = Field(
 SERVICES: Field[tuple[Located[Prefix], ...]] = Field(
     "services", _RANGES, "The ranges that services get their addresses from.", default=[K3S_SERVICES]
 )
+PUBLIC_API: Field[bool] = Field(
+    "public_api",
+    flag(),
+    "Whether the API server stays reachable by public addresses; otherwise the guard closes its port there.",
+    default=False,
+)
+MIRROR: Field[str] = Field(
+    "mirror",
+    base_url("the URL of a mirror", K3S_RELEASES),
+    "Where the releases of k3s are, VERSION/FILE below it.",
+    default=K3S_RELEASES,
+)
+PROTECTED: Field[bool] = Field(
+    "protected",
+    flag(),
+    "Whether wireloom refuses to take the cluster, or a machine of it, away.",
+    default=False,
+)
 KUBERNETES_RECORD = Record(
-    "`kubernetes`", DISTRIBUTION, VERSION, CNI, ENCRYPT, FLANNEL_BACKEND, DATASTORE, PODS, SERVICES
+    "`kubernetes`",
+    DISTRIBUTION,
+    VERSION,
+    CNI,
+    ENCRYPT,
+    FLANNEL_BACKEND,
+    DATASTORE,
+    PODS,
+    SERVICES,
+    PUBLIC_API,
+    MIRROR,
+    PROTECTED,
 )
 
 FLEET: Field[str] = Field("fleet", name("a fleet's name", 40), "The fleet's name.", required=True)
