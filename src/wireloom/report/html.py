@@ -186,7 +186,10 @@ def _tell_left_out(evidence: Evidence) -> list[str]:
     if evidence.sampled:
         told.append(f"A sample: {evidence.pairs:,} of {evidence.all_pairs:,} pairs, every node among them.")
     tested = {claim.claim for claim in evidence.claims}
+    cluster = any(KINDS[name].cluster for name in tested)
     told += [
-        f"Not tested: `{name}`, that {kind.claimed}." for name, kind in KINDS.items() if name not in tested
+        f"Not tested: `{name}`, that {kind.claimed}."
+        for name, kind in KINDS.items()
+        if name not in tested and (cluster or not kind.cluster)
     ]
     return told

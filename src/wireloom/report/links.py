@@ -7,7 +7,7 @@ from wireloom.report.lines import LineKey
 from wireloom.report.tally import Tally, tally
 from wireloom.report.tunnels import Detail, Picture, Tunnel, Way, bundle_ends, find_tunnels
 from wireloom.values import NodeName
-from wireloom.verify.claim import Evidence, Verdict, conclude
+from wireloom.verify.claim import KINDS, Claim, Evidence, Verdict, conclude
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Links:
 def judge_links(picture: Picture, evidence: Evidence) -> Links:
     """Picture and Evidence → the state of each line. A tunnel that no claim is about was not tested."""
     claimed: dict[frozenset[NodeName], set[Verdict]] = {}
-    for claim in evidence.claims:
+    for claim in _about_tunnels(evidence):
         if claim.target is not None:
             claimed.setdefault(frozenset((claim.source, claim.target)), set()).add(claim.verdict)
     lines: dict[LineKey, list[Verdict | None]] = {}
@@ -45,12 +45,17 @@ def judge_links(picture: Picture, evidence: Evidence) -> Links:
     return Links(states, _judge_nodes(nodes, evidence), tally(every))
 
 
+def _about_tunnels(evidence: Evidence) -> Iterator[Claim]:
+    """A cluster that ails on good tunnels is no fault of theirs."""
+    return (claim for claim in evidence.claims if not KINDS[claim.claim].cluster)
+
+
 def _judge_nodes(
     tunnels: Mapping[NodeName, list[Verdict | None]], evidence: Evidence
 ) -> dict[NodeName, Verdict]:
     """The nodes that do not hold. ``tunnels``: the verdicts on the tunnels of each."""
     found = {one.name: {Verdict.UNKNOWN} for one in evidence.unasked}
-    for claim in evidence.claims:
+    for claim in _about_tunnels(evidence):
         if claim.target is None:
             found.setdefault(claim.source, set()).add(claim.verdict)
     for name, verdicts in tunnels.items():

@@ -18,10 +18,11 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of claim: what is claimed, and how it is tested, in words."""
+    """A kind of claim: what is claimed, and how it is tested, in words. ``cluster``: it is about Kubernetes."""
 
     claimed: str
     tested: str
+    cluster: bool = False
 
 
 KINDS = {
@@ -60,6 +61,67 @@ KINDS = {
     "clear": Kind(
         "nothing between the machines is in clear",
         "every packet between them on their physical interfaces was captured and classified",
+    ),
+    "nodes": Kind(
+        "every machine of the cluster is Ready, at the addresses that it should have",
+        "what the API server tells of its nodes",
+        cluster=True,
+    ),
+    "flannel-keys": Kind(
+        "the WireGuard keys that flannel published are those in use",
+        "the nodes' annotations beside `wg show flannel-wg`: its own key, and those of its peers",
+        cluster=True,
+    ),
+    "pod-way": Kind(
+        "what is for pods and nodes takes the interfaces that it should",
+        "`ip route get` on each machine, and the device below the one that it names",
+        cluster=True,
+    ),
+    "pod-mtu": Kind(
+        "full packets pass between pods",
+        "pings as large as the pods' interface takes, not to be fragmented; the sizes of all layers beside each"
+        " other",
+        cluster=True,
+    ),
+    "pod-pod": Kind(
+        "pods reach pods on other machines",
+        "from within a pod, the name of its machine was fetched from the other pod",
+        cluster=True,
+    ),
+    "pod-service": Kind(
+        "pods reach services, whose pod is on another machine, and the API server's",
+        "from within a pod, the name of the machine was fetched from the service's address",
+        cluster=True,
+    ),
+    "pod-node": Kind(
+        "pods reach other machines",
+        "from within a pod, pings and a connection to the kubelet's port: any answer counts",
+        cluster=True,
+    ),
+    "node-pod": Kind(
+        "machines reach pods on other machines",
+        "from the machine, the name of the other one was fetched from its pod",
+        cluster=True,
+    ),
+    "dns": Kind(
+        "CoreDNS answers in every pod",
+        "from within a pod, its name server was asked for `kubernetes.default`",
+        cluster=True,
+    ),
+    "logs": Kind(
+        "`kubectl logs` works from every server to every machine",
+        "`kubectl logs` of the probe there, which had to hold what the probe wrote",
+        cluster=True,
+    ),
+    "exec": Kind(
+        "`kubectl exec` works from every server to every machine",
+        "`kubectl exec` in the probe there, which had to tell the name of its machine",
+        cluster=True,
+    ),
+    "pod-canary": Kind(
+        "what pods and machines send each other's pods is nowhere in clear between machines",
+        "marked packets over ICMP, UDP and TCP from within pods, captured on every interface of both machines",
+        cluster=True,
     ),
 }
 """In the order in which they are told."""

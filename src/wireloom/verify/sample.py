@@ -1,7 +1,9 @@
 """Which ordered pairs are tested: all of them in a small fleet, a covering sample in a large one."""
 
+from collections.abc import Mapping
+
 from wireloom.network.network import Network
-from wireloom.values import NodeName
+from wireloom.values import NodeName, SiteName
 
 ALL_PAIRS_UP_TO = 50
 """Nodes."""
@@ -19,8 +21,12 @@ def choose_pairs(network: Network, *, sample: bool = False) -> Pairs:
     few, and every two sites that have peers in each other are tested in both directions.
     """
     peers = {name: [peer.name for peer in network.peers(name)] for name in network.members}
-    if len(peers) <= ALL_PAIRS_UP_TO and not sample:
-        return peers
+    sites = {name: member.site for name, member in network.members.items()}
+    return peers if len(peers) <= ALL_PAIRS_UP_TO and not sample else choose_some(peers, sites)
+
+
+def choose_some(peers: Pairs, sites: Mapping[NodeName, SiteName]) -> Pairs:
+    """The sample of all pairs in ``peers``."""
     names = list(peers)
     chosen: Pairs = {}
     for place, name in enumerate(names):
@@ -28,7 +34,7 @@ def choose_pairs(network: Network, *, sample: bool = False) -> Pairs:
         ring = (names[(place + stride) % len(names)] for stride in STRIDES)
         chosen[name] = [other for other in ring if other in known]
     _cover_nodes(peers, chosen)
-    _cover_sites(network, peers, chosen)
+    _cover_sites(sites, peers, chosen)
     return chosen
 
 
@@ -46,15 +52,11 @@ def _cover_nodes(peers: Pairs, chosen: Pairs) -> None:
             chosen[others[place % len(others)]].append(name)
 
 
-def _cover_sites(network: Network, peers: Pairs, chosen: Pairs) -> None:
+def _cover_sites(sites: Mapping[NodeName, SiteName], peers: Pairs, chosen: Pairs) -> None:
     """Add one pair for each two sites that the ring has missed."""
-
-    def sites(name: NodeName, other: NodeName) -> tuple[str, str]:
-        return network.members[name].site, network.members[other].site
-
-    covered = {sites(name, other) for name, others in chosen.items() for other in others}
+    covered = {(sites[name], sites[other]) for name, others in chosen.items() for other in others}
     for name, others in peers.items():
         for other in others:
-            if sites(name, other) not in covered:
-                covered.add(sites(name, other))
+            if (sites[name], sites[other]) not in covered:
+                covered.add((sites[name], sites[other]))
                 chosen[name].append(other)

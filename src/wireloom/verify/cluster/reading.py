@@ -1,0 +1,120 @@
+"""What a machine says of its devices and ways, without anything being sent: the script and its parser. Pure."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+
+from wireloom.cluster.seen import Member
+from wireloom.observe.probes import split_sections
+from wireloom.values import Address, Endpoint, NodeName, Prefix, PublicKey
+from wireloom.verify.cluster.intended import BRIDGE, WIREGUARD
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A network device. ``lower`` is what a VXLAN device sends by, ``local`` its own address there."""
+
+    mtu: int
+    lower: str = ""
+    local: Address | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one machine said.
+
+    ``ways``: by which device it would send to each address that was asked for, or why by none. ``keys`` are
+    those of flannel's own WireGuard interfaces, ``endpoints`` where these find their peers.
+    """
+
+    devices: Mapping[str, Device] = field(default_factory=dict)
+    ways: Mapping[Address, str] = field(default_factory=dict)
+    keys: Mapping[str, PublicKey] = field(default_factory=dict)
+    endpoints: Mapping[PublicKey, Endpoint | None] = field(default_factory=dict)
+
+
+def pod_address(prefix: Prefix) -> Address:
+    """An address that a pod of this range may have: the first is the bridge's."""
+    return prefix.network_address + 2
+
+
+def reading_script(nonce: str, own: Member, others: Sequence[Member]) -> str:
+    """Shell that prints it all, parted by ``nonce``; changes nothing and sends nothing.
+
+    Ways to nodes are asked for as a pod's packet would take them, where the bridge of the pods is there.
+    """
+    lines = [f"echo; echo {nonce} devices", "ip -j -d link show", f"echo; echo {nonce} ways"]
+    lines.append(f"iif=; ! test -e /sys/class/net/{BRIDGE} || iif='iif {BRIDGE}'")
+    lines.append(
+        'way() { said=$(ip -o route get "$1" $2 2>&1); set -- "$1" $said; address=$1; shift;'
+        ' while [ $# -gt 1 ] && [ "$1" != dev ]; do shift; done;'
+        ' case $1 in dev) echo "way $address dev $2" ;; *) echo "way $address none $said" ;; esac; }'
+    )
+    for address in (pod_address(prefix) for other in others for prefix in other.pods):
+        lines.append(f"way {address}")
+    mine = {prefix.version: pod_address(prefix) for prefix in own.pods}
+    for address in (address for other in others for address in other.internal):
+        source = mine.get(address.version)
+        lines.append(f'way {address} "{f"${{iif:+from {source} $iif}}" if source else ""}"')
+    lines.append(f"echo; echo {nonce} keys")
+    for device in WIREGUARD:
+        lines.append(f"wg show {device} public-key 2>/dev/null | sed 's/^/key {device} /'")
+        lines.append(f"wg show {device} endpoints 2>/dev/null | sed 's/^/peer /'")
+    return "\n".join([*lines, f"echo; echo {nonce} end", ""])
+
+
+def read_reading(text: str, nonce: str) -> Reading:
+    """Raises ValueError where the answer was cut short; what makes no sense in it is left out."""
+    sections = split_sections(text, nonce)
+    keys: dict[str, PublicKey] = {}
+    endpoints: dict[PublicKey, Endpoint | None] = {}
+    for line in sections.get("keys", "").splitlines():
+        match line.split():
+            case ["key", device, key]:
+                keys[device] = PublicKey(key)
+            case ["peer", key, endpoint]:
+                endpoints[PublicKey(key)] = None if endpoint == "(none)" else Endpoint.parse(endpoint)
+    return Reading(
+        devices=dict(_read_devices(sections.get("devices", ""))),
+        ways=dict(_read_ways(sections.get("ways", ""))),
+        keys=keys,
+        endpoints=endpoints,
+    )
+
+
+def _read_devices(text: str) -> Iterator[tuple[str, Device]]:
+    """ip-link(8) with -j -d."""
+    for line in text.splitlines():
+        if not line.startswith("["):
+            continue
+        for one in json.loads(line):
+            if not isinstance(one, dict) or "ifname" not in one:
+                continue
+            info = one.get("linkinfo") or {}
+            data = (info.get("info_data") or {}) if info.get("info_kind") == "vxlan" else {}
+            local = data.get("local") or data.get("local6")
+            yield (
+                str(one["ifname"]),
+                Device(int(one["mtu"]), str(data.get("link", "")), ip_address(local) if local else None),
+            )
+
+
+def _read_ways(text: str) -> Iterator[tuple[Address, str]]:
+    for line in text.splitlines():
+        match line.split(maxsplit=3):
+            case ["way", address, "dev", device]:
+                yield ip_address(address), device
+            case ["way", address, "none", *_]:
+                yield ip_address(address), ""
+
+
+def readings_of(answers: Mapping[NodeName, str], nonce: str) -> dict[NodeName, Reading]:
+    """The readings of those whose answer makes sense."""
+    found = {}
+    for name, text in answers.items():
+        try:
+            found[name] = read_reading(text, nonce)
+        except (ValueError, TypeError, KeyError):
+            continue
+    return found
