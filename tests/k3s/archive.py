@@ -1,6 +1,6 @@
-"""An archive of one image, as `docker save` writes it and k3s imports it: made of a directory, without Docker.
+"""An archive of one image, as `docker save` writes it and k3s imports it: of a directory, without Docker.
 
-    python archive.py DIRECTORY NAME... >image.tar
+    python archive.py DIRECTORY COMMAND NAME... >image.tar
 
 The format is that of https://github.com/moby/docker-image-spec, version 1.2: a layer, its configuration, a
 manifest. Equal directories make equal archives.

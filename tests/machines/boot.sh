@@ -1,8 +1,8 @@
 #!/bin/sh
 # One machine, from power on to power off: sh boot.sh NAME ROOT BRIDGE CGROUP [OPTION...]
 #
-# stdout and stderr are its console; options are systemd-nspawn's. Each boot enters the machine's own cgroup first: machines that share a tree
-# wait for each other's services for a minute and more.
+# stdout and stderr are its console; options are systemd-nspawn's. Each boot enters the machine's own cgroup first:
+# machines that share a tree wait for each other's services for a minute and more.
 name=$1 root=$2 bridge=$3 cgroup=$4
 shift 4
 rebooted=133 # systemd-nspawn's exit status when the machine asks for a reboot

@@ -47,14 +47,11 @@ SystemdCgroup = false
 
 // runAgent makes this machine a node; it returns when the kubelet runs.
 func runAgent(c Config, server Server, isServer bool) {
-	const balanced = "127.0.0.1:6444"
 	if !isServer {
-		secret := server.secret
-		server = balance(c, server, balanced)
-		server.secret = secret
+		server = balance(c, server, "127.0.0.1:"+c.get("lb-server-port", "6444"))
 	}
-	snapshotter := startContainerd(c)
 	setup := register(c, server)
+	snapshotter := startContainerd(c)
 	at := func(name string) string { return c.dir("agent", name) }
 	for name, text := range setup.Files {
 		write(at(name), text, 0o600)
