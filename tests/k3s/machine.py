@@ -42,7 +42,7 @@ def find_k3s() -> Path | None:
 def find_k3s_recipe() -> Recipe:
     """The machines' image: as for all others, with what the stand-in needs beside itself."""
     base = find_recipe()
-    finish = "rm -rf /var/cache/apt/archives/*.deb /var/lib/apt/lists/*"
+    finish = "rm -rf /etc/resolv.conf /var/cache/apt/archives/*.deb /var/lib/apt/lists/*"
     return Recipe(base.suite, PACKAGES, finish, base=base)
 
 

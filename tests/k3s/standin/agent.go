@@ -46,10 +46,7 @@ SystemdCgroup = false
 `
 
 // runAgent makes this machine a node; it returns when the kubelet runs.
-func runAgent(c Config, server Server, isServer bool) {
-	if !isServer {
-		server = balance(c, server, "127.0.0.1:"+c.get("lb-server-port", "6444"))
-	}
+func runAgent(c Config, server Server) {
 	setup := register(c, server)
 	snapshotter := startContainerd(c)
 	at := func(name string) string { return c.dir("agent", name) }
@@ -88,33 +85,24 @@ func register(c Config, server Server) Setup {
 	return setup
 }
 
-// balance lets an agent reach any server on an address of its own, also when the one that it joined is gone.
-func balance(c Config, server Server, address string) Server {
+// join finds the servers by way of an address of the agent's own, so that it goes on when the first one is gone.
+func join(c Config) Server {
+	first, err := url.Parse(c.get("server", ""))
+	if err != nil || first.Scheme != "https" {
+		fatal("only https:// URLs are supported, invalid scheme: %s", c.get("server", ""))
+	}
 	file := c.dir("agent/etc/k3s-agent-load-balancer.json")
-	first, err := url.Parse(server.url)
-	check(err)
 	known := []string{first.Host}
 	if text, err := os.ReadFile(file); err == nil {
 		check(json.Unmarshal(text, &known))
 	}
-	listener, err := net.Listen("tcp", address)
-	check(err)
-	current := make(chan []string, 1)
-	current <- known
-	go func() {
-		for {
-			here, err := listener.Accept()
-			check(err)
-			servers := <-current
-			current <- servers
-			go forward(here, servers)
-		}
-	}()
-	near := Server{"https://" + address, server.user, server.secret, server.client}
+	address := "127.0.0.1:" + c.get("lb-server-port", "6444")
+	current := balance(address, known)
+	server := meet("https://"+address, "node", parseToken(c.secret("token")))
 	go func() {
 		for ; ; time.Sleep(5 * time.Second) {
 			var now []string
-			text, err := near.ask("/v1-k3s/apiservers", nil)
+			text, err := server.ask("/v1-k3s/apiservers", nil)
 			if err != nil || json.Unmarshal(text, &now) != nil || len(now) == 0 {
 				continue
 			}
@@ -124,7 +112,25 @@ func balance(c Config, server Server, address string) Server {
 			current <- now
 		}
 	}()
-	return near
+	return server
+}
+
+// balance passes connections on to the first of the servers that takes them. They are in the channel.
+func balance(address string, servers []string) chan []string {
+	listener, err := net.Listen("tcp", address)
+	check(err)
+	current := make(chan []string, 1)
+	current <- servers
+	go func() {
+		for {
+			here, err := listener.Accept()
+			check(err)
+			servers := <-current
+			current <- servers
+			go forward(here, servers)
+		}
+	}()
+	return current
 }
 
 func forward(here net.Conn, servers []string) {

@@ -38,7 +38,7 @@ func run(role string, args []string) {
 		if role == "server" {
 			runServer(config)
 		} else {
-			runAgent(config, meet(config.get("server", ""), "node", parseToken(config.secret("token"))), false)
+			runAgent(config, join(config))
 		}
 		notifyReady()
 	})
@@ -83,7 +83,7 @@ func runServer(c Config) {
 	deployManifests(c)
 	go tend(c, tls, supervisor.client)
 	trusting := newHTTP(clientTLS(filepath.Join(tls, "server-ca"), filepath.Join(tls, "client-admin")))
-	runAgent(c, Server{here, "node", agentSecret, trusting}, true)
+	runAgent(c, Server{here, "node", agentSecret, trusting})
 }
 
 // establish sees to it that the authorities' files are there: kept, fetched from the datastore or a server, or made.
@@ -96,7 +96,7 @@ func establish(c Config, tls string) (string, []string) {
 			fatal("bootstrap data already found and encrypted with different token")
 		}
 		// Etcd may not have been joined yet when this ended the last time.
-		if _, err := os.Stat(c.dir("server/db/etcd/member")); err == nil || c.get("server", "") == "" {
+		if _, err := os.Stat(c.dir("server/db/etcd/member")); err == nil || store != "" || c.get("server", "") == "" {
 			return string(kept), nil
 		}
 	}
