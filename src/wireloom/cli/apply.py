@@ -102,6 +102,8 @@ async def _walk(found: Survey, new_terms: Callable[[], Terms], progress: Progres
 async def _carry_out(found: Survey, terms: Terms, progress: Progress) -> tuple[Outcome, World]:
     """Apply the plan; where it is empty only what is new in the lock is written. Then, the lock as it is."""
     known = seen_lock(found)
+    if not found.world.fleet.has_underlay:
+        return nothing_to_do(found.plan, known.lock.generation), _write(known, known.lock)
     if found.plan.empty:
         # A machine's key outranks the lock's, also where an apply that failed had written another one.
         outcome = nothing_to_do(found.plan, known.lock.generation)

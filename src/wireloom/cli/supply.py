@@ -101,7 +101,7 @@ def gather_goods(
     missing = {one.name: _architecture(seen, one.name) for one in plan.nodes if one.install}
     here = _read_binaries(supply.binaries)
     away = sorted(set(missing.values()) - set(here))
-    releases = {one: Release(cluster.version or "", one) for one in away}
+    releases = {one: Release(cluster.version or "", one, cluster.mirror) for one in away}
     unknown = [one for one in releases.values() if one.name not in lock.releases]
     lock = lock.with_releases({one.name: _fetch_digest(one) for one in unknown})
     binaries = {

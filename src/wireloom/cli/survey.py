@@ -18,7 +18,7 @@ from wireloom.network.network import Network
 from wireloom.network.topology import wanted_stance, weave
 from wireloom.observe.look import look
 from wireloom.observe.state import NodeState, Seen, Stranger, Unreachable
-from wireloom.plan.fleet import keys_seen, make_plan
+from wireloom.plan.fleet import keys_seen, leave_alone, make_plan
 from wireloom.plan.footing import learn_footing
 from wireloom.plan.plan import Plan
 from wireloom.report.terminal import Progress, say
@@ -94,7 +94,13 @@ async def _plan(world: World, crew: Crew, seen: Seen) -> Survey:
     k3s = await look_at_cluster(world, crew, seen)
     world = with_lock(world, learn_footing(world.lock, seen, wanted_stance(world.fleet)))
     network = weave(world.fleet, world.lock.with_keys(keys_seen(seen)))
-    found = Survey(world, crew, seen, network, make_plan(world.fleet, world.lock, network, seen), k3s)
+    built = world.fleet.has_underlay
+    plan = (
+        make_plan(world.fleet, world.lock, network, seen)
+        if built
+        else leave_alone(world.fleet, world.lock, seen)
+    )
+    found = Survey(world, crew, seen, network, plan, k3s)
     return replace(found, cluster=plan_cluster(found)) if k3s else found
 
 

@@ -5,9 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import quote
 
-RELEASES = "https://github.com/k3s-io/k3s/releases/download"
-"""Where k3s publishes its releases (docs.k3s.io/installation/airgap). A mirror has the same tree below it."""
-
 ASSETS = {
     "x86_64": ("amd64", "k3s"),
     "aarch64": ("arm64", "k3s-arm64"),
@@ -21,11 +18,14 @@ _CHECKSUM = re.compile(r"([0-9a-f]{64})[ *]+(\S+)")
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """The binary of one version for one architecture (as `uname -m` names it)."""
+    """The binary of one version for one architecture (as `uname -m` names it), below ``mirror``, a URL.
+
+    The files are named as k3s publishes them (docs.k3s.io/installation/airgap).
+    """
 
     version: str
     architecture: str
-    mirror: str = RELEASES
+    mirror: str
 
     @property
     def name(self) -> str:

@@ -104,3 +104,8 @@ class Fleet:
     def k3s(self) -> Kubernetes | None:
         """The cluster that wireloom makes; None where there is none, or somebody else makes it."""
         return self.kubernetes if self.kubernetes and self.kubernetes.managed else None
+
+    @property
+    def has_underlay(self) -> bool:
+        """Whether the underlay is built at all: where the network plugin alone encrypts, it is not."""
+        return self.kubernetes is None or self.kubernetes.encrypt != "cni"

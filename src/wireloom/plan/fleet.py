@@ -50,6 +50,18 @@ def make_plan(fleet: Fleet, lock: Lock, network: Network, seen: Seen) -> Plan:
     )
 
 
+def leave_alone(fleet: Fleet, lock: Lock, seen: Seen) -> Plan:
+    """The plan of a fleet whose underlay is not built: nothing changes. Who refused us is a refusal."""
+    unseen = [one for one in seen.values() if isinstance(one, Unreachable)]
+    return Plan(
+        fleet=fleet.name,
+        generation=lock.generation,
+        nodes=(),
+        unreachable=tuple(one for one in unseen if not one.refused),
+        refusals=tuple(Diagnostic(one.what, where=one.name, hint=one.hint) for one in unseen if one.refused),
+    )
+
+
 def keys_seen(seen: Seen) -> dict[NodeName, PublicKey]:
     """The public keys of the nodes that have one. They outrank the lock's: the key is the machine's."""
     return {

@@ -157,7 +157,7 @@ def show_plan(plan: Plan, *, every_peer: bool, source: str = "the fleet file") -
             )
     elif plan.steps and not plan.refusals:
         console.print(Text("Nothing to change for now."))
-    elif not plan.refusals:
+    elif (plan.nodes or plan.unreachable) and not plan.refusals:
         unseen = f", {len(plan.unreachable)} could not be looked at" if plan.unreachable else ""
         console.print(Text(f"Nothing to change: {_all_as(source, len(plan.nodes))}{unseen}."))
     _show_steps(plan)
@@ -219,9 +219,10 @@ def show_outcome(outcome: Outcome) -> None:
     """How an apply ended, node by node, and in one line."""
     console = out()
     _show_endings(outcome.nodes)
-    verdict = "failed" if any_failed(outcome.nodes) else "applied"
-    line = f"Generation {outcome.generation} {verdict}: {_count_endings(outcome.nodes)}."
-    console.print(Text(line, "bold"))
+    if outcome.nodes:
+        verdict = "failed" if any_failed(outcome.nodes) else "applied"
+        line = f"Generation {outcome.generation} {verdict}: {_count_endings(outcome.nodes)}."
+        console.print(Text(line, "bold"))
     if outcome.steps_left and not outcome.failed:
         pending = [one.name for one in outcome.nodes if one.ending is Ending.PENDING]
         waits = f", once {', '.join(pending)} can be reached" if pending else ""

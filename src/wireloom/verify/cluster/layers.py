@@ -75,9 +75,7 @@ def _look_at_way(intended: Intended, name: NodeName, other: Member, reading: Rea
     return verdict, "; ".join(dict.fromkeys(detail for one, detail in looks if one is verdict))
 
 
-def _look_at_pod_way(
-    intended: Intended, name: NodeName, other: Member, reading: Reading, place: int
-) -> Look:
+def _look_at_pod_way(intended: Intended, name: NodeName, other: Member, reading: Reading, place: int) -> Look:
     device = reading.ways.get(pod_address(other.pods[place]))
     if device is None:
         return Verdict.UNKNOWN, NOT_TOLD

@@ -136,10 +136,7 @@ def _items(probe: str, nodes: Sequence[NodeName], ground: Ground) -> Iterator[di
         }
 
 
-_SERVE = (
-    'echo "$MACHINE" >/srv/index.html && echo "probe $PROBE" &&'
-    f" exec httpd -f -p {PORT} -h /srv"
-)
+_SERVE = f'echo "$MACHINE" >/srv/index.html && echo "probe $PROBE" && exec httpd -f -p {PORT} -h /srv'
 
 
 def _pod(probe: str, name: NodeName, ground: Ground) -> dict[str, Any]:
