@@ -38,7 +38,9 @@ class Operator:
         """Write ~/.ssh/config."""
         (self.home / ".ssh" / "config").write_text(text)
 
-    def run(self, *words: str, expect: int | None = 0) -> "subprocess.CompletedProcess[str]":
+    def run(
+        self, *words: str, expect: int | None = 0, timeout: float = 180
+    ) -> "subprocess.CompletedProcess[str]":
         """``wireloom WORDS``; fails the test on another exit code than expected."""
         done = subprocess.run(
             self._command(*words),
@@ -47,7 +49,7 @@ class Operator:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=180,
+            timeout=timeout,
             env=self._environment(),
         )
         if expect is not None:
