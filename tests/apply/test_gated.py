@@ -181,6 +181,7 @@ def settled(name: str) -> K3sSeen:
         files={file.path: FileSeen(file.text, file.mode) for file in plan.desired.files},
         data=True,
         tokens=frozenset(),
+        stamp=plan.desired.stamp,
     )
 
 

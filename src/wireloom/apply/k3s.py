@@ -2,8 +2,7 @@
 
 import shlex
 
-from wireloom.cluster.desired import ClusterFile
-from wireloom.cluster.places import AGENT_TOKEN, DATA, SERVER_TOKEN, Role
+from wireloom.cluster.places import AGENT_TOKEN, DATA, SERVER_TOKEN, STATE, Role
 from wireloom.cluster.plan import K3sNodePlan
 from wireloom.observe.shell import read_functions
 from wireloom.secret import Token
@@ -24,7 +23,9 @@ class K3sHand:
 
     def prepare(self, plan: K3sNodePlan) -> str:
         """Write the files; enable the unit. A unit that runs is not touched."""
-        lines = [line for file in plan.write for line in _put(file)]
+        note = [(STATE, plan.desired.stamp.text, 0o600)] if plan.note else []
+        files = [*note, *((file.path, file.text, file.mode) for file in plan.write)]
+        lines = [line for path, text, mode in files for line in _put(path, text, mode)]
         if plan.enable or plan.desired.unit in plan.write:
             lines.append(f"enable {plan.role.service}")
         return self.script(*lines)
@@ -58,8 +59,8 @@ class K3sHand:
         return self.script(f"ask {seconds}")
 
 
-def _put(file: ClusterFile) -> tuple[str, str]:
-    return _text(file.text), f"put {shlex.quote(file.path)} {file.mode:o}"
+def _put(path: str, text: str, mode: int) -> tuple[str, str]:
+    return _text(text), f"put {shlex.quote(path)} {mode:o}"
 
 
 def _text(text: str) -> str:

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from wireloom.cluster.places import Role
-from wireloom.values import Address, NodeName, Prefix
+from wireloom.cluster.seen import K3sStamp
+from wireloom.values import Address, NodeName
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +36,8 @@ class K3sDesired:
     """All that k3s should be on one machine.
 
     ``addresses`` are its own in the cluster (node-ip), the first family first. ``settings`` is the file that
-    k3s reads, ``unit`` that of systemd, ``others`` whatever else they name. What ``settings`` says of the
-    entry counts only where the machine is not in the cluster yet.
+    k3s reads, ``unit`` that of systemd, ``others`` what else they name. ``stamp`` is left there, too. What
+    ``settings`` says of the entry counts only where the machine is not in the cluster yet.
     """
 
     name: NodeName
@@ -46,17 +47,10 @@ class K3sDesired:
     entry: Entry
     settings: ClusterFile
     unit: ClusterFile
+    stamp: K3sStamp
     others: tuple[ClusterFile, ...] = ()
 
     @property
     def files(self) -> tuple[ClusterFile, ...]:
         """In the order in which they are written: what others name comes first."""
         return (*self.others, self.settings, self.unit)
-
-
-@dataclass(frozen=True, slots=True)
-class Ranges:
-    """What can't be changed once a cluster lives: where pods and services get their addresses from."""
-
-    pods: tuple[Prefix, ...]
-    services: tuple[Prefix, ...]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from wireloom.cluster.desired import ClusterFile, K3sDesired
-from wireloom.cluster.places import AGENT_TOKEN, BINARY, SERVER_TOKEN, Role
+from wireloom.cluster.places import AGENT_TOKEN, BINARY, SERVER_TOKEN, STATE, Role
 from wireloom.cluster.plan import K3sNodePlan
 from wireloom.cluster.seen import K3sSeen
 from wireloom.cluster.settings import same_settings
@@ -17,6 +17,7 @@ def plan_k3s(desired: K3sDesired, seen: K3sSeen) -> K3sNodePlan:
     write = tuple(file for file in desired.files if not _is_as_wanted(file, desired, seen))
     install = seen.version != desired.version
     runs = seen.active == "active"
+    note = seen.stamp != desired.stamp
     restart = runs and (install or bool(write))
     changes = (
         *(_describe_binary(desired, seen) if install else ()),
@@ -26,11 +27,14 @@ def plan_k3s(desired: K3sDesired, seen: K3sSeen) -> K3sNodePlan:
         *([] if runs else [Change(Action.START, _unit(desired), _why_start(desired, seen, begins, enters))]),
         *([_describe_restart(desired)] if restart else ()),
     )
+    if note and not changes:
+        changes = (Change(Action.CREATE, f"file {STATE}", "wireloom's note of whose machine this is"),)
     return K3sNodePlan(
         desired=desired,
         changes=changes,
         install=install,
         write=write,
+        note=note,
         begins=begins,
         joins=enters and not begins,
         enable=not seen.enabled,

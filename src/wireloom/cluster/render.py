@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from wireloom.cluster.desired import ClusterFile, Entry, K3sDesired
 from wireloom.cluster.places import AGENT_TOKEN, SERVER_TOKEN, SETTINGS, Role
+from wireloom.cluster.seen import K3sStamp
 from wireloom.cluster.settings import Value, print_settings
 from wireloom.cluster.standing import cluster_nodes, node_addresses
 from wireloom.cluster.unit import render_unit
@@ -47,6 +48,7 @@ def _render_node(
         addresses=addresses,
         entry=entry,
         settings=ClusterFile(SETTINGS, mark + print_settings(options), "what k3s runs with"),
+        stamp=K3sStamp(fleet.name, cluster.pods, cluster.services),
         unit=ClusterFile(role.unit_path, mark + unit, "starts k3s, after its network", 0o644),
     )
 

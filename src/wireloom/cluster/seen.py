@@ -17,6 +17,13 @@ class K3sStamp:
     pods: tuple[Prefix, ...] = ()
     services: tuple[Prefix, ...] = ()
 
+    @property
+    def text(self) -> str:
+        """The text of the note."""
+        ranges = {"pods": self.pods, "services": self.services}
+        lines = [f"{name}={','.join(map(str, ones))}\n" for name, ones in ranges.items()]
+        return "".join([f"fleet={self.fleet}\n", *lines])
+
 
 @dataclass(frozen=True, slots=True)
 class FileSeen:
