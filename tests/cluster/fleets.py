@@ -39,16 +39,18 @@ def cluster(
     ipv6: str | None = None,
     pods: str = "10.42.0.0/16",
     services: str = "10.43.0.0/16",
+    guard: bool = True,
+    version: str | None = VERSION,
     **options: object,
 ) -> Fleet:
     """A fleet of these nodes, or of three servers, a database and an agent; ``options``: of Kubernetes."""
     kubernetes = Kubernetes(
-        version=VERSION,
+        version=version,
         pods=tuple(map(ip_network, pods.split())),
         services=tuple(map(ip_network, services.split())),
         **options,  # type: ignore[arg-type]
     )
-    return replace(make_fleet(*(nodes or MACHINES), ipv4=ipv4, ipv6=ipv6), kubernetes=kubernetes)
+    return replace(make_fleet(*(nodes or MACHINES), ipv4=ipv4, ipv6=ipv6, guard=guard), kubernetes=kubernetes)
 
 
 def entries_of(

@@ -11,6 +11,7 @@ from wireloom.lock.footing import Footing, Stance
 from wireloom.network.topology import weave
 from wireloom.render.guard import render_guard
 from wireloom.render.hearing import find_other_port
+from wireloom.values import NodeName
 
 P, Q = 51820, 51999
 
@@ -19,7 +20,7 @@ def table(*, guard: bool = True) -> str:
     """Of nodes that listen on P, and hear Q."""
     fleet = named("a", "b", ipv6="fd42:99::/64", port=Q, guard=guard)
     lock = replace(lock_of(fleet), footing=Footing.of(Stance(P, fleet.underlay.ranges)))
-    return render_guard(weave(fleet, lock))
+    return render_guard(weave(fleet, lock), NodeName("a"))
 
 
 @pytest.mark.parametrize("guard", [True, False])
@@ -29,7 +30,7 @@ def test_the_other_port_is_read_back_from_the_table(guard: bool) -> None:
 
 def test_a_guard_alone_hears_no_other_port() -> None:
     fleet = named("a", "b")
-    assert find_other_port(render_guard(weave(fleet, lock_of(fleet)))) is None
+    assert find_other_port(render_guard(weave(fleet, lock_of(fleet)), NodeName("a"))) is None
 
 
 def test_without_a_guard_nothing_is_dropped() -> None:

@@ -2,6 +2,10 @@
 
 from enum import StrEnum
 
+from wireloom import values
+
+API_PORT, ETCD_PORTS, KUBELET_PORT = values.API_PORT, values.ETCD_PORTS, values.KUBELET_PORT
+
 BINARY = "/usr/local/bin/k3s"
 SETTINGS = "/etc/rancher/k3s/config.yaml"
 """What k3s reads before its arguments; what a machine's own people want beside it is in ``config.yaml.d``."""
@@ -15,10 +19,6 @@ DATA = "/var/lib/rancher/k3s"
 IMAGES = f"{DATA}/agent/images"
 STATE = "/var/lib/wireloom/k3s.state"
 """wireloom's note: whose machine it is, and what its cluster was begun with."""
-
-API_PORT = 6443
-ETCD_PORTS = (2379, 2380)
-KUBELET_PORT = 10250
 
 
 class Role(StrEnum):

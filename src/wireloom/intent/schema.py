@@ -81,7 +81,7 @@ MTU: Field[int | Auto] = Field(
 GUARD: Field[bool] = Field(
     "guard",
     flag(),
-    "Whether each node's firewall drops underlay packets that come or go beside the interface.",
+    "Whether each node's firewall drops underlay packets beside the interface, and closes k3s' ports there.",
     default=True,
 )
 TRUSTED: Field[tuple[Located[str], ...]] = Field(
@@ -182,7 +182,7 @@ SERVICES: Field[tuple[Located[Prefix], ...]] = Field(
 PUBLIC_API: Field[bool] = Field(
     "public_api",
     flag(),
-    "Whether the API server stays reachable by public addresses; otherwise the guard closes its port there.",
+    "Whether the API server is reached beside the underlay, too; otherwise the guard closes its port there.",
     default=False,
 )
 MIRROR: Field[str] = Field(

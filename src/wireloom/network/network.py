@@ -9,7 +9,10 @@ from wireloom.values import Address, Endpoint, Interface, NodeName, Prefix, Publ
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A node as the others see it. ``public_key`` is None until its machine has made a key."""
+    """A node as the others see it. ``public_key`` is None until its machine has made a key.
+
+    ``closed`` are TCP ports of its own that only the trusted interfaces of the network may reach.
+    """
 
     name: NodeName
     site: SiteName
@@ -17,6 +20,7 @@ class Member:
     public_key: PublicKey | None
     nat: bool
     roles: tuple[str, ...] = ()
+    closed: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from wireloom.intent.reach import dial_address
 from wireloom.lock.footing import Stance, next_stance
 from wireloom.lock.lock import Lock, LockedNode
 from wireloom.network.network import Member, Network, Peer
-from wireloom.values import Endpoint, Interface, NodeName, Prefix
+from wireloom.values import API_PORT, ETCD_PORTS, KUBELET_PORT, Endpoint, Interface, NodeName, Prefix
 
 KEEPALIVE = 25
 """Seconds; shorter than the UDP timeout of common NAT devices (wg(8), PersistentKeepalive)."""
@@ -21,11 +21,11 @@ OVERHEAD_IPV6 = 80
 
 
 CLUSTER_DEVICES = {
-    "flannel": ("cni0", "flannel.1", "flannel-v6.1"),
+    "flannel": ("cni0", "flannel.1", "flannel-v6.1", "flannel-wg", "flannel-wg-v6"),
     "calico": ("cali*", "vxlan.calico", "vxlan-v6.calico", "tunl0"),
     "cilium": ("lxc*", "cilium_*"),
 }
-"""What a network plugin makes on a node for its pods (flannel: pkg/backend/vxlan; k3s: the bridge plugin)."""
+"""What a network plugin makes on a node for its pods (flannel: pkg/backend; k3s: the bridge plugin)."""
 
 
 def weave(fleet: Fleet, lock: Lock) -> Network:
@@ -35,7 +35,9 @@ def weave(fleet: Fleet, lock: Lock) -> Network:
     or a step to it.
     """
     stance = next_stance(lock.footing, wanted_stance(fleet))
-    members = {name: _member(node, lock.nodes[name], stance.ranges) for name, node in fleet.nodes.items()}
+    members = {
+        name: _member(fleet, node, lock.nodes[name], stance.ranges) for name, node in fleet.nodes.items()
+    }
     hosts = {name: _host_routes(member) for name, member in members.items()}
     views: dict[object, tuple[Peer, ...]] = {}
     for node in fleet.nodes.values():
@@ -67,13 +69,36 @@ def _trusted(fleet: Fleet) -> tuple[str, ...]:
     return tuple(dict.fromkeys((fleet.underlay.interface, "lo", *pods, *fleet.underlay.trusted)))
 
 
-def _member(node: Node, locked: LockedNode, ranges: tuple[Prefix, ...]) -> Member:
+def _closed_ports(fleet: Fleet, node: Node) -> tuple[int, ...]:
+    """Where only the cluster may reach a machine of it.
+
+    Only in a cluster that wireloom makes: in another one machines may meet elsewhere than on the underlay.
+    """
+    cluster = fleet.k3s
+    if cluster is None or not node.roles:
+        return ()
+    ports = [KUBELET_PORT]
+    if "k3s-server" in node.roles:
+        ports += () if cluster.public_api else (API_PORT,)
+        ports += ETCD_PORTS if cluster.datastore == "embedded" else ()
+    return tuple(sorted(ports))
+
+
+def _member(fleet: Fleet, node: Node, locked: LockedNode, ranges: tuple[Prefix, ...]) -> Member:
     interfaces: tuple[Interface, ...] = tuple(
         ip_interface(f"{address}/{prefix.prefixlen}")
         for prefix in ranges
         if (address := locked.address_in(prefix)) is not None
     )
-    return Member(node.name, node.site, interfaces, locked.public_key, node.nat, node.roles)
+    return Member(
+        name=node.name,
+        site=node.site,
+        interfaces=interfaces,
+        public_key=locked.public_key,
+        nat=node.nat,
+        roles=node.roles,
+        closed=_closed_ports(fleet, node),
+    )
 
 
 def _host_routes(member: Member) -> tuple[Prefix, ...]:

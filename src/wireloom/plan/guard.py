@@ -39,5 +39,5 @@ def plan_guard(desired: NodeDesired, state: NodeState, filed: str) -> Iterator[C
 
 def _compare(desired: NodeDesired, heard: int | None) -> str:
     if desired.also == heard:
-        return "other ranges or interfaces"
+        return "other ranges, interfaces or ports"
     return f"port {desired.also} is heard as well" if desired.also else f"port {heard} is heard no more"

@@ -102,7 +102,7 @@ def render_node(network: Network, name: NodeName) -> NodeDesired:
         ranges=network.ranges,
         fenced=network.fenced,
         config=ConfigFile(config_path(network.interface), render_head(network, name), body),
-        guard=render_guard(network),
+        guard=render_guard(network, name),
         drop_in=UnitFile(drop_in_path(network.interface), text, purpose),
         also=network.also,
     )

@@ -38,16 +38,16 @@ def render_head(network: Network, name: NodeName) -> str:
         f"ListenPort = {network.port}",
         f"MTU = {network.mtu}",
         "Table = off",
-        *_guard(network),
+        *_guard(network, name),
         *_fences(network),
         *_address_keepers(network),
     ]
     return "\n".join(lines) + "\n"
 
 
-def _guard(network: Network) -> Iterator[str]:
+def _guard(network: Network, name: NodeName) -> Iterator[str]:
     """Before the interface is there, and for good: `wg-quick down` leaves the guard where it is."""
-    table = render_guard(network)
+    table = render_guard(network, name)
     if table:
         yield f"{GUARD_LINE}{table}'"
 
