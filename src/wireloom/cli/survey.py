@@ -119,7 +119,7 @@ def plan_cluster(found: Survey) -> ClusterPlan:
     """What k3s needs, by what was seen of it."""
     assert found.k3s is not None  # noqa: S101  # the caller asks where it is
     fleet = found.world.fleet
-    return make_cluster_plan(fleet, found.network, found.k3s, inspect_cluster(fleet, found.k3s))
+    return make_cluster_plan(fleet, found.network, found.k3s, inspect_cluster(fleet, found.network, found.k3s))
 
 
 async def look_around(world: World, crew: Crew, *, only: Iterable[NodeName] | None = None) -> Seen:

@@ -37,6 +37,22 @@ show_modes() {
     test $# -eq 0 || stat -Lc '%a %s %n' "$@"
 }
 
+# show_token_cas: a token may begin with the digest of its cluster's certificate, K10…::, which is no secret. Nothing else
+# of it is told.
+show_token_cas() {
+    for file in $secrets; do
+        test -r "$file" || continue
+        IFS= read -r token <"$file" || :
+        case $token in
+            K10*::*)
+                token=${token%%::*}
+                test ${#token} -ne 67 || echo "${token#K10}"
+                ;;
+        esac
+        token=''
+    done
+}
+
 # show_files: a section `file PATH` for each that is there. Of one that should begin with wireloom's mark and does not
 # no line is told; of the others not what follows on the name of a secret.
 show_files() {

@@ -65,6 +65,9 @@ def parse_seen(name: NodeName, sections: Mapping[str, str]) -> K3sSeen:
         cluster=read("cluster", parse_digest, ""),
         tokens=frozenset(path for path in SECRETS if modes.get(path, (0, 0))[1]),
         open_tokens=frozenset(path for path in SECRETS if modes.get(path, (0, 0))[0] & 0o077),
+        token_cas=read(
+            "token-cas", lambda text: frozenset(map(parse_digest, text.split())), frozenset[str]()
+        ),
         stamp=read(FILE + STATE, parse_stamp, None),
         leftovers=read("leftovers", parse_leftovers, no_leftovers) + second,
         controllers=controllers,

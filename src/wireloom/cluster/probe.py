@@ -25,7 +25,10 @@ from wireloom.render.wg_quick import MARK
 
 LOOK = read_functions("wireloom.cluster", "look.sh")
 
-PORTS = (API_PORT, *ETCD_PORTS, KUBELET_PORT)
+LOCAL_PORT = 6444
+"""Where a server has the API by itself, and an agent the balancer in front of the servers."""
+
+PORTS = (API_PORT, LOCAL_PORT, *ETCD_PORTS, KUBELET_PORT)
 """What k3s must have for itself, TCP."""
 
 SHOWN = (SETTINGS, FLANNEL_SETTINGS, *(role.unit_path for role in Role))
@@ -62,6 +65,7 @@ PROBES = (
     Probe("version", 'test ! -x "$binary" || { echo there; timeout 10 "$binary" --version; }'),
     Probe("units", "show_units"),
     Probe("modes", "show_modes"),
+    Probe("token-cas", "show_token_cas"),
     Probe("files", "show_files"),
     Probe("ran", "show_ran"),
     Probe("cluster", 'test -z "$ca" || sha256sum <"$ca"'),

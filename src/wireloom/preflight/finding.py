@@ -25,6 +25,14 @@ class Check(StrEnum):
     GENERATION = "generation"
     SYSTEM = "system"
     INSTALL = "install"
+    KUBERNETES = "kubernetes"
+    CLUSTER = "cluster"
+    ROLE = "role"
+    VERSION = "version"
+    CGROUP = "cgroup"
+    MEMORY = "memory"
+    KERNEL = "kernel"
+    FIREWALL = "firewall"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,160 @@
+"""Rules about what k3s needs of a machine (docs.k3s.io/installation/requirements).
+
+What runs disproves most of them: they are for machines where k3s does not run yet.
+"""
+
+from collections.abc import Iterator
+
+from wireloom.cluster.lasting import parse_version
+from wireloom.cluster.places import API_PORT, ETCD_PORTS, KUBELET_PORT, Role
+from wireloom.cluster.probe import LOCAL_PORT
+from wireloom.cluster.release import ASSETS
+from wireloom.cluster.seen import K3sSeen
+from wireloom.errors import Severity
+from wireloom.intent.fleet import Kubernetes
+from wireloom.network.network import Network
+from wireloom.preflight.finding import Check, Finding
+
+CONTROLLERS = {2: ("cpu", "cpuset", "memory", "pids"), 1: ("cpu", "cpuacct", "cpuset", "memory", "pids")}
+"""Without one of these k3s or its kubelet ends at once (k3s pkg/cgroups, kubelet's container manager)."""
+
+NO_CGROUP_V1 = (1, 35)
+"""The first Kubernetes whose kubelet refuses cgroup v1 unless told otherwise (KEP 5573)."""
+
+ENOUGH = {Role.SERVER: 2_000_000_000, Role.AGENT: 512_000_000}
+"""Bytes of memory that k3s asks for, without the pods."""
+
+KEPT_BACK = 0.9
+"""Of the memory that a machine was sold with the kernel tells of about this much."""
+
+MODULES = ("overlay", "bridge", "br_netfilter")
+BACKEND_MODULES = {"vxlan": "vxlan", "wireguard-native": "wireguard"}
+
+
+def check_ground(kubernetes: Kubernetes, network: Network, role: Role, one: K3sSeen) -> Iterator[Finding]:
+    """All rules of this module; without systemd or a release for it nothing else matters."""
+    if not one.systemd:
+        what = "k3s is run by systemd, and this machine has none: not supported yet"
+        hint = "take `roles` away from this node, or give it a distribution with systemd"
+        yield Finding(one.name, Check.SYSTEM, what, hint)
+        return
+    if one.architecture not in ASSETS:
+        what = f"k3s has no release for {one.architecture or 'this architecture'}"
+        hint = f"take `roles` away from this node; there are releases for {', '.join(ASSETS)}"
+        yield Finding(one.name, Check.SYSTEM, what, hint)
+        return
+    if one.running:
+        return
+    yield from _check_cgroups(kubernetes, one)
+    yield from _check_memory(role, one)
+    yield from _check_kernel(kubernetes, one)
+    yield from _check_ports(kubernetes, role, one)
+    if one.ran is None:
+        yield from _check_disturbers(kubernetes, network, one)
+
+
+def _check_cgroups(kubernetes: Kubernetes, one: K3sSeen) -> Iterator[Finding]:
+    missing = [name for name in CONTROLLERS[one.cgroup] if name not in one.controllers]
+    if missing:
+        what = f"the cgroup controllers {', '.join(missing)} are not enabled"
+        yield Finding(one.name, Check.CGROUP, what, _advise_controllers(one, missing))
+    version = parse_version(kubernetes.version or "")
+    if one.cgroup == 1 and version is not None and version >= NO_CGROUP_V1:
+        yield Finding(
+            one.name,
+            Check.CGROUP,
+            f"it has cgroup v1, which the kubelet of {kubernetes.version} refuses",
+            "boot it with systemd.unified_cgroup_hierarchy=1 on the kernel's command line"
+            " (/etc/default/grub, then update-grub; reboot), or stay with a v1.34",
+        )
+
+
+def _advise_controllers(one: K3sSeen, missing: list[str]) -> str:
+    words = " ".join(
+        {"memory": "cgroup_enable=memory cgroup_memory=1", "cpuset": "cgroup_enable=cpuset"}[name]
+        for name in missing
+        if name in {"memory", "cpuset"}
+    )
+    if not words:
+        return "a container must be given them by its host; a kernel of one's own be built with them"
+    if one.architecture == "x86_64":
+        return f"add {words} to GRUB_CMDLINE_LINUX in /etc/default/grub there; update-grub; reboot"
+    return (
+        f"append {words} to the one line of /boot/firmware/cmdline.txt there (older Raspberry Pi OS:"
+        " /boot/cmdline.txt); reboot"
+    )
+
+
+def _check_memory(role: Role, one: K3sSeen) -> Iterator[Finding]:
+    enough = ENOUGH[role]
+    if one.memory < enough * KEPT_BACK:
+        severity = Severity.ERROR if one.memory < enough * KEPT_BACK / 2 else Severity.WARNING
+        what = f"{one.memory // 10**6} MB of memory: a {role} wants {enough // 10**6}, without its pods"
+        yield Finding(one.name, Check.MEMORY, what, "give it more, or another role", severity)
+    if one.swap:
+        yield Finding(
+            one.name,
+            Check.MEMORY,
+            f"{one.swap // 10**6} MB of swap: k3s starts all the same, and pods slow down before they are"
+            " moved elsewhere",
+            "there: swapoff -a, and take the line out of /etc/fstab",
+            Severity.WARNING,
+        )
+
+
+def _check_kernel(kubernetes: Kubernetes, one: K3sSeen) -> Iterator[Finding]:
+    backend = BACKEND_MODULES.get(kubernetes.flannel_backend or "")
+    wanted = (*MODULES, *([backend] if backend else []))
+    missing = [name for name in wanted if one.kernel is not None and name not in one.kernel]
+    if missing:
+        yield Finding(
+            one.name,
+            Check.KERNEL,
+            f"its kernel lacks {', '.join(missing)}",
+            f"there: modprobe -a {' '.join(missing)} says why; Ubuntu has some of them in"
+            " linux-modules-extra-$(uname -r)",
+        )
+
+
+def _check_ports(kubernetes: Kubernetes, role: Role, one: K3sSeen) -> Iterator[Finding]:
+    etcd = ETCD_PORTS if kubernetes.datastore == "embedded" else ()
+    needed = (
+        (API_PORT, LOCAL_PORT, *etcd, KUBELET_PORT) if role is Role.SERVER else (LOCAL_PORT, KUBELET_PORT)
+    )
+    for port in needed:
+        if port in one.holders:
+            what = f"TCP port {port} is taken by {one.holders[port] or 'somebody'}"
+            yield Finding(
+                one.name, Check.PORT, what, f"stop that there: ss -ltnp 'sport = :{port}' says who it is"
+            )
+
+
+def _check_disturbers(kubernetes: Kubernetes, network: Network, one: K3sSeen) -> Iterator[Finding]:
+    ranges = [str(prefix) for prefix in (*kubernetes.pods, *kubernetes.services)]
+    if "firewalld" in one.disturbers:
+        sources = " ".join(f"--add-source={prefix}" for prefix in ranges)
+        zone = "firewall-cmd --permanent --zone=trusted"
+        yield Finding(
+            one.name,
+            Check.FIREWALL,
+            "firewalld is on, and keeps pods and nodes apart unless told otherwise",
+            f"there: {zone} --add-interface={network.interface} {sources}; firewall-cmd --reload; or:"
+            " systemctl disable --now firewalld",
+            Severity.WARNING,
+        )
+    if "ufw" in one.disturbers:
+        rules = "; ".join(f"ufw allow from {prefix}" for prefix in ranges)
+        yield Finding(
+            one.name,
+            Check.FIREWALL,
+            "ufw is on, and keeps pods and nodes apart unless told otherwise",
+            f"there: ufw allow in on {network.interface}; {rules}; or: ufw disable",
+            Severity.WARNING,
+        )
+    if "nm-cloud-setup" in one.disturbers:
+        yield Finding(
+            one.name,
+            Check.FIREWALL,
+            "nm-cloud-setup is on: it takes the routes of pods away",
+            "there: systemctl disable nm-cloud-setup.service nm-cloud-setup.timer; reboot",
+        )
