@@ -117,15 +117,19 @@ def _look_at_answer(trial: Trial, said: str) -> Look:
 
 
 def _all(told: Sequence[tuple[Trial, Look]]) -> Look:
-    """Each address must do; what is told is what is wrong, each thing once, with the addresses."""
+    """Each address must do. What is told is what decides, each thing once, with the addresses."""
     verdict = conclude(one for _, (one, _) in told)
-    places: dict[str, list[str]] = {}
-    for trial, (one, detail) in told:
-        if one is verdict:
-            places.setdefault(detail, []).append(_place(trial))
+    decisive = [(trial, detail) for trial, (one, detail) in told if one is verdict]
+    if verdict is Verdict.UNKNOWN:
+        return verdict, "; ".join(dict.fromkeys(detail for _, detail in decisive))
+    by_place: dict[str, list[str]] = {}
+    for trial, detail in decisive:
+        by_place.setdefault(_place(trial), []).append(detail)
+    by_detail: dict[str, list[str]] = {}
+    for place, details in by_place.items():
+        by_detail.setdefault(", ".join(dict.fromkeys(details)), []).append(place)
     return verdict, "; ".join(
-        f"{' and '.join(filter(None, where))}: {detail}" if any(where) else detail
-        for detail, where in places.items()
+        f"{' and '.join(places)}: {detail}" if any(places) else detail for detail, places in by_detail.items()
     )
 
 
