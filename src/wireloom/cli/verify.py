@@ -1,5 +1,6 @@
 """``wireloom verify``: test on the machines that the network does what it should."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from wireloom.cli.settings import NamedPath, Settings, Verb, settings_of
 from wireloom.cli.terms import Seconds
 from wireloom.cli.world import (
     World,
+    nonce,
     open_crew,
     open_world,
     require_directory,
@@ -16,22 +18,46 @@ from wireloom.cli.world import (
     unwritable,
     verdicts_path,
 )
+from wireloom.cluster.look import look_cluster
 from wireloom.errors import Diagnostic, Severity, UserError
 from wireloom.grammar import count
 from wireloom.intent.finding import suggest
 from wireloom.report.documents import Document, evidence_document, print_document
 from wireloom.report.evidence import keep_evidence, write_verdicts
 from wireloom.report.terminal import Progress, show_diagnostics, show_evidence
+from wireloom.transport.crew import Crew
 from wireloom.values import NodeName
 from wireloom.verify.claim import Evidence, Verdict
+from wireloom.verify.cluster.probes import IMAGE
+from wireloom.verify.cluster.verify import verify_cluster
 from wireloom.verify.verify import Wish, verify
 
 EXIT_CODES = {Verdict.HOLDS: 0, Verdict.FALSIFIED: 2, Verdict.UNKNOWN: 1}
 
 
+class ImageName(click.ParamType[str]):
+    """The name of a container image, which goes to a machine as it is."""
+
+    name = "image"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The name itself. Fails where no image has such a name."""
+        if not IMAGE.fullmatch(value):
+            self.fail(f"`{value}` is no name of an image, like docker.io/library/busybox:1.37", param, ctx)
+        return value
+
+
 @click.command("verify", cls=Verb)
 @click.option("-y", "--yes", is_flag=True, help="Ask nothing; accepts host keys at first contact.")
-@click.option("--quick", is_flag=True, help="No marked packets, no captures: pings and handshakes only.")
+@click.option(
+    "--quick", is_flag=True, help="Only pings, handshakes and what can be read: no captures, no pods."
+)
+@click.option(
+    "--probe-image",
+    type=ImageName(),
+    metavar="REF",
+    help="What the probes in a cluster are made of; it needs busybox in it. By default what is there.",
+)
 @click.option("--sample", is_flag=True, help="Not all pairs, but a sample, as above 50 nodes.")
 @click.option(
     "--audit",
@@ -61,6 +87,7 @@ def command(
     *,
     yes: bool,
     quick: bool,
+    probe_image: str | None,
     sample: bool,
     audit: int,
     disrupt: str | None,
@@ -69,8 +96,9 @@ def command(
 ) -> int:
     """Test every pair of nodes, and prove with captured packets that all goes through the tunnel.
 
-    Answers, handshakes, packet sizes; marked packets, which must be nowhere in clear. Changes nothing,
-    but with --disrupt.
+    Answers, handshakes, packet sizes; marked packets, which must be nowhere in clear. Where Kubernetes runs
+    on the nodes also that its pods, services and nodes reach each other, by probes that are there for a
+    minute. Changes nothing else, but with --disrupt.
     All pairs up to 50 nodes; above that a sample that covers every node and every two sites, and says so.
     Exit code 2: a claim is falsified; 1: something could not be tested.
     """
@@ -79,7 +107,7 @@ def command(
         if path:
             require_directory(path)
     disrupted = _dialled(world, disrupt) if disrupt else None
-    wish = Wish(sample=sample, quick=quick, audit=audit, disrupted=disrupted)
+    wish = Wish(sample=sample, quick=quick, audit=audit, disrupted=disrupted, probe_image=probe_image)
     evidence = run_async(_verify(world, wish, yes=yes))
     when = datetime.now(UTC).isoformat(timespec="seconds")
     document = evidence_document(evidence, when)
@@ -117,7 +145,20 @@ async def _verify(world: World, wish: Wish, *, yes: bool) -> Evidence:
     with Progress(quiet=world.settings.quiet) as progress:
         progress(f"testing from {count(len(world.dialled), 'machine')}")
         async with open_crew(world, yes=yes, progress=progress) as crew:
-            return await verify(world.network, crew, frozenset(world.dialled), wish)
+            evidence = await verify(world.network, crew, frozenset(world.dialled), wish)
+            if world.fleet.kubernetes is None:
+                return evidence
+            progress("testing the cluster")
+            return await _verify_cluster(world, crew, wish, evidence)
+
+
+async def _verify_cluster(world: World, crew: Crew, wish: Wish, evidence: Evidence) -> Evidence:
+    """The evidence with that about the fleet's cluster. Who could not be asked is not asked again."""
+    askable = frozenset(world.dialled) - {one.name for one in evidence.unasked}
+    seen = await look_cluster(crew, world.fleet, [one for one in world.dialled if one in askable], nonce())
+    catch = await verify_cluster(world.fleet, world.network, crew, seen, askable=askable, wish=wish)
+    claims, captures = (*evidence.claims, *catch.claims), {**evidence.captures, **catch.captures}
+    return replace(evidence, claims=claims, captures=captures)
 
 
 def _leave(world: World, document: Document, evidence: Evidence, keep: Path | None) -> None:

@@ -47,11 +47,16 @@ class Purpose(Enum):
     FULL = "as INSIDE, as large as the interface lets through"
     CONTROL = "sent beside the tunnel, to where it leads: the capture must see it"
     DIAL = "sent to the peer's WireGuard port: must arrive"
+    POD = "from or to a pod of a cluster: must go through the tunnel"
 
     @property
     def way(self) -> str:
-        """Inside or beside the tunnel."""
-        return "beside" if self in {Purpose.CONTROL, Purpose.DIAL} else "inside"
+        """Inside or beside the tunnel.
+
+        What has to do with pods has right checksums, as what goes beside it: kube-proxy drops packets that
+        connection tracking finds invalid.
+        """
+        return "inside" if self in {Purpose.INSIDE, Purpose.FULL} else "beside"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,14 +123,14 @@ def beside(peer: Peer, marker: bytes, chosen: Chosen, found_at: Endpoint | None)
         yield Canary(peer.name, Purpose.DIAL, marker, address, "udp", port, chosen.length)
 
 
-def sending_script(canaries: Sequence[Canary]) -> str:
-    """Shell that sends them all, in this order."""
+def sending_script(canaries: Sequence[Canary], *, first: int = 0, perl: str = "perl") -> str:
+    """Shell that sends them all, in this order, numbered from ``first`` on. ``perl``: how it is called."""
     orders = "".join(
         f"{number} {one.purpose.way} {one.marker.hex()}"
         f" {one.address} {one.protocol} {one.port} {one.length}\n"
-        for number, one in enumerate(canaries)
+        for number, one in enumerate(canaries, first)
     )
-    return f"perl - {ROUNDS} <<'CANARIES'\n{_SENDER}{orders}CANARIES\n"
+    return f"{perl} - {ROUNDS} <<'CANARIES'\n{_SENDER}{orders}CANARIES\n"
 
 
 _TOLD = re.compile(r"(sent|refused) (\d+) (\d+) ?(.*)")
@@ -169,12 +174,12 @@ def find_passport(payload: bytes, run: bytes) -> Passport | None:
     return Passport(marker, int.from_bytes(rest[:4]), int.from_bytes(rest[4:]))
 
 
-def capture_filter(length: int, full: int) -> str:
+def capture_filter(length: int, full: int, window: int = WINDOW) -> str:
     """What tcpdump keeps: IP packets of about that length, pings as long as ``full``, fragments of UDP.
 
-    In the language of pcap-filter(7).
+    ``window``: how many bytes may come on top of it. In the language of pcap-filter(7).
     """
-    most = length + WINDOW
+    most = length + window
     return (
         f"(ip and ip[2:2] >= {length} and ip[2:2] <= {most})"
         f" or (ip6 and ip6[4:2] >= {length - 40} and ip6[4:2] <= {most - 40})"

@@ -18,7 +18,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of claim: what is claimed, and how it is tested, in words. ``cluster``: it is about Kubernetes."""
+    """A kind of claim: what is claimed, and how it is tested, in words. ``cluster``: about Kubernetes."""
 
     claimed: str
     tested: str
@@ -79,8 +79,7 @@ KINDS = {
     ),
     "pod-mtu": Kind(
         "full packets pass between pods",
-        "pings as large as the pods' interface takes, not to be fragmented; the sizes of all layers beside each"
-        " other",
+        "pings as large as the pods' interface takes, not to be fragmented; the sizes of all layers compared",
         cluster=True,
     ),
     "pod-pod": Kind(
@@ -120,7 +119,7 @@ KINDS = {
     ),
     "pod-canary": Kind(
         "what pods and machines send each other's pods is nowhere in clear between machines",
-        "marked packets over ICMP, UDP and TCP from within pods, captured on every interface of both machines",
+        "marked packets from and to pods over ICMP, UDP and TCP, captured on every interface of both ends",
         cluster=True,
     ),
 }

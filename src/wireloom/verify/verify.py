@@ -28,12 +28,14 @@ class Wish:
 
     ``sample``: not all pairs, however few nodes there are. ``quick``: no marked packets. ``audit``: seconds
     of listening, 0 for none. ``disrupted``: the node whose interface is taken down for a moment, if any.
+    ``probe_image``: what the probes in a cluster are made of, None for what is there.
     """
 
     sample: bool = False
     quick: bool = False
     audit: float = 0.0
     disrupted: NodeName | None = None
+    probe_image: str | None = None
 
 
 async def verify(network: Network, crew: Crew, askable: frozenset[NodeName], wish: Wish) -> Evidence:

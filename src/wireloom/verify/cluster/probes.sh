@@ -1,6 +1,8 @@
 # shellcheck shell=sh
 # Probes in the cluster, made, told of and taken away on one of its servers; and their processes on their machines.
-# Needs: probe, the namespace of this run.
+# Needs: probe, the namespace of this run; pid for what runs within a probe.
+# shellcheck disable=SC2154  # the caller's
+
 export KUBECONFIG=/etc/rancher/k3s/k3s.yaml
 
 # Take away what runs left behind more than an hour ago.
@@ -43,14 +45,33 @@ remove_probes() {
     timeout 30 k3s kubectl delete namespace "$probe" --ignore-not-found --wait=false
 }
 
-# The process of a probe on this machine: nobody else has this mark in its environment.
+# Find the process of a probe on this machine, the MTU of its interface, and its name server: nobody else has
+# this mark in its environment.
 find_probe() {
-    grep -lsF -- "$1" /proc/[0-9]*/environ 2>/dev/null | sed -n '1s,/proc/\(.*\)/environ,\1,p'
+    pid=$(grep -lsF -- "$1" /proc/[0-9]*/environ 2>/dev/null | sed -n '1s,/proc/\(.*\)/environ,\1,p')
+    [ -n "$pid" ] || return
+    mtu=$(within ip -o link show eth0 | sed -n 's/.* mtu \([0-9]*\).*/\1/p')
+    # shellcheck disable=SC2034  # both are for the caller
+    server=$(sed -n 's/^nameserver *//p' "/proc/$pid/root/etc/resolv.conf" | head -n 1)
+    # shellcheck disable=SC2034
+    domain=$(sed -n 's/^search .*\.svc\.\([^ ]*\) svc\..*/\1/p' "/proc/$pid/root/etc/resolv.conf")
+    echo "process $pid"
+    echo "mtu ${mtu:=0}"
+}
+
+# `bridged DEVICE` for the devices of pods on this machine.
+list_bridged() {
+    ip -o link show master "$1" 2>/dev/null | sed 's/^[0-9]*: \([^:@]*\).*/bridged \1/'
 }
 
 # Run a command in the network of the probe whose process is $pid.
 within() {
     nsenter -t "$pid" -n "$@"
+}
+
+# Ping from the probe with so many bytes, not to be cut in pieces.
+ping_within() {
+    echo "said $1 $(within ping -n -i 0.3 -W 2 -c 3 -M 'do' -s "$3" "$2" 2>&1 | tr '\n' ' ')"
 }
 
 # `said NUMBER STATUS LAST-LINE` for a command of kubectl.

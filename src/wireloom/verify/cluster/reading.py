@@ -1,4 +1,4 @@
-"""What a machine says of its devices and ways, without anything being sent: the script and its parser. Pure."""
+"""What a machine says of its devices and ways, nothing being sent: the script and its parser. Pure."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,7 +7,7 @@ from ipaddress import ip_address
 
 from wireloom.cluster.seen import Member
 from wireloom.observe.probes import split_sections
-from wireloom.values import Address, Endpoint, NodeName, Prefix, PublicKey
+from wireloom.values import Address, Endpoint, Prefix, PublicKey
 from wireloom.verify.cluster.intended import BRIDGE, WIREGUARD
 
 
@@ -107,14 +107,3 @@ def _read_ways(text: str) -> Iterator[tuple[Address, str]]:
                 yield ip_address(address), device
             case ["way", address, "none", *_]:
                 yield ip_address(address), ""
-
-
-def readings_of(answers: Mapping[NodeName, str], nonce: str) -> dict[NodeName, Reading]:
-    """The readings of those whose answer makes sense."""
-    found = {}
-    for name, text in answers.items():
-        try:
-            found[name] = read_reading(text, nonce)
-        except (ValueError, TypeError, KeyError):
-            continue
-    return found

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
-
 from wireloom.cluster.places import KUBELET_PORT
 from wireloom.cluster.seen import Member
 from wireloom.observe.shell import read_functions
@@ -112,17 +111,13 @@ def choose_requests(name: NodeName, others: Sequence[NodeName], probe: str) -> I
 def trying_script(probe: str, name: NodeName, nodes: Sequence[NodeName], trials: Sequence[Trial]) -> str:
     """Shell that tries all of it side by side.
 
-    Prints ``said NUMBER TEXT`` for each, ``process``, ``mtu`` and ``bridged`` with what they are, and ``done``.
+    Prints ``said NUMBER TEXT`` for each, ``process``, ``mtu`` and ``bridged`` with what they are, ``done``.
     Only names, addresses and numbers go into it.
     """
     lines = [
         f"probe={probe}\n{FUNCTIONS}",
-        f"pid=$(find_probe '{mark_of(probe, name)}')",
-        f"ip -o link show master {BRIDGE} 2>/dev/null | sed 's/^[0-9]*: \\([^:@]*\\).*/bridged \\1/'",
-        'if [ -n "$pid" ]; then echo "process $pid"',
-        "mtu=$(within ip -o link show eth0 | sed -n 's/.* mtu \\([0-9]*\\).*/\\1/p'); echo \"mtu ${mtu:=0}\"",
-        'server=$(sed -n "s/^nameserver *//p" "/proc/$pid/root/etc/resolv.conf" | head -n 1)',
-        'domain=$(sed -n "s/^search .*\\.svc\\.\\([^ ]*\\) svc\\..*/\\1/p" "/proc/$pid/root/etc/resolv.conf")',
+        f"list_bridged {BRIDGE}",
+        f"if find_probe '{mark_of(probe, name)}'; then",
         *_knock('within perl - "$server" "$domain"', trials, inside=True),
         *_side_by_side(list(_pings(trials)), PARALLEL),
         "wait; fi",
@@ -154,12 +149,9 @@ def _pings(trials: Sequence[Trial]) -> Iterator[str]:
     for number, one in enumerate(trials):
         if one.address is None or one.how not in {How.PING, How.FULL}:
             continue
-        size, headers = "-s 56", IP_HEADER[one.address.version] + ICMP_HEADER
-        if one.how is How.FULL:
-            size = f"-M do -s $((mtu - {headers}))"
-        yield (
-            f"echo \"said {number} $(within ping -n -i 0.3 -W 2 -c 3 {size} {one.address} 2>&1 | tr '\\n' ' ')\""
-        )
+        headers = IP_HEADER[one.address.version] + ICMP_HEADER
+        size = f"$((mtu - {headers}))" if one.how is How.FULL else "56"
+        yield f"ping_within {number} {one.address} {size}"
 
 
 def _requests(trials: Sequence[Trial], nodes: Sequence[NodeName]) -> Iterator[str]:
