@@ -118,8 +118,8 @@ async def look_at_cluster(world: World, crew: Crew, seen: Seen) -> ClusterSeen |
 def plan_cluster(found: Survey) -> ClusterPlan:
     """What k3s needs, by what was seen of it."""
     assert found.k3s is not None  # noqa: S101  # the caller asks where it is
-    fleet = found.world.fleet
-    return make_cluster_plan(fleet, found.network, found.k3s, inspect_cluster(fleet, found.network, found.k3s))
+    fleet, network = found.world.fleet, found.network
+    return make_cluster_plan(fleet, network, found.k3s, inspect_cluster(fleet, network, found.k3s))
 
 
 async def look_around(world: World, crew: Crew, *, only: Iterable[NodeName] | None = None) -> Seen:

@@ -232,7 +232,7 @@ def test_an_answer_without_anything_is_empty() -> None:
     ids=["empty", "no ip", "cut", "garbage"],
 )
 def test_an_answer_that_makes_no_sense_is_none(text: str) -> None:
-    with pytest.raises(ValueError):  # noqa: PT011  # JSON's is one, too
+    with pytest.raises(ValueError):  # JSON's is one, too
         read_reading(text, MARK)
 
 
