@@ -1,11 +1,13 @@
 """A systemd machine that a Kubernetes node can run on, and the k3s that the environment names."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from tests.machines.container import Container
 from tests.machines.image import Recipe, find_recipe
 
+HERE = Path(__file__).parent
 VARIABLE = "WIRELOOM_K3S"
 PACKAGES = ("runc", "containernetworking-plugins", "iptables", "conntrack")
 """What k3s carries itself and the stand-in takes from Debian."""
@@ -33,6 +35,17 @@ WantedBy=multi-user.target
 """As the install script of k3s writes it, https://docs.k3s.io/installation, without its modprobe."""
 
 
+CGROUPS = """\
+[Unit]
+Description=Let the kubelet make cgroups, which systemd-nspawn mounts read-only
+DefaultDependencies=no
+Before=sysinit.target
+[Service]
+Type=oneshot
+ExecStart=sh -c 'for one in /sys/fs/cgroup/*/tasks; do mount -o remount,rw,bind "$${one%/tasks}"; done; :'
+"""
+
+
 def find_k3s() -> Path | None:
     """The program that the environment names."""
     named = os.environ.get(VARIABLE)
@@ -47,14 +60,40 @@ def find_k3s_recipe() -> Recipe:
 
 
 class Node(Container):
-    """A machine that may do all that containers in it need.
+    """A machine that may do all that containers in it need, with the cgroup controllers of this computer."""
 
-    It has no cgroup controllers, as those of this computer may be of version 1: no container is limited.
-    """
+    def prepare(self) -> None:
+        super().prepare()
+        self.write("/etc/systemd/system/cgroups.service", CGROUPS)
+        wants = self._root / "etc/systemd/system/sysinit.target.wants"
+        wants.mkdir(exist_ok=True)
+        (wants / "cgroups.service").symlink_to("/etc/systemd/system/cgroups.service")
 
     def _boot_command(self) -> list[str]:
         # The filter of system calls would forbid what a container runtime does: bpf(2), keyctl(2).
-        return ["env", "SYSTEMD_SECCOMP=0", *super()._boot_command(), "--capability=all"]
+        words = [
+            "env",
+            "SYSTEMD_SECCOMP=0",
+            "unshare",
+            "--mount",
+            "sh",
+            str(HERE / "cgroups.sh"),
+            self._cgroup,
+        ]
+        return [*words, *super()._boot_command(), "--capability=all"]
+
+    @property
+    def _cgroup(self) -> str:
+        """Its cgroup in each hierarchy."""
+        return f"{self.space.name}/{self.name}"
+
+    @property
+    def init(self) -> int | None:
+        """Its first process, by our number; None while it has none."""
+        for file in self._outside(f"/run/cgroup/systemd/{self._cgroup}").rglob("init.scope/cgroup.procs"):
+            with suppress(OSError):
+                return min((int(one) for one in file.read_text().split()), default=None)
+        return super().init
 
     def install(self, program: Path) -> None:
         """Put k3s and the images beside it where an air-gapped installation has them."""

@@ -14,10 +14,16 @@ cgroup=/sys/fs/cgroup/$1
 # One unified hierarchy, as on the systems that we stand for, however this computer has mounted its own.
 umount -R /sys/fs/cgroup
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
-trap 'find "$cgroup" -depth -type d -exec rmdir {} \; 2>/dev/null || :' EXIT
+trap 'find "$cgroup" /run/cgroup/*/"$1" -depth -type d -exec rmdir {} \; 2>/dev/null || :' EXIT
 mkdir "$cgroup"
 # What systemd-nspawn keeps in /run stays here too, and it finds no systemd of this computer to talk to.
 mount -t tmpfs -o mode=755 machines /run
+# For machines that shall have the controllers of this computer, where they are of version 1 (proc(5), cgroups(7)).
+awk -F: '$2 != "" { print $2 }' /proc/self/cgroup | while read -r hierarchy; do
+    case $hierarchy in *=*) options=none,$hierarchy ;; *) options=$hierarchy ;; esac
+    mkdir -p "/run/cgroup/${hierarchy#name=}"
+    mount -t cgroup -o "$options" cgroup "/run/cgroup/${hierarchy#name=}"
+done
 ip link set lo up
 
 exec 3<&0
