@@ -14,7 +14,7 @@ from wireloom.values import Address, NodeName, Prefix, PublicKey
 CONTROLLERS = frozenset(
     {"cpu", "cpuacct", "cpuset", "memory", "pids", "io", "blkio", "devices", "freezer", "hugetlb"}
 )
-"""Names of cgroup controllers (cgroups(7)); what else stands in the options of a mount is none."""
+"""Names of cgroup controllers (cgroups(7)); a named hierarchy is none."""
 
 FILE = "file "
 """How the sections of files are named; see look.sh."""
@@ -166,7 +166,7 @@ def parse_leftovers(text: str) -> tuple[Leftover, ...]:
 def parse_cgroups(text: str) -> tuple[int, frozenset[str]]:
     """Lines ``cgroup VERSION CONTROLLERS``: the version that counts, and what it has.
 
-    Both are mounted in the hybrid layout, and the second one elsewhere: it counts where it is at the root.
+    Both may be there: the second one is told of, and counts, where it is at the root of all.
     """
     lines = [line.split(" ", 2) for line in text.splitlines() if line.startswith("cgroup ")]
     by_version = {int(line[1]): set[str]() for line in lines}
