@@ -71,6 +71,7 @@ def parse_seen(name: NodeName, sections: Mapping[str, str]) -> K3sSeen:
         stamp=read(FILE + STATE, parse_stamp, None),
         leftovers=read("leftovers", parse_leftovers, no_leftovers) + second,
         controllers=controllers,
+        withheld=parse_kernel_controllers(sections.get("resources", "")) - controllers,
         cgroup=cgroup,
         memory=read("resources", lambda text: parse_bytes(text, "memory"), 0),
         swap=read("resources", lambda text: parse_bytes(text, "swap"), 0),
@@ -174,6 +175,11 @@ def parse_cgroups(text: str) -> tuple[int, frozenset[str]]:
         by_version[int(line[1])] |= set(re.split(r"[ ,]", line[2] if len(line) > 2 else ""))
     version = 2 if 2 in by_version or not by_version else 1
     return version, frozenset(by_version.get(version, set()) & CONTROLLERS)
+
+
+def parse_kernel_controllers(text: str) -> frozenset[str]:
+    """Lines ``kernel CONTROLLER`` among the others."""
+    return CONTROLLERS & {line.removeprefix("kernel ") for line in text.splitlines()}
 
 
 def parse_bytes(text: str, what: str) -> int:
