@@ -138,6 +138,10 @@ GROUND: dict[str, tuple[Changes, tuple[str, str, str]]] = {
         {"controllers": frozenset()},
         ("cgroup", "error", "the cgroup controllers cpu, cpuset, memory, pids are not enabled"),
     ),
+    "a memory controller that the host keeps": (
+        {"controllers": BARE.controllers - {"memory"}, "withheld": frozenset({"memory", "cpu"})},
+        ("cgroup", "warning", "the cgroup controllers memory are not at the root of this machine's cgroups"),
+    ),
     "no cpuacct in cgroup v1": (
         {"cgroup": 1, "controllers": BARE.controllers - {"cpuacct"}},
         ("cgroup", "error", "the cgroup controllers cpuacct are not enabled"),

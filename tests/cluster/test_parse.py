@@ -123,6 +123,7 @@ def test_a_machine_that_somebody_else_has() -> None:
         Leftover(Rival.SECOND, "k3s.service"),
     )
     assert one.controllers == one.kernel == frozenset()
+    assert one.withheld == {"cpu", "memory"}
     assert one.disturbers == {"ufw"}
     assert one.holders == {6443: "", 10250: "kubelet (process 811)"}
     assert not one.systemd

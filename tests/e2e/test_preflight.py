@@ -20,3 +20,13 @@ def test_what_wireloom_made_is_nothing_foreign(applied: World) -> None:
     assert applied.json("check", "--nodes")["findings"] == []
     applied.shell("w1", "ip link set wg0 down")
     assert applied.json("check", "--nodes")["findings"] == []
+
+
+def test_what_keeps_k3s_from_a_machine_is_found_too(mended: World) -> None:
+    """The machines of a lab have no systemd; those without a role are none of k3s' business."""
+    mended.edit("private: [10.0.0.2] }", "private: [10.0.0.2], roles: [k3s-server] }")
+    mended.fleet_file.write_text(mended.fleet_file.read_text() + "kubernetes: { version: v1.34.2+k3s1 }\n")
+    findings = mended.json("check", "--nodes", expect=1)["findings"]
+    assert [(one["node"], one["check"], one["what"]) for one in findings] == [
+        ("cp1", "system", "k3s is run by systemd, and this machine has none: not supported yet")
+    ]

@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from wireloom.cli.survey import look_around, visit
+from wireloom.cli.survey import look_around, look_at_cluster, visit
 from wireloom.cli.world import World, ask, run_async
+from wireloom.cluster.findings import inspect_cluster
+from wireloom.cluster.seen import ClusterSeen
 from wireloom.grammar import count
 from wireloom.network.network import Network
 from wireloom.network.topology import wanted_stance, weave
@@ -27,9 +29,13 @@ from wireloom.transport.port import Completed, TransportError
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """What was seen last, and what was installed before it; ``failures`` tell of what could not be."""
+    """What was seen last, and what was installed before it; ``failures`` tell of what could not be.
+
+    ``k3s`` is None where wireloom makes no cluster.
+    """
 
     seen: Seen
+    k3s: ClusterSeen | None = None
     installed: list[Installation] = field(default_factory=list)
     failures: list[Finding] = field(default_factory=list)
 
@@ -39,7 +45,14 @@ def check_nodes(world: World, *, install: bool, yes: bool) -> int:
     found = run_async(_look(world, install=install, yes=yes))
     lock = learn_footing(world.lock, found.seen, wanted_stance(world.fleet))
     network = weave(world.fleet, lock.with_keys(keys_seen(found.seen)))
-    findings = arrange(world.fleet, [*found.failures, *inspect(world.fleet, lock, network, found.seen)])
+    findings = arrange(
+        world.fleet,
+        [
+            *found.failures,
+            *inspect(world.fleet, lock, network, found.seen),
+            *(inspect_cluster(world.fleet, network, found.k3s) if found.k3s else ()),
+        ],
+    )
     if world.settings.json:
         print_document(readiness_document(network, findings, found.installed))
     else:
@@ -53,7 +66,7 @@ async def _look(world: World, *, install: bool, yes: bool) -> Readiness:
         async with visit(world, yes=yes, progress=progress) as (crew, seen):
             wanted = list(plan_installations(seen)) if install else []
             if not wanted:
-                return Readiness(seen)
+                return Readiness(seen, await look_at_cluster(world, crew, seen))
             progress.pause()
             _approve(wanted, yes=yes)
             progress(f"installing on {', '.join(one.node for one in wanted)}")
@@ -61,7 +74,8 @@ async def _look(world: World, *, install: bool, yes: bool) -> Readiness:
             failed = {one.node for one in failures}
             progress("looking again")
             installed = [one for one in wanted if one.node not in failed]
-            return Readiness(await look_around(world, crew), installed, failures)
+            again = await look_around(world, crew)
+            return Readiness(again, await look_at_cluster(world, crew, again), installed, failures)
 
 
 def _approve(wanted: Sequence[Installation], *, yes: bool) -> None:

@@ -19,10 +19,7 @@ def inspect_cluster(fleet: Fleet, network: Network, seen: ClusterSeen) -> tuple[
     Nothing of a machine that did not answer: others tell of it. Nothing at all where the fleet file names
     no version of k3s.
     """
-    kubernetes = fleet.kubernetes
-    if kubernetes is None or kubernetes.version is None:
-        return ()
-    return arrange(fleet, _find(fleet, kubernetes, network, seen))
+    return arrange(fleet, _find(fleet, fleet.k3s, network, seen)) if fleet.k3s else ()
 
 
 def _find(fleet: Fleet, kubernetes: Kubernetes, network: Network, seen: ClusterSeen) -> Iterator[Finding]:

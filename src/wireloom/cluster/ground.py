@@ -54,10 +54,22 @@ def check_ground(kubernetes: Kubernetes, network: Network, role: Role, one: K3sS
 
 
 def _check_cgroups(kubernetes: Kubernetes, one: K3sSeen) -> Iterator[Finding]:
+    """What the kernel has and the machine has not, somebody withholds; whether k3s minds, it says itself."""
     missing = [name for name in CONTROLLERS[one.cgroup] if name not in one.controllers]
-    if missing:
-        what = f"the cgroup controllers {', '.join(missing)} are not enabled"
-        yield Finding(one.name, Check.CGROUP, what, _advise_controllers(one, missing))
+    disabled = [name for name in missing if name not in one.withheld]
+    withheld = [name for name in missing if name in one.withheld]
+    if disabled:
+        what = f"the cgroup controllers {', '.join(disabled)} are not enabled"
+        yield Finding(one.name, Check.CGROUP, what, _advise_controllers(one, disabled))
+    if withheld:
+        yield Finding(
+            one.name,
+            Check.CGROUP,
+            f"the cgroup controllers {', '.join(withheld)} are not at the root of this machine's cgroups",
+            "a container must be given them by its host (Delegate=yes), a host take them from cgroup v1:"
+            " systemd.unified_cgroup_hierarchy=1 on the kernel's command line",
+            Severity.WARNING,
+        )
     version = parse_version(kubernetes.version or "")
     if one.cgroup == 1 and version is not None and version >= NO_CGROUP_V1:
         yield Finding(
@@ -76,7 +88,7 @@ def _advise_controllers(one: K3sSeen, missing: list[str]) -> str:
         if name in {"memory", "cpuset"}
     )
     if not words:
-        return "a container must be given them by its host; a kernel of one's own be built with them"
+        return "another kernel has them: those of all distributions do"
     if one.architecture == "x86_64":
         return f"add {words} to GRUB_CMDLINE_LINUX in /etc/default/grub there; update-grub; reboot"
     return (

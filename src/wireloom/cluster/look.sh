@@ -122,15 +122,17 @@ trace() {
     done
 }
 
-# show_resources: `memory KIB`, `swap KIB`; `cgroup VERSION CONTROLLERS` with spaces or commas between them, for each
-# hierarchy that is mounted where it belongs.
+# show_resources: `memory KIB`, `swap KIB`; `cgroup VERSION CONTROLLERS` with spaces or commas between them. Of the first
+# version k3s looks at what the kernel has, wherever that is mounted; of the second at what the root has. `kernel
+# CONTROLLER`: one that the kernel has enabled, which need not be at the root of a container.
 show_resources() {
     awk '
         $1 == "MemTotal:" { print "memory", $2 }
         $1 == "SwapTotal:" { print "swap", $2 }
         $3 == "cgroup2" && $2 == "/sys/fs/cgroup" { getline controllers <($2 "/cgroup.controllers"); print "cgroup 2", controllers }
-        $3 == "cgroup" && $2 ~ "^/sys/fs/cgroup/" { print "cgroup 1", $4 }
-    ' /proc/meminfo /proc/self/mounts
+        /^[0-9]+:[^:]+:/ { split($0, part, ":"); print "cgroup 1", part[2] }
+        NF == 4 && $4 == "1" { print "kernel", $1 }
+    ' /proc/meminfo /proc/self/mounts /proc/self/cgroup /proc/cgroups
 }
 
 # show_ports HEX...: `taken HEX` for each TCP port that somebody listens on, and who, where ss can tell.

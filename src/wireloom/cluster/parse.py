@@ -14,7 +14,7 @@ from wireloom.values import Address, NodeName, Prefix, PublicKey
 CONTROLLERS = frozenset(
     {"cpu", "cpuacct", "cpuset", "memory", "pids", "io", "blkio", "devices", "freezer", "hugetlb"}
 )
-"""Names of cgroup controllers (cgroups(7)); what else stands in the options of a mount is none."""
+"""Names of cgroup controllers (cgroups(7)); a named hierarchy is none."""
 
 FILE = "file "
 """How the sections of files are named; see look.sh."""
@@ -71,6 +71,7 @@ def parse_seen(name: NodeName, sections: Mapping[str, str]) -> K3sSeen:
         stamp=read(FILE + STATE, parse_stamp, None),
         leftovers=read("leftovers", parse_leftovers, no_leftovers) + second,
         controllers=controllers,
+        withheld=parse_kernel_controllers(sections.get("resources", "")) - controllers,
         cgroup=cgroup,
         memory=read("resources", lambda text: parse_bytes(text, "memory"), 0),
         swap=read("resources", lambda text: parse_bytes(text, "swap"), 0),
@@ -166,7 +167,7 @@ def parse_leftovers(text: str) -> tuple[Leftover, ...]:
 def parse_cgroups(text: str) -> tuple[int, frozenset[str]]:
     """Lines ``cgroup VERSION CONTROLLERS``: the version that counts, and what it has.
 
-    Both are mounted in the hybrid layout, and the second one elsewhere: it counts where it is at the root.
+    Both may be there: the second one is told of, and counts, where it is at the root of all.
     """
     lines = [line.split(" ", 2) for line in text.splitlines() if line.startswith("cgroup ")]
     by_version = {int(line[1]): set[str]() for line in lines}
@@ -174,6 +175,11 @@ def parse_cgroups(text: str) -> tuple[int, frozenset[str]]:
         by_version[int(line[1])] |= set(re.split(r"[ ,]", line[2] if len(line) > 2 else ""))
     version = 2 if 2 in by_version or not by_version else 1
     return version, frozenset(by_version.get(version, set()) & CONTROLLERS)
+
+
+def parse_kernel_controllers(text: str) -> frozenset[str]:
+    """Lines ``kernel CONTROLLER`` among the others."""
+    return CONTROLLERS & {line.removeprefix("kernel ") for line in text.splitlines()}
 
 
 def parse_bytes(text: str, what: str) -> int:

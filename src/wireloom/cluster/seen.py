@@ -67,10 +67,10 @@ class K3sSeen:
     the SHA-256 of its cluster's CA certificate, in hex; empty where it has none. ``tokens``: which secret
     files are there and not empty; ``open_tokens``: those of them that not only root can read; ``token_cas``:
     the digests of a CA certificate that tokens begin with (docs.k3s.io/cli/token).
-    ``controllers``: the cgroup controllers that the kernel has enabled; ``cgroup``: 1 or 2. ``memory``,
-    ``swap`` in bytes. ``holders``: who has the TCP ports of k3s where it does not run, by port. ``kernel``:
-    which of the modules that k3s wants it has, None where k3s runs. ``disturbers``: services at work there
-    that k3s' documentation warns of.
+    ``controllers``: the cgroup controllers that the machine has; ``withheld``: what its kernel has of them
+    besides; ``cgroup``: 1 or 2. ``memory``, ``swap`` in bytes. ``holders``: who has the TCP ports of k3s
+    where it does not run, by port. ``kernel``: which of the modules that k3s wants it has, None where k3s
+    runs. ``disturbers``: services at work there that k3s' documentation warns of.
     """
 
     name: NodeName
@@ -88,6 +88,7 @@ class K3sSeen:
     stamp: K3sStamp | None = None
     leftovers: tuple[Leftover, ...] = ()
     controllers: frozenset[str] = frozenset()
+    withheld: frozenset[str] = frozenset()
     cgroup: int = 2
     memory: int = 0
     swap: int = 0
