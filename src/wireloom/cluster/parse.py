@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from ipaddress import ip_address, ip_network
 from typing import TypeVar
 
-from wireloom.cluster.places import STATE, Role
+from wireloom.cluster.places import RESTART_DUE, STATE, Role
 from wireloom.cluster.probe import DISTURBERS, PORTS, SECRETS, SHOWN
 from wireloom.cluster.seen import FileSeen, K3sSeen, K3sStamp, Leftover, Member, Rival
 from wireloom.values import Address, NodeName, Prefix, PublicKey
@@ -65,6 +65,7 @@ def parse_seen(name: NodeName, sections: Mapping[str, str]) -> K3sSeen:
         cluster=read("cluster", parse_digest, ""),
         tokens=frozenset(path for path in SECRETS if modes.get(path, (0, 0))[1]),
         open_tokens=frozenset(path for path in SECRETS if modes.get(path, (0, 0))[0] & 0o077),
+        restart_due=RESTART_DUE in modes,
         stamp=read(FILE + STATE, parse_stamp, None),
         leftovers=read("leftovers", parse_leftovers, no_leftovers) + second,
         controllers=controllers,

@@ -15,6 +15,8 @@ DATA = "/var/lib/rancher/k3s"
 IMAGES = f"{DATA}/agent/images"
 STATE = "/var/lib/wireloom/k3s.state"
 """wireloom's note: whose machine it is, and what its cluster was begun with."""
+RESTART_DUE = "/run/wireloom/k3s.restart"
+"""There between the replacement of what k3s runs with and its restart; k3s.sh has it, too."""
 
 API_PORT = 6443
 ETCD_PORTS = (2379, 2380)

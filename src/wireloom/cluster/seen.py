@@ -66,6 +66,7 @@ class K3sSeen:
     ``ran``: as what k3s has run here, by its data; ``data``: it has, as the role of the unit. ``cluster``:
     the SHA-256 of its cluster's CA certificate, in hex; empty where it has none. ``tokens``: which secret
     files are there and not empty; ``open_tokens``: those of them that not only root can read.
+    ``restart_due``: an apply has replaced what k3s runs with, and did not come to its restart.
     ``controllers``: the cgroup controllers that the kernel has enabled; ``cgroup``: 1 or 2. ``memory``,
     ``swap`` in bytes. ``holders``: who has the TCP ports of k3s where it does not run, by port. ``kernel``:
     which of the modules that k3s wants it has, None where k3s runs. ``disturbers``: services at work there
@@ -83,6 +84,7 @@ class K3sSeen:
     cluster: str = ""
     tokens: frozenset[str] = frozenset()
     open_tokens: frozenset[str] = frozenset()
+    restart_due: bool = False
     stamp: K3sStamp | None = None
     leftovers: tuple[Leftover, ...] = ()
     controllers: frozenset[str] = frozenset()
