@@ -124,6 +124,49 @@ def test_what_is_no_footing_is_refused(old: str, new: str) -> None:
     assert told(MOVING.replace(old, new))[0].startswith("not a lock of wireloom: ")
 
 
+RELEASES = """\
+  "releases": {"v1.33.1+k3s1/arm64": "DIGEST", "v1.34.2+k3s1/amd64": "DIGEST"},
+""".replace("DIGEST", "ab" * 32)
+
+
+def test_digests_of_releases_are_one_line_in_a_stable_order() -> None:
+    text = whole('  "nodes": {', RELEASES + '  "nodes": {')
+    lock = parse(text)
+    assert list(lock.releases) == ["v1.33.1+k3s1/arm64", "v1.34.2+k3s1/amd64"]
+    backwards = dict(reversed(lock.releases.items()))
+    assert print_lock(replace(lock, releases=backwards)) == text
+
+
+def test_a_digest_that_is_known_never_changes() -> None:
+    lock = Lock("shop").with_releases({"a": "ab" * 32})
+    assert lock.with_releases({"a": "cd" * 32, "b": "ef" * 32}).releases == {"a": "ab" * 32, "b": "ef" * 32}
+
+
+NO_RELEASES = {
+    "a list": ('"releases": []', "`releases` is a mapping"),
+    "null": ('"releases": null', "`releases` is a mapping"),
+    "a short digest": ('"releases": {"v1/amd64": "abcd"}', "`v1/amd64` has no SHA-256 in `releases`"),
+    "a number": ('"releases": {"v1/amd64": 1}', "`v1/amd64` has no SHA-256 in `releases`"),
+    "upper case": (
+        '"releases": {"v1/amd64": "' + "AB" * 32 + '"}',
+        "`v1/amd64` has no SHA-256 in `releases`",
+    ),
+    "a line more": (
+        '"releases": {"v1/amd64": "' + "ab" * 32 + '\\n"}',
+        "`v1/amd64` has no SHA-256 in `releases`",
+    ),
+    "a name that is none": (
+        '"releases": {"v1\\n": "' + "ab" * 32 + '"}',
+        "`v1\\n` has no SHA-256 in `releases`",
+    ),
+}
+
+
+@pytest.mark.parametrize(("line", "wanted"), NO_RELEASES.values(), ids=NO_RELEASES)
+def test_what_are_no_releases_is_refused(line: str, wanted: str) -> None:
+    assert told(whole('  "nodes": {', f'  {line},\n  "nodes": {{')) == [f"not a lock of wireloom: {wanted}"]
+
+
 def test_a_former_address_that_another_has_is_a_clash() -> None:
     text = MOVING.replace('"nodes": {\n', '"nodes": {\n    "b": {"ipv4": "10.99.0.2"},\n')
     assert told(text) == ["10.99.0.2 is given to `b` and `w1`"]

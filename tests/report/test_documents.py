@@ -32,7 +32,7 @@ WHEN = "2026-01-01T00:00:00+00:00"
 
 
 def test_a_plan() -> None:
-    assert plan_document(PLAN) == {
+    assert plan_document(PLAN, None) == {
         "fleet": "shop",
         "generation": 5,
         "changes": [
@@ -61,7 +61,7 @@ def test_a_plan() -> None:
 
 def test_a_plan_of_nothing() -> None:
     lists = ("changes", "unreachable", "refusals", "notes", "steps")
-    assert plan_document(Plan("shop", 1, ())) == {"fleet": "shop", "generation": 1} | {
+    assert plan_document(Plan("shop", 1, ()), None) == {"fleet": "shop", "generation": 1} | {
         one: [] for one in lists
     }
 
@@ -161,7 +161,7 @@ def test_an_outcome() -> None:
 
 
 def test_steps_that_are_left() -> None:
-    assert plan_document(Plan("shop", 1, (), steps=("one", "two")))["steps"] == ["one", "two"]
+    assert plan_document(Plan("shop", 1, (), steps=("one", "two")), None)["steps"] == ["one", "two"]
     assert outcome_document(Outcome(1, (), ("two",)))["steps_left"] == ["two"]
 
 
@@ -263,15 +263,15 @@ def test_a_peer_that_is_not_dialled_has_no_endpoint() -> None:
 def test_what_is_printed_is_one_object_with_its_version_first(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    print_document(plan_document(PLAN))
+    print_document(plan_document(PLAN, None))
     printed = capsys.readouterr()
     document = json.loads(printed.out)
     assert next(iter(document)) == "version"
-    assert document == {"version": 1, **plan_document(PLAN)}
+    assert document == {"version": 1, **plan_document(PLAN, None)}
     assert printed.err == ""
 
 
 def test_a_refused_machine_is_not_told_as_unreachable() -> None:
     """Such are in ``refusals``; the plan's own list holds the silent ones only."""
     plan = Plan("shop", 1, (), unreachable=(Unreachable(NodeName("a"), "no answer"),))
-    assert [one["node"] for one in plan_document(plan)["unreachable"]] == ["a"]
+    assert [one["node"] for one in plan_document(plan, None)["unreachable"]] == ["a"]

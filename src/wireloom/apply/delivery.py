@@ -17,6 +17,9 @@ PIECE = 3 * 1024 * 1024
 FETCH_TIMEOUT = 900.0
 """Seconds for a machine to fetch a release: 70 MB over a slow line."""
 
+PIECE_TIMEOUT = 600.0
+"""Seconds for one piece: all machines that lack it share the operator's line."""
+
 
 class Payload(Protocol):
     """A file that is here. ``digest`` is its SHA-256 in hex."""
@@ -33,13 +36,17 @@ class Payload(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A file that is to be at ``path`` on a machine: sent from here, or fetched from ``url``."""
+    """A file that is to be at ``path`` on a machine: sent from here, or fetched from ``url``.
+
+    ``version``: what it must say of itself when it is asked as k3s is; empty where it is nothing to ask.
+    """
 
     path: str
     mode: int
     digest: str
     payload: Payload | None = None
     url: str = ""
+    version: str = ""
 
 
 Script = Callable[..., str]
@@ -60,7 +67,7 @@ async def deliver(
     What is sent goes on where an earlier try was cut off.
     """
     found = await crew.run(
-        {name: script(f"wants {one.path} {one.digest}") for name, one in deliveries.items()},
+        {name: script(_call("wants", one, f"{one.mode:o}", one.version)) for name, one in deliveries.items()},
         timeout=STEP_TIMEOUT,
     )
     missing = {name: one for name, one in deliveries.items() if _have(found[name]) not in {None, "all"}}
@@ -73,15 +80,21 @@ async def deliver(
 
 
 def _have(answer: Completed | TransportError) -> str | None:
-    return read_answer(answer).get("have") if isinstance(answer, Completed) and answer.status == 0 else None
+    good = isinstance(answer, Completed) and answer.status == 0
+    return read_answer(answer).get("have", "0") if good else None
 
 
 def _fetch(one: Delivery) -> str:
-    return f"fetch {one.path} {one.digest} {shlex.quote(one.url)}"
+    return _call("fetch", one, one.url)
 
 
 def _finish(one: Delivery) -> str:
-    return f"finish {one.path} {one.digest} {one.mode:o}"
+    return _call("finish", one, f"{one.mode:o}", one.version)
+
+
+def _call(function: str, one: Delivery, *arguments: str) -> str:
+    """Archives of images are named by the user: blanks and worse may be in a path."""
+    return " ".join([function, *map(shlex.quote, (one.path, one.digest, *arguments))])
 
 
 def _gather(deliveries: Iterable[tuple[NodeName, Delivery]]) -> Iterator[dict[NodeName, Delivery]]:
@@ -115,8 +128,8 @@ async def _send(
         text = base64.encodebytes(payload.read(start, PIECE)).decode()
         piece = f"piece() {{ cat <<'END'\n{text}END\n}}"
         sent = await crew.run(
-            dict.fromkeys(names, script(piece, f"grow {one.path} {one.digest} {start}")),
-            timeout=STEP_TIMEOUT,
+            dict.fromkeys(names, script(piece, _call("grow", one, str(start)))),
+            timeout=PIECE_TIMEOUT,
         )
         answers |= sent
         for name in names:

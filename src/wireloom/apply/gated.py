@@ -66,6 +66,7 @@ async def carry_out_cluster(
             await job.hold()
             await job.bring()
             await job.begin()
+            await job.revive()
             await job.add_servers()
             await job.add_agents()
         finally:
@@ -94,7 +95,7 @@ class _Job:
         self._gate = gate
         self._max_parallel = max_parallel
         self._progress = progress
-        self._hand = K3sHand()
+        self._hand = K3sHand(lease)
         self._tokens = Tokens(crew, self._hand)
         self._nodes = {one.name: one for one in (*plan.servers, *plan.agents)}
         self._ended: dict[NodeName, NodeOutcome] = {}
@@ -107,13 +108,16 @@ class _Job:
 
     async def hold(self) -> None:
         """Have every machine that changes for this apply alone."""
+        self._held = set(self._nodes)  # an interruption of this lets all of them go
+        self.spoken |= dict.fromkeys(self._held, time.monotonic())
         answers = await self._crew.run(dict.fromkeys(self._nodes, self._lease.hold()), timeout=STEP_TIMEOUT)
         self._note("hold", answers)
         self._held = set(self._going())
-        self.spoken |= dict.fromkeys(self._held, time.monotonic())
 
     async def bring(self) -> None:
         """The binary, images and files: nothing of it runs yet."""
+        marks = {name: self._hand.note_restart() for name in self._going() if self._nodes[name].restart}
+        self._note("files", await self._crew.run(marks, timeout=STEP_TIMEOUT))
         names = self._going()
         wanted = {name: self._goods.binaries[name] for name in names if self._nodes[name].install}
         if wanted:
@@ -138,12 +142,23 @@ class _Job:
                 )
                 await self._wake([one])
 
+    async def revive(self) -> None:
+        """Servers that are in the cluster start together: one alone is no majority of etcd's members."""
+        stopped = [one for one in self._plan.servers if one.start and not (one.begins or one.joins)]
+        if stopped and not self._stopped():
+            self._progress(f"starting {count(len(stopped), 'server')}: {_some(stopped)}")
+            await self._wake(stopped)
+
     async def add_servers(self) -> None:
         """Each server by itself: etcd takes one new member at a time, and an API that is left must answer."""
         for one in self._plan.servers:
-            if one.begins or self._stopped():
+            if self._stopped():
+                return
+            if one.name in self._ended:
                 continue
-            self._progress(f"{one.name} {'joins' if one.joins else 'starts'}")
+            self._progress(
+                f"{one.name} {'joins' if one.joins else 'restarts' if one.restart else 'is looked at'}"
+            )
             await self._hand_tokens([one])
             await self._wake([one])
 

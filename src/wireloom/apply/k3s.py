@@ -1,7 +1,9 @@
 """The text that each step for k3s sends to a machine: calls of k3s.sh, and texts for its files."""
 
 import shlex
+from dataclasses import dataclass
 
+from wireloom.apply.script import Hand
 from wireloom.cluster.places import AGENT_TOKEN, DATA, SERVER_TOKEN, STATE, Role
 from wireloom.cluster.plan import K3sNodePlan
 from wireloom.observe.shell import read_functions
@@ -14,12 +16,20 @@ HANDS = read_functions("wireloom.apply", "k3s.sh")
 FULL_TOKENS = {Role.SERVER: f"{DATA}/server/token", Role.AGENT: f"{DATA}/server/agent-token"}
 
 
+@dataclass(frozen=True, slots=True)
 class K3sHand:
-    """wireloom's hands for k3s."""
+    """wireloom's hands for k3s; with a ``lease``, as long as that has the machine."""
+
+    lease: Hand | None = None
 
     def script(self, *lines: str) -> str:
         """Calls with the functions that they need before them."""
-        return "\n".join([HANDS, *lines, ""])
+        keep = self.lease.keep() if self.lease else ()
+        return "\n".join([HANDS, *keep, *lines, ""])
+
+    def note_restart(self) -> str:
+        """Before anything is replaced: what runs must be restarted, be it by another apply."""
+        return self.script("note_restart")
 
     def prepare(self, plan: K3sNodePlan) -> str:
         """Write the files; enable the unit. A unit that runs is not touched."""

@@ -10,6 +10,8 @@ umask 077
 export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 binary=/usr/local/bin/k3s
+secrets='/etc/rancher/k3s/server-token /etc/rancher/k3s/agent-token /var/lib/rancher/k3s/server/token'
+due=/run/wireloom/k3s.restart # k3s runs with other files than those that are there; gone with a restart of the machine
 
 die() {
     printf 'wireloom: %s\n' "$*" >&2
@@ -18,12 +20,26 @@ die() {
 
 # holds FILE DIGEST: the file is there, and this is the SHA-256, in hex, of it.
 holds() {
+    sum=
     test -f "$1" && sum=$(sha256sum "$1") && test "${sum%% *}" = "$2"
 }
 
-# wants FILE DIGEST: answer how much of a file that is to come is there: all, or so many bytes beside its place.
+# fit FILE MODE VERSION: give it its mode; where VERSION is not empty, it is a k3s that says so of itself.
+fit() {
+    wrong="its mode can't be changed"
+    chmod "$2" "$1" || return
+    test -n "$3" || return 0
+    said=$(timeout 20 "$1" --version 2>/dev/null | { read -r _ _ third _ && echo "$third"; })
+    test "$said" != "$3" || return 0
+    wrong="the file says ${said:+k3s }${said:-nothing of its version}, the fleet file wants $3"
+    return 1
+}
+
+# wants FILE DIGEST MODE VERSION: answer how much of a file that is to come is there: all, or so many bytes beside its
+# place.
 wants() {
     if holds "$1" "$2"; then
+        fit "$1" "$3" "$4" || die "$1: $wrong"
         echo have=all
     else
         mkdir -p "${1%/*}" || die "${1%/*} can't be made: is the disk full, or read-only?"
@@ -54,26 +70,28 @@ fetch() {
     if command -v curl >/dev/null; then
         said=$(curl -fsSL --retry 3 --connect-timeout 20 -o "$part" "$3" 2>&1)
     elif command -v wget >/dev/null; then
-        said=$(wget -q --tries=3 --timeout=20 -O "$part" "$3" 2>&1)
+        said=$(wget -nv --tries=3 --timeout=20 -O "$part" "$3" 2>&1)
     else
         die "neither curl nor wget is here to fetch $3: install one, or have it sent: --k3s-binary"
     fi || { rm -f "$part" && die "$3 can't be fetched: $(printf %s "$said" | tail -n 1)"; }
 }
 
-# finish FILE DIGEST MODE: it is whole, and what was meant: put it in its place.
+# finish FILE DIGEST MODE VERSION: it is whole, and what was meant: put it in its place.
 finish() {
     name_part "$1" "$2"
     holds "$1" "$2" || {
         holds "$part" "$2" || { rm -f "$part" && die "$1 is not what was meant: its SHA-256 is ${sum%% *}, not $2"; }
-        { chmod "$3" "$part" && sync "$part" && mv "$part" "$1"; } ||
-            die "$1 can't be written: is the disk full, or read-only?"
+        fit "$part" "$3" "$4" || { rm -f "$part" && die "$1: $wrong"; }
+        { sync "$part" && mv "$part" "$1"; } || die "$1 can't be written: is the disk full, or read-only?"
     }
 }
 
 # put FILE MODE: write the text that `text` prints, whole or not at all.
 put() {
-    { mkdir -p "${1%/*}" && text >"$1.new" && chmod "$2" "$1.new" && sync "$1.new" && mv "$1.new" "$1"; } ||
+    { mkdir -p "${1%/*}" && text >"$1.new" && chmod "$2" "$1.new" && sync "$1.new" && mv "$1.new" "$1"; } || {
+        rm -f "$1.new"
         die "$1 can't be written: is the disk full, or read-only?"
+    }
 }
 
 # enable UNIT: started at boot; systemd reads it again first.
@@ -98,10 +116,25 @@ hand_on() {
     printf '%s=%s\n' "$1" "$token"
 }
 
-# wake UNIT: (re)start it, and don't wait: k3s says that it is ready when it is.
+# note_restart: what is about to be replaced is what a k3s runs with; see wake.
+note_restart() {
+    { mkdir -p "${due%/*}" && : >"$due"; } || die "$due can't be written: is the disk full, or read-only?"
+}
+
+# wake UNIT: (re)start it, and don't wait: k3s says that it is ready when it is. But systemd has begun when this ends:
+# until then, what is to go would pass for what is to come.
 wake() {
+    systemctl daemon-reload
     systemctl reset-failed "$1" 2>/dev/null
+    before=$(systemctl show --value -p InvocationID "$1")
     systemctl --no-block restart "$1" || die "the unit $1 can't be started"
+    rm -f "$due"
+    left=10
+    while test "$left" -gt 0 && test "$(systemctl show --value -p ActiveState "$1")" = active; do
+        test "$(systemctl show --value -p InvocationID "$1")" = "$before" || break
+        sleep 1
+        left=$((left - 1))
+    done
 }
 
 # gate UNIT SECONDS: answer how far the unit is, as soon as it is active or has failed; at most so late.
@@ -122,12 +155,29 @@ gate() {
 # complain UNIT: answer with the last that the unit said of a mistake, without any token in it.
 complain() {
     journalctl -n 200 -o cat -u "$1" 2>/dev/null | grep -E 'level=(fatal|error)|^[FE][0-9]{4} ' | tail -n 1 |
-        sed -e 's/^time="[^"]*" //' -e 's/K10[0-9a-f]*::[^" ]*/K10…/g' -e 's/^/said=/' | cut -c 1-400
+        sed -e 's/^time="[^"]*" //' -e 's#://[^/@ ]*@#://…@#g' | hide_tokens | sed -e 's/^/said=/' | cut -c 1-400
+}
+
+# hide_tokens: copy what comes, without a token. The secrets are read here: so they are in no argument list.
+hide_tokens() {
+    awk -v "files=$secrets" '
+        BEGIN {
+            for (place = split(files, file); place > 0; place--)
+                while ((getline line <file[place]) > 0) { sub(/.*:/, "", line); if (length(line) > 5) hidden[line] }
+        }
+        {
+            for (secret in hidden)
+                while (at = index($0, secret)) $0 = substr($0, 1, at - 1) "…" substr($0, at + length(secret))
+            gsub(/K10[0-9a-f]*::[^" ]*/, "K10…")
+            print
+        }
+    '
 }
 
 # ask SECONDS: as a server: answer with each node of the cluster: name, Ready, EtcdIsVoter; `?` where it is not told.
 ask() {
-    "$binary" kubectl get --raw /readyz --request-timeout="$1s" >/dev/null 2>&1 && echo readyz=ok
-    "$binary" kubectl get nodes --request-timeout="$1s" -o jsonpath='{range .items[*]}node={.metadata.name} {.status.conditions[?(@.type=="Ready")].status}? {.status.conditions[?(@.type=="EtcdIsVoter")].status}?{"\n"}{end}' 2>/dev/null
+    export KUBECACHEDIR=/dev/null # it shall leave nothing behind
+    timeout "$1" "$binary" kubectl get --raw /readyz --request-timeout="$1s" >/dev/null 2>&1 && echo readyz=ok
+    timeout "$1" "$binary" kubectl get nodes --request-timeout="$1s" -o jsonpath='{range .items[*]}node={.metadata.name} {.status.conditions[?(@.type=="Ready")].status}? {.status.conditions[?(@.type=="EtcdIsVoter")].status}?{"\n"}{end}' 2>/dev/null
     :
 }

@@ -123,6 +123,10 @@ class Hand:
         """The same of a network that nobody changes."""
         return self._script(_call("prove", str(seconds), "0", *map(str, neighbours)))
 
+    def keep(self) -> tuple[str, ...]:
+        """Lines before others: these are not run on a machine that this apply has no more."""
+        return f"interface={shlex.quote(self.interface)}", LEASE, _call("keep", self.id)
+
     def beat(self, seconds: int = 0) -> str:
         """Keep the machine. With ``seconds``, a committed change there waits that long from now."""
         lines = [f"interface={shlex.quote(self.interface)}", LEASE, _call("beat", self.id, str(seconds)), ""]

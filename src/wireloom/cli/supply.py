@@ -1,6 +1,7 @@
 """Where k3s comes from: files that are here, or its releases, known by their digests."""
 
 import hashlib
+import http.client
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable
@@ -52,10 +53,14 @@ class FilePayload:
             raise UserError.one(f"can't be read: {error.strerror}", where=str(path)) from None
 
     def read(self, start: int, length: int) -> bytes:
-        """A piece of it. Raises OSError."""
-        with self.path.open("rb") as file:
-            file.seek(start)
-            return file.read(length)
+        """A piece of it. Raises UserError."""
+        try:
+            with self.path.open("rb") as file:
+                file.seek(start)
+                return file.read(length)
+        except OSError as error:
+            hint = "apply again when it is there: what was sent is not lost"
+            raise UserError.one(f"can't be read: {error.strerror}", where=str(self.path), hint=hint) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,15 +106,18 @@ def gather_goods(
     missing = {one.name: _architecture(seen, one.name) for one in plan.nodes if one.install}
     here = _read_binaries(supply.binaries)
     away = sorted(set(missing.values()) - set(here))
-    releases = {one: Release(cluster.version or "", one, cluster.mirror) for one in away}
+    version = cluster.version or ""
+    releases = {one: Release(version, one, cluster.mirror) for one in away}
     unknown = [one for one in releases.values() if one.name not in lock.releases]
     lock = lock.with_releases({one.name: _fetch_digest(one) for one in unknown})
-    binaries = {
-        name: Delivery(BINARY, 0o755, here[one].digest, payload=here[one])
-        if one in here
-        else Delivery(BINARY, 0o755, lock.releases[releases[one].name], url=releases[one].url)
-        for name, one in missing.items()
+    programs = {
+        one: Delivery(BINARY, 0o755, file.digest, payload=file, version=version) for one, file in here.items()
     }
+    programs |= {
+        one: Delivery(BINARY, 0o755, lock.releases[release.name], url=release.url, version=version)
+        for one, release in releases.items()
+    }
+    binaries = {name: programs[one] for name, one in missing.items()}
     images = [
         Delivery(f"{IMAGES}/{one.path.name}", 0o600, one.digest, payload=one)
         for one in map(FilePayload.of, _list_images(supply.images))
@@ -142,16 +150,19 @@ def _read_binaries(paths: Iterable[Path]) -> dict[str, FilePayload]:
 
 
 def _list_images(paths: Iterable[Path]) -> list[Path]:
-    """The archives of directories, by name."""
-    found = []
+    """The archives of directories, by name. They come to lie in one directory."""
+    found: dict[str, Path] = {}
     for path in paths:
         files = sorted(one for one in path.iterdir() if one.is_file()) if path.is_dir() else [path]
         good = [one for one in files if one.name.endswith(ARCHIVES)]
         if not good:
             hint = f"archives of images end in {', '.join(ARCHIVES)}"
             raise UserError.one("no archive of images", where=str(path), hint=hint)
-        found += good
-    return found
+        for one in good:
+            if found.setdefault(one.name, one) != one:
+                what = f"another archive has this name, too: {found[one.name]}"
+                raise UserError.one(what, where=str(one), hint="name one of them, or rename it")
+    return list(found.values())
 
 
 def _fetch_digest(release: Release) -> str:
@@ -168,8 +179,9 @@ def _fetch_digest(release: Release) -> str:
             )
             raise UserError.one(what, hint="github.com/k3s-io/k3s/releases names the versions") from None
         raise UserError.one(f"{url}: {error}", hint=hint) from None
-    except OSError as error:
-        raise UserError.one(f"{url} can't be fetched: {getattr(error, 'reason', error)}", hint=hint) from None
+    except (OSError, http.client.HTTPException) as error:
+        why = getattr(error, "reason", "") or str(error).strip() or type(error).__name__
+        raise UserError.one(f"{url} can't be fetched: {why}", hint=hint) from None
     try:
         return release.find_digest(text)
     except ValueError as error:

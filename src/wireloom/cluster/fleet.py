@@ -4,10 +4,11 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from wireloom.cluster.choice import choose_entries
 from wireloom.cluster.node import plan_k3s
-from wireloom.cluster.places import SETTINGS, Role
+from wireloom.cluster.places import SERVER_TOKEN, SETTINGS, Role
 from wireloom.cluster.plan import ClusterPlan, K3sNodePlan
 from wireloom.cluster.render import render_cluster
 from wireloom.cluster.seen import ClusterSeen, K3sSeen
+from wireloom.cluster.settings import read_entry
 from wireloom.errors import Diagnostic, Severity
 from wireloom.intent.fleet import Fleet
 from wireloom.network.network import Network
@@ -35,12 +36,18 @@ def make_cluster_plan(
 def _plan_nodes(
     fleet: Fleet, network: Network, machines: Mapping[NodeName, K3sSeen]
 ) -> tuple[K3sNodePlan, ...]:
-    """Servers first, whoever begins before all others; then agents; each in the order of the file."""
-    inside = {name for name, one in machines.items() if one.data}
+    """Servers that begin, that are in the cluster, that join; then agents; each in the order of the file."""
+    inside = {name for name, one in machines.items() if one.data or _has_begun(one)}
     present = {name: one.files[SETTINGS].text for name, one in machines.items() if SETTINGS in one.files}
     desired = render_cluster(fleet, network, choose_entries(fleet, network, inside, present))
     plans = [plan_k3s(want, machines[name]) for name, want in desired.items() if name in machines]
-    return tuple(sorted(plans, key=lambda one: (one.role is Role.AGENT, not one.begins)))
+    return tuple(sorted(plans, key=lambda one: (one.role is Role.AGENT, not one.begins, one.joins)))
+
+
+def _has_begun(one: K3sSeen) -> bool:
+    """It was to begin the cluster, and has its tokens: it may be on its way, whatever the file says now."""
+    settings = one.files.get(SETTINGS)
+    return SERVER_TOKEN in one.tokens and settings is not None and read_entry(settings.text) == ""
 
 
 def _refuse_unseen(fleet: Fleet, seen: ClusterSeen) -> Iterator[Diagnostic]:

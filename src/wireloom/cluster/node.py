@@ -18,7 +18,9 @@ def plan_k3s(desired: K3sDesired, seen: K3sSeen) -> K3sNodePlan:
     install = seen.version != desired.version
     runs = seen.active == "active"
     note = seen.stamp != desired.stamp
-    restart = runs and (install or bool(write))
+    restart = runs and (
+        install or seen.restart_due or any(not _says_so(file, desired, seen) for file in write)
+    )
     changes = (
         *(_describe_binary(desired, seen) if install else ()),
         *(_describe_file(file, seen) for file in write),
@@ -44,9 +46,14 @@ def plan_k3s(desired: K3sDesired, seen: K3sSeen) -> K3sNodePlan:
 
 
 def _is_as_wanted(file: ClusterFile, desired: K3sDesired, seen: K3sSeen) -> bool:
-    """By which server a machine came in does not count any more once it is in."""
     there = seen.files.get(file.path)
-    if there is None or there.mode != file.mode:
+    return there is not None and there.mode == file.mode and _says_so(file, desired, seen)
+
+
+def _says_so(file: ClusterFile, desired: K3sDesired, seen: K3sSeen) -> bool:
+    """Whether it has the text. By which server a machine came in does not count any more once it is in."""
+    there = seen.files.get(file.path)
+    if there is None:
         return False
     if file is desired.settings and seen.data:
         return same_settings(file.text, there.text)
@@ -61,7 +68,8 @@ def _describe_binary(desired: K3sDesired, seen: K3sSeen) -> Iterator[Change]:
     if seen.version is None:
         yield Change(Action.CREATE, f"file {BINARY}", f"k3s {desired.version}")
     else:
-        yield Change(Action.UPDATE, f"file {BINARY}", f"k3s {seen.version} → {desired.version}")
+        there = f"k3s {seen.version}" if seen.version else "a file that does not say which k3s it is"
+        yield Change(Action.UPDATE, f"file {BINARY}", f"{there} → {desired.version}")
 
 
 def _describe_file(file: ClusterFile, seen: K3sSeen) -> Change:

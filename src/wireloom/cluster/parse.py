@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from ipaddress import ip_address, ip_network
 from typing import TypeVar
 
-from wireloom.cluster.places import STATE, Role
+from wireloom.cluster.places import RESTART_DUE, STATE, Role
 from wireloom.cluster.probe import DISTURBERS, PORTS, SECRETS, SHOWN
 from wireloom.cluster.seen import FileSeen, K3sSeen, K3sStamp, Leftover, Member, Rival
 from wireloom.values import Address, NodeName, Prefix, PublicKey
@@ -68,6 +68,7 @@ def parse_seen(name: NodeName, sections: Mapping[str, str]) -> K3sSeen:
         token_cas=read(
             "token-cas", lambda text: frozenset(map(parse_digest, text.split())), frozenset[str]()
         ),
+        restart_due=RESTART_DUE in modes,
         stamp=read(FILE + STATE, parse_stamp, None),
         leftovers=read("leftovers", parse_leftovers, no_leftovers) + second,
         controllers=controllers,

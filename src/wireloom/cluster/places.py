@@ -19,6 +19,8 @@ DATA = "/var/lib/rancher/k3s"
 IMAGES = f"{DATA}/agent/images"
 STATE = "/var/lib/wireloom/k3s.state"
 """wireloom's note: whose machine it is, and what its cluster was begun with."""
+RESTART_DUE = "/run/wireloom/k3s.restart"
+"""There between the replacement of what k3s runs with and its restart; k3s.sh has it, too."""
 
 
 class Role(StrEnum):

@@ -14,6 +14,7 @@ from wireloom.cluster.places import (
     ETCD_PORTS,
     FLANNEL_SETTINGS,
     KUBELET_PORT,
+    RESTART_DUE,
     SERVER_TOKEN,
     SETTINGS,
     STATE,
@@ -83,7 +84,7 @@ def probe_script(nonce: str) -> str:
     units = " ".join((*(f"{role.service}.service" for role in Role), *DISTURBERS))
     lines = [
         f"PATH={PATH} nonce={shlex.quote(nonce)} mark={shlex.quote(MARK)} binary={BINARY} data={DATA}",
-        f"files='{' '.join((*SHOWN, STATE))}' secrets='{' '.join(SECRETS)}' units='{units}'",
+        f"files='{' '.join((*SHOWN, STATE))}' secrets='{' '.join((*SECRETS, RESTART_DUE))}' units='{units}'",
         f"columns={shlex.quote(MEMBER_COLUMNS)}",
         LOOK,
     ]

@@ -67,6 +67,7 @@ class K3sSeen:
     the SHA-256 of its cluster's CA certificate, in hex; empty where it has none. ``tokens``: which secret
     files are there and not empty; ``open_tokens``: those of them that not only root can read; ``token_cas``:
     the digests of a CA certificate that tokens begin with (docs.k3s.io/cli/token).
+    ``restart_due``: an apply has replaced what k3s runs with, and did not come to its restart.
     ``controllers``: the cgroup controllers that the machine has; ``withheld``: what its kernel has of them
     besides; ``cgroup``: 1 or 2. ``memory``, ``swap`` in bytes. ``holders``: who has the TCP ports of k3s
     where it does not run, by port. ``kernel``: which of the modules that k3s wants it has, None where k3s
@@ -85,6 +86,7 @@ class K3sSeen:
     tokens: frozenset[str] = frozenset()
     open_tokens: frozenset[str] = frozenset()
     token_cas: frozenset[str] = frozenset()
+    restart_due: bool = False
     stamp: K3sStamp | None = None
     leftovers: tuple[Leftover, ...] = ()
     controllers: frozenset[str] = frozenset()
