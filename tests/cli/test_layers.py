@@ -46,7 +46,6 @@ LATER = {
     "both": "`both` is not supported yet",
     "underlay, cni: calico": "`calico` is not supported yet",
     "underlay, cni: cilium": "`cilium` is not supported yet",
-    "underlay, flannel_backend: host-gw": "`host-gw` is not supported yet",
     "underlay, datastore: external": "`external` is not supported yet",
 }
 

@@ -154,6 +154,14 @@ def test_what_is_critical_is_the_same_on_all_servers(families: str) -> None:
     assert critical[1:] == critical[:-1]
 
 
+def test_pods_routed_into_the_tunnels() -> None:
+    found = rendered(cluster(flannel_backend="host-gw"))
+    others = rendered(cluster())
+    for name, machine in found.items():
+        assert machine.settings.text == others[name].settings.text.replace('"vxlan"', '"host-gw"')
+    assert 'flannel-backend: "host-gw"' in found[NodeName("cp1")].settings.text
+
+
 @pytest.mark.parametrize("cni", ["calico", "cilium"])
 def test_another_network_plugin_finds_room(cni: str) -> None:
     found = rendered(cluster(CP1, CP2, W1, cni=cni, flannel_backend=None))

@@ -77,7 +77,6 @@ VALUES = {
     "a layer": ("encrypt: underlay", "encrypt: underlai", "17:80", "`underlai` is not a layer: did you mean `underlay`?"),
     "both layers": ("encrypt: underlay", "encrypt: both", "17:80", "`both` is not supported yet"),
     "flannel's backend": ("encrypt: underlay", "flannel_backend: vxlam", "17:88", "`vxlam` is not a flannel backend: did you mean `vxlan`?"),
-    "host-gw": ("encrypt: underlay", "flannel_backend: host-gw", "17:88", "`host-gw` is not supported yet"),
     "a backend that encrypts again": ("encrypt: underlay", "flannel_backend: wireguard-native", "17:88", "`wireguard-native` encrypts what the underlay encrypts already"),
     "a backend that does not encrypt": ("encrypt: underlay", "encrypt: cni, flannel_backend: vxlan", "17:102", "`vxlan` does not encrypt, and `encrypt: cni` wants flannel to"),
     "a backend of another plugin": ("cni: flannel", "cni: cilium, flannel_backend: vxlan", "17:87", "`vxlan` is a backend of flannel, and the network plugin is cilium"),

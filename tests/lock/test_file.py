@@ -466,3 +466,38 @@ def test_a_lock_with_something_wrong(start: int, length: int, new: str) -> None:
 def test_any_lock_comes_back(nodes: dict[NodeName, LockedNode], generation: int) -> None:
     lock = Lock("shop", generation, "feed", nodes)
     assert lock == parse(print_lock(lock))
+
+
+PODS = """\
+{
+  "version": 1,
+  "fleet": "shop",
+  "generation": 8,
+  "network": "feed",
+  "nodes": {
+    "cp1": {"ipv4": "10.99.0.1"},
+    "w1": {"ipv4": "10.99.0.2", "pods": ["10.42.1.0/24", "fd00:42:0:1::/64"]},
+    "w2": {"ipv4": "10.99.0.3", "pods": ["10.42.2.0/24"]}
+  }
+}
+"""
+
+
+def test_pod_ranges_are_read_and_written() -> None:
+    lock = parse(PODS)
+    assert print_lock(lock) == PODS
+    assert lock.nodes[NodeName("w1")].pods == (ip_network("10.42.1.0/24"), ip_network("fd00:42:0:1::/64"))
+
+
+SPOILT_PODS = {
+    "host bits": ("10.42.2.0/24", "10.42.2.1/24", "not a lock of wireloom: "),
+    "words": ('["10.42.2.0/24"]', '"10.42.2.0/24"', "not a lock of wireloom: "),
+    "a number": ('["10.42.2.0/24"]', "[24]", "not a lock of wireloom: "),
+    "the range of another": ("10.42.2.0/24", "10.42.1.0/24", "the pod range 10.42.1.0/24 is given to `w1` and `w2`"),
+    "around the range of another": ("10.42.2.0/24", "10.42.0.0/16", "the pod range 10.42.1.0/24 is given to `w2` and `w1`"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new", "expected"), SPOILT_PODS.values(), ids=SPOILT_PODS)
+def test_what_are_no_pod_ranges_is_refused(old: str, new: str, expected: str) -> None:
+    assert told(PODS.replace(old, new))[0].startswith(expected)

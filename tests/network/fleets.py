@@ -42,6 +42,7 @@ def make_fleet(
     guard: bool = True,
     trusted: Iterable[str] = (),
     port: int = 51820,
+    backend: str = "vxlan",
 ) -> Fleet:
     """A fleet of these nodes; its sites are those that they name."""
     underlay = Underlay(
@@ -54,7 +55,7 @@ def make_fleet(
         tuple(trusted),
     )
     sites = {one.site: Site(one.site) for one in nodes}
-    cluster = Kubernetes(pods=tuple(map(ip_network, pods))) if pods else None
+    cluster = Kubernetes(pods=tuple(map(ip_network, pods)), flannel_backend=backend) if pods else None
     return Fleet(name, underlay, sites, {one.name: one for one in nodes}, kubernetes=cluster)
 
 

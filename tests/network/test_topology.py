@@ -4,16 +4,18 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from ipaddress import ip_network
+from itertools import combinations
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.network.fleets import PLACES, key, lock_of, make_fleet, named, node
-from wireloom.intent.fleet import Fleet, Node
+from wireloom.errors import UserError
+from wireloom.intent.fleet import Fleet, Kubernetes, Node
 from wireloom.network.network import Network, Peer
 from wireloom.network.topology import KEEPALIVE, weave
-from wireloom.values import NodeName
+from wireloom.values import NodeName, Prefix
 
 Dialled = str | None
 
@@ -268,3 +270,52 @@ def test_keys_are_the_locks() -> None:
     peer = peer_of(weave(fleet, lock_of(fleet)), "a", "b")
     assert peer is not None
     assert key(2) == peer.public_key
+
+
+PODS = {NodeName("a"): (ip_network("10.42.0.0/24"),), NodeName("b"): (ip_network("10.42.1.0/24"),)}
+
+
+def allowed(backend: str, pods: Mapping[NodeName, tuple[Prefix, ...]] = PODS) -> dict[str, list[str]]:
+    """What each node lets its peers use, from both ends of a pair."""
+    fleet = named("a", "b", pods=["10.42.0.0/16"], backend=backend)
+    network = weave(fleet, lock_of(fleet).with_pods(pods))
+    return {
+        peer.name: list(map(str, peer.allowed_ips)) for name in "ab" for peer in network.peers(NodeName(name))
+    }
+
+
+def test_pods_are_let_through_where_they_are_routed() -> None:
+    assert allowed("host-gw") == {
+        "a": ["10.99.0.1/32", "10.42.0.0/24"],
+        "b": ["10.99.0.2/32", "10.42.1.0/24"],
+    }
+
+
+def test_pods_in_a_tunnel_of_their_own_are_not_let_through() -> None:
+    assert allowed("vxlan") == {"a": ["10.99.0.1/32"], "b": ["10.99.0.2/32"]}
+
+
+def test_before_the_cluster_told_there_are_no_pods() -> None:
+    assert allowed("host-gw", {}) == allowed("vxlan")
+
+
+@pytest.mark.parametrize("prefix", ["10.43.1.0/24", "0.0.0.0/0", "10.0.0.0/8", "fd00:42::/64"])
+def test_a_range_that_is_not_of_the_clusters_pods_is_refused(prefix: str) -> None:
+    with pytest.raises(UserError, match=r"the range of the pods of `b`, is outside of 10\.42\.0\.0/16"):
+        allowed("host-gw", {NodeName("b"): (ip_network(prefix),)})
+
+
+@given(fleets())
+@many
+def test_allowed_ips_with_pods_are_disjoint(fleet: Fleet) -> None:
+    cluster = Kubernetes(pods=(ip_network("10.128.0.0/9"),), flannel_backend="host-gw")
+    pods = dict(zip(fleet.nodes, ((one,) for one in cluster.pods[0].subnets(new_prefix=24)), strict=False))
+    network = weave(replace(fleet, kubernetes=cluster), lock_of(fleet).with_pods(pods))
+    for name in network.members:
+        routes = [route for peer in network.peers(name) for route in peer.allowed_ips]
+        assert not [pair for pair in combinations(routes, 2) if pair[0].overlaps(pair[1])]
+        assert all(
+            route.network_address in peer.addresses or route in pods[peer.name]
+            for peer in network.peers(name)
+            for route in peer.allowed_ips
+        )

@@ -112,7 +112,7 @@ LISTEN = """
 import socket, sys, time
 held = [socket.create_server(("", int(port)), backlog=9) for port in sys.argv[1:]]
 print("ready", flush=True)
-time.sleep(60)
+time.sleep(300)
 """
 
 CONNECT = """

@@ -82,4 +82,4 @@ class Neighbourhood:
 
 
 def _address(peer: Peer) -> Address:
-    return peer.allowed_ips[0].network_address
+    return peer.addresses[0]

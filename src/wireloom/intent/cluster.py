@@ -13,7 +13,6 @@ ENCRYPTING_BACKEND = "wireguard-native"
 _LATER: tuple[tuple[Field[str], tuple[str, ...], str], ...] = (
     (CNI, ("calico", "cilium"), "flannel"),
     (ENCRYPT, ("cni", "both"), "underlay"),
-    (FLANNEL_BACKEND, ("host-gw",), "vxlan"),
     (DATASTORE, ("external",), "embedded"),
 )
 

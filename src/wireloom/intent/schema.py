@@ -165,7 +165,7 @@ FLANNEL_BACKEND: Field[str] = Field(
     "flannel_backend",
     choice("a flannel backend", "vxlan", "host-gw", "wireguard-native"),
     "How flannel carries pods: left out, vxlan on an underlay, otherwise wireguard-native, which encrypts."
-    " host-gw: not supported yet.",
+    " host-gw, on an underlay: without another header around each packet, pods are routed into the tunnels.",
 )
 DATASTORE: Field[str] = Field(
     "datastore",

@@ -20,7 +20,7 @@ def allot(fleet: Fleet, lock: Lock) -> Lock:
     small.
     """
     leaving = {
-        name: node if node.released is not None else replace(node, released=lock.generation)
+        name: node if node.released is not None else replace(node, released=lock.generation, pods=())
         for name, node in lock.nodes.items()
         if name not in fleet.nodes
     }

@@ -12,7 +12,7 @@ from wireloom.disk import put_file
 from wireloom.errors import Diagnostic, UserError
 from wireloom.intent.finding import show
 from wireloom.lock.footing import Footing
-from wireloom.lock.lock import Lock, LockedNode
+from wireloom.lock.lock import Lock, LockedNode, find_overlap
 from wireloom.values import Address, NodeName, Prefix, PublicKey
 
 A = TypeVar("A", bound=Address)
@@ -21,7 +21,7 @@ CONFLICT_MARKERS = ("<<<<<<<", "|||||||", "=======", ">>>>>>>")
 HEAD_KEYS = {"version", "fleet", "generation", "network", "nodes"}
 LATER_KEYS = {"footing", "releases"}
 FOOTING_KEYS = {"dialled", "heard", "ranges", "shared"}
-NODE_KEYS = {"ipv4", "ipv6", "public_key", "ssh_host_key", "released", "former"}
+NODE_KEYS = {"ipv4", "ipv6", "public_key", "ssh_host_key", "released", "former", "pods"}
 
 
 def lock_path(fleet_path: Path) -> Path:
@@ -149,6 +149,7 @@ def _node_from(name: str, data: object) -> LockedNode:
             ssh_host_key=_words(data, "ssh_host_key"),
             released=_count(data, "released"),
             former=_addresses(data, "former"),
+            pods=tuple(map(_prefix, _list(data, "pods"))),
         )
     except ValueError as error:
         raise ValueError(f"{show(name)}: {error}") from None
@@ -189,11 +190,16 @@ def _address(data: Mapping[str, Any], key: str, kind: Callable[[str], A]) -> A |
 
 def _addresses(data: Mapping[str, Any], key: str) -> tuple[Address, ...]:
     """Addresses of either family; none where the key is missing."""
+    found = (_address({key: word}, key, ip_address) for word in _list(data, key))
+    return tuple(one for one in found if one is not None)
+
+
+def _list(data: Mapping[str, Any], key: str) -> list[object]:
+    """A list; empty where the key is missing."""
     words = data.get(key, [])
     if not isinstance(words, list):
         raise ValueError(f"`{key}` is a list")
-    found = (_address({key: word}, key, ip_address) for word in words)
-    return tuple(one for one in found if one is not None)
+    return words
 
 
 def _clashes(lock: Lock, path: Path) -> list[Diagnostic]:
@@ -203,6 +209,9 @@ def _clashes(lock: Lock, path: Path) -> list[Diagnostic]:
         key = [str(node.public_key)] if node.public_key and node.released is None else []
         for value in [*map(str, node.addresses), *key]:
             holders.setdefault(value, []).append(name)
+    overlap = find_overlap(lock.nodes)
+    if overlap is not None:
+        holders[f"the pod range {overlap.prefix}"] = [overlap.one, overlap.other]
     return [
         Diagnostic(
             f"{value} is given to {' and '.join(f'`{name}`' for name in names)}",
@@ -254,7 +263,8 @@ def _node_to(node: LockedNode) -> dict[str, object]:
         for key, value in values.items()
         if value is not None
     }
-    return known | ({"former": list(map(str, node.former))} if node.former else {})
+    lists = {"former": node.former, "pods": node.pods}
+    return known | {key: list(map(str, values)) for key, values in lists.items() if values}
 
 
 def write_lock(path: Path, lock: Lock) -> bool:

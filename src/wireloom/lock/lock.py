@@ -3,7 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv6Address
+from itertools import pairwise
+from typing import NamedTuple
 
+from wireloom.errors import UserError
 from wireloom.lock.footing import Footing
 from wireloom.values import Address, NodeName, Prefix, PublicKey
 
@@ -12,7 +15,8 @@ from wireloom.values import Address, NodeName, Prefix, PublicKey
 class LockedNode:
     """What was given to one node, and what was seen of it. Never a secret.
 
-    ``former``: addresses of ranges that the fleet is leaving, while nodes may still use them.
+    ``former``: addresses of ranges that the fleet is leaving, while nodes may still use them. ``pods``: the
+    ranges that the cluster gave it for its pods.
     ``ssh_host_key`` is ``type base64`` as in known_hosts. ``released`` is the generation at which the
     node left the fleet (None: it is in it).
     """
@@ -23,6 +27,7 @@ class LockedNode:
     ssh_host_key: str | None = None
     released: int | None = None
     former: tuple[Address, ...] = ()
+    pods: tuple[Prefix, ...] = ()
 
     @property
     def addresses(self) -> tuple[Address, ...]:
@@ -69,6 +74,20 @@ class Lock:
         }
         return self._changed(fresh)
 
+    def with_pods(self, pods: Mapping[NodeName, tuple[Prefix, ...]]) -> "Lock":
+        """The same lock with the pod ranges that the cluster tells now: who is not named has none.
+
+        Raises UserError where two nodes would have one range.
+        """
+        told = self._changed({name: {"pods": tuple(pods.get(name, ()))} for name in self.nodes})
+        clash = find_overlap(told.nodes)
+        if clash is not None:
+            raise UserError.one(
+                f"the cluster gives {clash.prefix} to the pods of `{clash.one}` and of `{clash.other}`",
+                hint="a node that was replaced may be there under its old name, too: see `kubectl get nodes`",
+            )
+        return told
+
     def on(self, footing: Footing | None) -> "Lock":
         """The same lock on another footing, without the former addresses that nobody uses any more."""
         ranges = footing.ranges if footing else ()
@@ -90,3 +109,24 @@ class Lock:
             if name in nodes:
                 nodes[name] = replace(nodes[name], **values)  # type: ignore[arg-type]
         return replace(self, nodes=nodes)
+
+
+class Overlap(NamedTuple):
+    """A pod range of two nodes."""
+
+    prefix: Prefix
+    one: NodeName
+    other: NodeName
+
+
+def find_overlap(nodes: Mapping[NodeName, LockedNode]) -> Overlap | None:
+    """The first pod range that lies in another node's; None where all are apart.
+
+    Sorted, the first that overlaps an earlier one overlaps the one right before it.
+    """
+    held = [(prefix, name) for name, node in nodes.items() for prefix in node.pods]
+    held.sort(key=lambda one: (one[0].version, one[0].network_address.packed, one[0].prefixlen))
+    for (wide, one), (prefix, other) in pairwise(held):
+        if wide.version == prefix.version and prefix.network_address in wide:
+            return Overlap(prefix, one, other)
+    return None

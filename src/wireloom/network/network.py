@@ -27,6 +27,7 @@ class Member:
 class Peer:
     """One member as a certain node has it in its configuration.
 
+    ``allowed_ips`` are its own addresses, and behind them the ranges of its pods where they use the tunnel.
     ``endpoint`` is None where this node can't dial the peer and waits to be dialled. ``sources`` are the
     addresses that packets of a dialled peer may come from: those of the same network, public or private.
     ``keepalive`` is in seconds, 0 for none.
@@ -38,6 +39,11 @@ class Peer:
     allowed_ips: tuple[Prefix, ...]
     keepalive: int = 0
     sources: tuple[Address, ...] = ()
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """Its own, without the ranges behind it."""
+        return tuple(one.network_address for one in self.allowed_ips if one.prefixlen == one.max_prefixlen)
 
     def may_be_at(self, endpoint: Endpoint | None, also: int | None = None) -> bool:
         """Whether the peer may be found there: where it is dialled, or where else it answers from.

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from ipaddress import ip_interface, ip_network
 
+from wireloom.errors import UserError
 from wireloom.intent.fleet import Fleet, Node
 from wireloom.intent.reach import dial_address
 from wireloom.lock.footing import Stance, next_stance
@@ -38,7 +39,10 @@ def weave(fleet: Fleet, lock: Lock) -> Network:
     members = {
         name: _member(fleet, node, lock.nodes[name], stance.ranges) for name, node in fleet.nodes.items()
     }
-    hosts = {name: _host_routes(member) for name, member in members.items()}
+    hosts = {
+        name: _host_routes(member) + _pod_routes(fleet, name, lock.nodes[name])
+        for name, member in members.items()
+    }
     views: dict[object, tuple[Peer, ...]] = {}
     for node in fleet.nodes.values():
         seen_alike = _class_of(node)
@@ -104,6 +108,32 @@ def _member(fleet: Fleet, node: Node, locked: LockedNode, ranges: tuple[Prefix, 
 def _host_routes(member: Member) -> tuple[Prefix, ...]:
     """/32 and /128: a peer's own mask would let one peer claim the addresses of all."""
     return tuple(ip_network(interface.ip) for interface in member.interfaces)
+
+
+def _pod_routes(fleet: Fleet, name: NodeName, locked: LockedNode) -> tuple[Prefix, ...]:
+    """With host-gw pods talk by their own addresses: flannel makes the routes, a peer has to be let use them.
+
+    Raises UserError for a range that is none of the cluster's: nothing else may be led into a tunnel.
+    """
+    cluster = fleet.kubernetes
+    if cluster is None or cluster.flannel_backend != "host-gw":
+        return ()
+    for prefix in locked.pods:
+        if not any(_is_within(prefix, one) for one in cluster.pods):
+            ranges = ", ".join(map(str, cluster.pods))
+            raise UserError.one(
+                f"{prefix}, the range of the pods of `{name}`, is outside of {ranges}",
+                hint="the pod ranges of a cluster that lives can't be changed: write the old ones again",
+            )
+    return locked.pods
+
+
+def _is_within(inner: Prefix, outer: Prefix) -> bool:
+    return (
+        inner.version == outer.version
+        and inner.network_address in outer
+        and inner.prefixlen >= outer.prefixlen
+    )
 
 
 def _class_of(node: Node) -> object:

@@ -76,7 +76,7 @@ def known_addresses(
             if endpoint is not None:
                 known[endpoint.address] = peer.name
         known |= dict.fromkeys(peer.sources, peer.name)
-        known |= {prefix.network_address: peer.name for prefix in peer.allowed_ips}
+        known |= dict.fromkeys(peer.addresses, peer.name)
     return known
 
 

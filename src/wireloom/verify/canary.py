@@ -105,8 +105,7 @@ def inside(
 ) -> Iterator[Canary]:
     """What is sent to a peer over the underlay: each protocol, ports that matter, every user, full size."""
     known = sorted({*KUBERNETES, *ports})[:MOST_PORTS]
-    for prefix in peer.allowed_ips:
-        address = prefix.network_address
+    for address in peer.addresses:
         kinds = [("icmp", 0), ("udp", chosen.port), ("tcp", chosen.port), ("user", chosen.port), *known]
         for protocol, port in kinds:
             yield Canary(peer.name, Purpose.INSIDE, marker, address, protocol, port, chosen.length)

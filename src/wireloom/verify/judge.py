@@ -88,7 +88,7 @@ def unknown(source: NodeName, peers: Sequence[Peer], why: str) -> Iterator[Claim
 
 def _judge_answers(source: NodeName, peer: Peer, said: Sequence[str]) -> Claim:
     """Each address family must answer, and by the interface: an answer by another way is one in clear."""
-    if len(said) < len(peer.allowed_ips):
+    if len(said) < len(peer.addresses):
         return Claim("answers", source, peer.name, Verdict.UNKNOWN, "the pings were not run")
     looks = [_look_at_ping(text) for text in said]
     verdict = conclude(verdict for verdict, _ in looks)

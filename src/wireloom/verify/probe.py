@@ -62,8 +62,8 @@ def probe_script(interface: str, mtu: int, peers: Sequence[Peer]) -> str:
 
 
 def _tests(place: int, peer: Peer, mtu: int) -> Iterator[str]:
-    for prefix in peer.allowed_ips:
-        yield f"probe ping {place} '-c {PINGS} {prefix.network_address}'"
+    for address in peer.addresses:
+        yield f"probe ping {place} '-c {PINGS} {address}'"
     if peer.endpoint is not None:
         address = peer.endpoint.address
         size = full_payload(address, mtu)
