@@ -7,27 +7,18 @@ from pathlib import Path
 
 import click
 
-from wireloom.apply.engine import carry_out
-from wireloom.apply.enrol import enrol
 from wireloom.apply.outcome import Outcome
 from wireloom.apply.terms import Terms
-from wireloom.cli.carry import approve, conclude, note, nothing_to_do, show, show_one, yes_option
+from wireloom.cli.carry import approve, conclude, show, yes_option
 from wireloom.cli.cluster.carry import raise_cluster, vouch
 from wireloom.cli.saved import SavedPlan, read_plan
 from wireloom.cli.settings import Settings, Verb, settings_of
 from wireloom.cli.supply import Supply, with_supply
-from wireloom.cli.survey import Survey, seen_lock, survey, survey_again, survey_next
+from wireloom.cli.survey import survey, survey_again
 from wireloom.cli.terms import make_terms, with_terms
-from wireloom.cli.world import World, open_world, run_async, with_lock
-from wireloom.grammar import count
-from wireloom.lock.file import write_lock
-from wireloom.lock.footing import Footing
-from wireloom.lock.lock import Lock
-from wireloom.plan.fleet import keys_seen
+from wireloom.cli.walk import let_pods_through, walk
+from wireloom.cli.world import World, open_world, run_async
 from wireloom.report.terminal import Progress
-
-MOST_STEPS = 10
-"""Another port takes three, and one more where a peer was last heard from the old one."""
 
 
 @click.command("apply", cls=Verb)
@@ -78,49 +69,9 @@ async def _apply(
                 approve(len(found.changing))
                 progress("looking again")
                 agreed = vouch(await survey_again(found), supply)
-            outcome, world = await _walk(agreed, new_terms, progress)
+            outcome, world = await walk(agreed, new_terms, progress)
             if outcome.failed or outcome.steps_left:
                 return outcome
-            done = await raise_cluster(replace(agreed, world=world), new_terms(), supply, progress)
-            return replace(outcome, cluster=done)
-
-
-async def _walk(found: Survey, new_terms: Callable[[], Terms], progress: Progress) -> tuple[Outcome, World]:
-    """Apply the plan, and the steps that follow on it, as long as every node has taken the one before."""
-    outcome, world = await _carry_out(found, new_terms(), progress)
-    for _ in range(MOST_STEPS):
-        if outcome.failed or outcome.pending or not outcome.steps_left:
-            break
-        progress("looking again")
-        following = await survey_next(found, world)
-        progress.pause()
-        show_one(following.plan, world.settings)
-        outcome, world = await _carry_out(following, new_terms(), progress)
-    return outcome, world
-
-
-async def _carry_out(found: Survey, terms: Terms, progress: Progress) -> tuple[Outcome, World]:
-    """Apply the plan; where it is empty only what is new in the lock is written. Then, the lock as it is."""
-    known = seen_lock(found)
-    if not found.world.fleet.has_underlay:
-        return nothing_to_do(found.plan, known.lock.generation), _write(known, known.lock)
-    if found.plan.empty:
-        # A machine's key outranks the lock's, also where an apply that failed had written another one.
-        outcome = nothing_to_do(found.plan, known.lock.generation)
-        return outcome, _write(known, known.lock.with_keys(keys_seen(found.seen)))
-    makers = sum(node.make_key for node in found.plan.nodes)
-    if makers:
-        progress(f"making keys on {count(makers, 'node')}")
-    order = await enrol(known.fleet, known.lock, found.seen, found.plan, found.crew)
-    outcome = await carry_out(
-        order, found.crew, terms, save=lambda lock: _write(known, lock), progress=progress
-    )
-    note(known, outcome)
-    if outcome.failed or outcome.pending or outcome.steps_left:
-        return outcome, with_lock(known, order.lock)
-    return outcome, _write(known, order.lock.on(Footing.of(found.network.stance)))
-
-
-def _write(world: World, lock: Lock) -> World:
-    write_lock(world.lock_path, lock)
-    return with_lock(world, lock)
+            ready = replace(agreed, world=world)
+            done = await raise_cluster(ready, new_terms(), supply, progress)
+            return replace(await let_pods_through(ready, outcome, new_terms, progress), cluster=done)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from wireloom.cli.world import World, ask, nonce, open_crew, with_lock
 from wireloom.cluster.digest import digest_plans
 from wireloom.cluster.findings import inspect_cluster
-from wireloom.cluster.fleet import make_cluster_plan
+from wireloom.cluster.fleet import learn_pods, make_cluster_plan
 from wireloom.cluster.look import look_cluster
 from wireloom.cluster.plan import ClusterPlan
 from wireloom.cluster.seen import ClusterSeen
@@ -92,7 +92,8 @@ async def survey_next(before: Survey, world: World) -> Survey:
 
 async def _plan(world: World, crew: Crew, seen: Seen) -> Survey:
     k3s = await look_at_cluster(world, crew, seen)
-    world = with_lock(world, learn_footing(world.lock, seen, wanted_stance(world.fleet)))
+    lock = learn_footing(world.lock, seen, wanted_stance(world.fleet))
+    world = with_lock(world, learn_pods(world.fleet, lock, k3s) if k3s else lock)
     network = weave(world.fleet, world.lock.with_keys(keys_seen(seen)))
     built = world.fleet.has_underlay
     plan = (

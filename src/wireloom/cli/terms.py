@@ -52,18 +52,14 @@ class Count(click.ParamType[int]):
 
 def with_terms(function: F) -> F:
     """The options ``--confirm-within`` and ``--max-parallel``, passed as ``window`` and ``max_parallel``."""
-    return click.option(
+    function = click.option(
         "--confirm-within",
         "window",
         type=Seconds(),
         default="60s",
         show_default=True,
         help="What is not confirmed in that time undoes itself on its node; 5s to 60m.",
-    )(with_parallel(function))
-
-
-def with_parallel(function: F) -> F:
-    """The option ``--max-parallel``, passed as ``max_parallel``."""
+    )(function)
     return click.option(
         "--max-parallel",
         type=Count(),

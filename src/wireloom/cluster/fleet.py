@@ -11,6 +11,7 @@ from wireloom.cluster.seen import ClusterSeen, K3sSeen
 from wireloom.cluster.settings import read_entry
 from wireloom.errors import Diagnostic, Severity
 from wireloom.intent.fleet import Fleet
+from wireloom.lock.lock import Lock
 from wireloom.network.network import Network
 from wireloom.observe.state import Unreachable
 from wireloom.preflight.finding import Check, Finding
@@ -72,3 +73,13 @@ def _notes(seen: ClusterSeen) -> Iterator[Diagnostic]:
             what = f"the cluster says that it is not Ready: {member.reason or 'no reason given'}"
             hint = f"on {name}: journalctl -u {state.role.service if state.role else 'k3s'} -e"
             yield Diagnostic(what, where=name, hint=hint, severity=Severity.WARNING)
+
+
+def learn_pods(fleet: Fleet, lock: Lock, seen: ClusterSeen) -> Lock:
+    """The lock with the ranges that the cluster gives to pods, where tunnels have to carry these (host-gw).
+
+    As it is where no server tells. Raises UserError where two nodes have one range.
+    """
+    if fleet.k3s is None or not fleet.k3s.routes_pods or seen.members is None:
+        return lock
+    return lock.with_pods({name: one.pods for name, one in seen.members.items() if name in fleet.nodes})

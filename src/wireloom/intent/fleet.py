@@ -78,6 +78,11 @@ class Kubernetes:
     protected: bool = False
 
     @property
+    def routes_pods(self) -> bool:
+        """Whether pods go through the tunnels by their own addresses, with nothing around them."""
+        return self.flannel_backend == "host-gw"
+
+    @property
     def managed(self) -> bool:
         """Whether wireloom installs k3s on the machines."""
         return self.version is not None

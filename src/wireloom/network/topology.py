@@ -116,7 +116,7 @@ def _pod_routes(fleet: Fleet, name: NodeName, locked: LockedNode) -> tuple[Prefi
     Raises UserError for a range that is none of the cluster's: nothing else may be led into a tunnel.
     """
     cluster = fleet.kubernetes
-    if cluster is None or cluster.flannel_backend != "host-gw":
+    if cluster is None or not cluster.routes_pods:
         return ()
     for prefix in locked.pods:
         if not any(_is_within(prefix, one) for one in cluster.pods):

@@ -1,17 +1,21 @@
 """``wireloom k3s up``: bring k3s to the machines, over a network that is there."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import click
 
 from wireloom.apply.outcome import Outcome
+from wireloom.apply.terms import Terms
 from wireloom.cli.carry import approve, conclude, nothing_to_do, show, yes_option
 from wireloom.cli.cluster.carry import raise_cluster, vouch
 from wireloom.cli.settings import Settings, Verb, settings_of
 from wireloom.cli.supply import Supply, with_supply
 from wireloom.cli.survey import survey, survey_again
-from wireloom.cli.terms import make_terms, with_parallel
+from wireloom.cli.terms import make_terms, with_terms
+from wireloom.cli.walk import let_pods_through
 from wireloom.cli.world import World, open_world, run_async
 from wireloom.errors import UserError
 from wireloom.report.terminal import Progress
@@ -19,13 +23,14 @@ from wireloom.report.terminal import Progress
 
 @click.command("up", cls=Verb)
 @yes_option
-@with_parallel
+@with_terms
 @with_supply
 @settings_of
 def command(
     settings: Settings,
     *,
     yes: bool,
+    window: int,
     max_parallel: int | None,
     k3s_binary: tuple[Path, ...],
     k3s_images: tuple[Path, ...],
@@ -34,7 +39,8 @@ def command(
     """Bring k3s to the machines: the part of `wireloom apply` that comes after the network.
 
     Servers come one at a time, each once the one before is ready and votes in etcd; then agents side by side.
-    Nothing of it is undone: after a failure, or Ctrl-C, the next run goes on from there.
+    Nothing of it is undone: after a failure, or Ctrl-C, the next run goes on from there. Under host-gw it ends
+    with an apply of the network, which lets the cluster's pod ranges through.
     Exit code 2: done, but for machines that did not answer, or that wait for one.
     """
     world = open_world(settings)
@@ -43,10 +49,11 @@ def command(
         hint = "`kubernetes: { version: v1.34.2+k3s1 }`, and `roles` on its nodes, make wireloom do it"
         raise UserError.one("wireloom makes no cluster of this fleet", where=where, hint=hint)
     supply = Supply(k3s_binary, k3s_images, ready_within)
-    return conclude(settings, run_async(_up(world, supply, max_parallel, yes=yes)))
+    new_terms = partial(make_terms, window=window, max_parallel=max_parallel)
+    return conclude(settings, run_async(_up(world, new_terms, supply, yes=yes)))
 
 
-async def _up(world: World, supply: Supply, max_parallel: int | None, *, yes: bool) -> Outcome:
+async def _up(world: World, new_terms: Callable[[], Terms], supply: Supply, *, yes: bool) -> Outcome:
     with Progress(quiet=world.settings.quiet) as progress:
         async with survey(world, yes=yes, progress=progress) as found:
             progress.pause()
@@ -59,6 +66,7 @@ async def _up(world: World, supply: Supply, max_parallel: int | None, *, yes: bo
                 approve(len(found.changing))
                 progress("looking again")
                 agreed = vouch(await survey_again(found), supply)
-            terms = make_terms(window=0, max_parallel=max_parallel)
-            done = await raise_cluster(agreed, terms, supply, progress)
-            return replace(nothing_to_do(found.plan, world.lock.generation), cluster=done)
+            done = await raise_cluster(agreed, new_terms(), supply, progress)
+            before = nothing_to_do(found.plan, world.lock.generation)
+            outcome = await let_pods_through(agreed, before, new_terms, progress)
+            return replace(outcome, cluster=done)
