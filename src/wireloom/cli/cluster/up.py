@@ -39,8 +39,8 @@ def command(
     """Bring k3s to the machines: the part of `wireloom apply` that comes after the network.
 
     Servers come one at a time, each once the one before is ready and votes in etcd; then agents side by side.
-    Nothing of it is undone: after a failure, or Ctrl-C, the next run goes on from there. Under host-gw it ends
-    with an apply of the network, which lets the cluster's pod ranges through.
+    Nothing of it is undone: after a failure, or Ctrl-C, the next run goes on from there. With host-gw it
+    ends with an apply of the network, which lets pods through.
     Exit code 2: done, but for machines that did not answer, or that wait for one.
     """
     world = open_world(settings)
