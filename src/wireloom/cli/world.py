@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import termios
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -200,17 +200,33 @@ def ask(question: str, *, yes: bool) -> None:
     """Go on only if the user says so. Raises UserError where nobody can be asked."""
     if yes:
         return
+    with _somebody(question, "--yes says yes to it"):
+        agreed = click.confirm(question, err=True)
+    if not agreed:
+        raise UserError.one("stopped: nothing was changed")
+
+
+def ask_name(question: str, name: str, *, said: str | None, option: str) -> None:
+    """Go on only if the user types this name, or has ``said`` it with an option. Raises UserError."""
+    if said is None:
+        with _somebody(question, f"{option} {name} says so"):
+            said = click.prompt(question, err=True, default="", show_default=False)
+    if said != name:
+        raise UserError.one(f"stopped: that was not `{name}`, and nothing was changed")
+
+
+@contextlib.contextmanager
+def _somebody(question: str, hint: str) -> Iterator[None]:
+    """Inside of it somebody is asked. Raises UserError where nobody can be."""
     if not sys.stdin.isatty():
-        raise UserError.one(f"{question} Nobody can be asked here", hint="--yes says yes to it")
+        raise UserError.one(f"{question} Nobody can be asked here", hint=hint)
     # What was typed before the question was read is no answer to it.
     with contextlib.suppress(OSError, termios.error):
         termios.tcflush(sys.stdin, termios.TCIFLUSH)
     # asyncio's handler would only take note of a Ctrl-C, and the question would go on waiting.
     # It must not hear of it either: it would cancel the farewell to the machines.
     with interruptible():
-        agreed = click.confirm(question, err=True)
-    if not agreed:
-        raise UserError.one("stopped: nothing was changed")
+        yield
 
 
 def require_directory(path: Path) -> None:

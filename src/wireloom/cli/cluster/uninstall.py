@@ -1,0 +1,92 @@
+"""``wireloom k3s uninstall``: take k3s off the machines, and all that it left."""
+
+from collections.abc import Collection
+
+import click
+
+from wireloom.apply.outcome import Ending
+from wireloom.apply.removal import Departure, holding, uninstall
+from wireloom.apply.terms import Terms
+from wireloom.cli.cluster.farewell import conclude
+from wireloom.cli.cluster.ground import visit_cluster
+from wireloom.cli.settings import Settings, Verb, settings_of
+from wireloom.cli.terms import make_terms
+from wireloom.cli.world import World, ask_name, open_world, run_async
+from wireloom.cluster.removal import refuse_uninstall
+from wireloom.errors import UserError
+from wireloom.grammar import count
+from wireloom.report.terminal import Progress, say
+from wireloom.values import NodeName
+
+OPTION = "--yes-i-mean"
+
+
+@click.command("uninstall", cls=Verb)
+@click.argument("nodes", nargs=-1)
+@click.option(OPTION, "said", metavar="FLEET", help="The fleet's name, instead of typing it when asked.")
+@click.option("-y", "--yes", is_flag=True, help="Accept host keys at first contact; it answers nothing else.")
+@settings_of
+def command(settings: Settings, *, nodes: tuple[str, ...], said: str | None, yes: bool) -> int:
+    """Take k3s off all machines of the fleet, or off NODES: pods, volumes, settings and tokens with it.
+
+    It asks for the fleet's name, and is refused where the fleet file says `protected: true`. Only what
+    wireloom has installed is touched; the underlay stays. A node of a cluster that goes on is taken out by
+    `remove`.
+    Exit code 2: done, but for machines that did not answer.
+    """
+    world = open_world(settings)
+    chosen = _choose(world, nodes)
+    if refusals := refuse_uninstall(world.fleet, chosen):
+        raise UserError(refusals)
+    if said is not None and said != world.fleet.name:
+        raise UserError.one(f"this fleet is `{world.fleet.name}`, not `{said}`", where=OPTION)
+    terms = make_terms(window=0, max_parallel=None)
+    return conclude(settings, run_async(_uninstall(world, chosen, terms, said, yes=yes)))
+
+
+def _choose(world: World, nodes: Collection[str]) -> list[NodeName]:
+    """The machines that are meant. Raises UserError for names that are none."""
+    unknown = [name for name in nodes if name not in world.fleet.nodes]
+    if unknown:
+        where = str(world.settings.fleet_path)
+        raise UserError.one(
+            f"no node is named {', '.join(unknown)}", where=where, hint="see: wireloom k3s status"
+        )
+    return [name for name in world.fleet.nodes if not nodes or name in nodes]
+
+
+async def _uninstall(
+    world: World, chosen: Collection[NodeName], terms: Terms, said: str | None, *, yes: bool
+) -> tuple[Departure, ...]:
+    with Progress(quiet=world.settings.quiet) as progress:
+        async with visit_cluster(world, yes=yes, progress=progress) as (crew, seen):
+            if refusals := refuse_uninstall(world.fleet, chosen, seen):
+                raise UserError(refusals)
+            progress.pause()
+            _warn(world, chosen)
+            ask_name(
+                f"To go on, type the name of the fleet ({world.fleet.name})",
+                world.fleet.name,
+                said=said,
+                option=OPTION,
+            )
+            machines = [name for name in chosen if name in world.dialled]
+            progress(f"taking k3s off {count(len(machines), 'machine')}")
+            interface = world.network.interface
+            async with holding(crew, terms, interface, world.fleet.name, machines) as (leave, missing):
+                done = await uninstall(leave, missing, machines)
+            return (*done, *_not_asked(chosen, machines))
+
+
+def _warn(world: World, chosen: Collection[NodeName]) -> None:
+    if not world.settings.quiet:
+        say(f"k3s goes off {', '.join(chosen)}: pods, what the cluster knows, and what local volumes hold.")
+        say("Nothing of it can be had back. The encrypted network stays.")
+
+
+def _not_asked(chosen: Collection[NodeName], machines: Collection[NodeName]) -> list[Departure]:
+    return [
+        Departure(name, Ending.UNCHANGED, detail="no `ssh`: not asked")
+        for name in chosen
+        if name not in machines
+    ]

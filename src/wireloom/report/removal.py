@@ -1,0 +1,47 @@
+"""What is told of nodes that left the cluster, and of machines that k3s was taken off."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.text import Text
+
+from wireloom.apply.outcome import Ending
+from wireloom.apply.removal import Departure
+from wireloom.report.terminal import ENDING_COLOURS, out
+
+
+def show_departures(departures: Sequence[Departure]) -> None:
+    """A line for each node: how it ended, and what was taken away; below it what to do."""
+    console = out()
+    for one in departures:
+        words = {Ending.CHANGED: "gone", Ending.UNCHANGED: "nothing there"}.get(one.ending, str(one.ending))
+        place = f" ({one.step})" if one.step else ""
+        said = "; ".join(filter(None, [one.detail, ", ".join(one.did)]))
+        console.print(
+            Text.assemble(
+                (one.name, "bold"),
+                ": ",
+                (f"{words}{place}", ENDING_COLOURS[one.ending]),
+                f": {said}" if said else "",
+            )
+        )
+        if one.hint:
+            console.print(Text(f"    {one.hint}", "dim"))
+
+
+def departures_document(departures: Sequence[Departure]) -> dict[str, Any]:
+    """How it ended, node by node."""
+    return {
+        "failed": any(one.ending is Ending.FAILED for one in departures),
+        "nodes": [
+            {
+                "node": one.name,
+                "ending": str(one.ending),
+                "did": list(one.did),
+                "step": one.step,
+                "detail": one.detail,
+                "hint": one.hint,
+            }
+            for one in departures
+        ],
+    }

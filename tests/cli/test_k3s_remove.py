@@ -1,0 +1,243 @@
+"""``wireloom k3s remove`` and ``uninstall`` as a user has them; what they do to machines: tests/apply."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.apply.test_removal import WELL, answering, wrong
+from tests.cli.cluster import FLEET, answer_for, see, write_fleet
+from tests.cluster.samples import away, cluster_of, machine, member
+from wireloom.cli import world
+from wireloom.cli.main import run
+from wireloom.cluster.seen import ClusterSeen
+from wireloom.transport.fake import FakeTransport
+
+Printed = pytest.CaptureFixture[str]
+Patch = pytest.MonkeyPatch
+SERVER, AGENT = answering(WELL["cp1"] | WELL["cp3"]), answering(WELL["cp3"])
+ALL = {"cp1": SERVER, "cp2": SERVER, "cp3": SERVER, "w1": AGENT}
+DEAD = cluster_of({"w1": away("w1")}, {"w1": member("w1", ready=False)})
+GONE = cluster_of({"w1": machine("w1", role=None, stamp=None)}, {"w1": None})
+
+
+@pytest.fixture(autouse=True)
+def fleet(here: Path) -> Path:
+    return write_fleet(here)
+
+
+def somebody(patch: Patch, *answers: str) -> None:
+    """At the keyboard somebody types these."""
+    typed = iter(answers)
+
+    def type_one(*_: object, **__: object) -> str:
+        return next(typed)
+
+    patch.setattr(world.sys.stdin, "isatty", lambda: True)  # type: ignore[attr-defined]
+    patch.setattr("termios.tcflush", lambda *_: None)
+    patch.setattr("click.prompt", type_one)
+    patch.setattr("click.confirm", lambda *_, **__: next(typed) == "y")
+
+
+def nothing_done(fake: FakeTransport) -> bool:
+    return not any(
+        call in script.splitlines()
+        for _, script in fake.scripts
+        for call in ("end_all", "retire", "forget w1 120")
+    )
+
+
+# remove
+
+
+def test_remove_says_what_it_will_do_and_what_it_did(monkeypatch: Patch, capsys: Printed) -> None:
+    see(monkeypatch, cluster_of(), ALL)
+    assert run(["k3s", "remove", "cp3", "--yes", "--drain-within", "30s"]) == 0
+    printed = capsys.readouterr()
+    assert printed.out == "cp3: gone: drained, deleted from the cluster, stopped k3s, removed all of k3s\n"
+    assert (
+        "cp3 leaves the cluster: its pods go elsewhere, within 30 s; cp1 lets it go, and etcd with it;"
+        " k3s on its machine is taken away, with its data.\n"
+        "cp3: warning: etcd will have 2 voters, none may fail\n"
+    ) in printed.err
+    assert printed.err.endswith("Take cp3 out of fleet.yaml, or the next apply brings it back.\n")
+
+
+def test_remove_as_json(monkeypatch: Patch, capsys: Printed) -> None:
+    see(monkeypatch, DEAD, ALL)
+    assert run(["k3s", "remove", "w1", "--yes", "--json", "-q"]) == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "version": 1,
+        "failed": False,
+        "nodes": [
+            {
+                "node": "w1",
+                "ending": "changed",
+                "did": ["deleted from the cluster"],
+                "step": "",
+                "detail": "",
+                "hint": "",
+            }
+        ],
+    }
+
+
+def test_what_has_left_is_told_and_nobody_is_asked(monkeypatch: Patch, capsys: Printed) -> None:
+    fake = see(monkeypatch, GONE, ALL)
+    assert run(["k3s", "remove", "w1"]) == 0
+    assert "w1: nothing there: it is not in the cluster\n" in capsys.readouterr().out
+    assert nothing_done(fake)
+
+
+REFUSED: dict[str, tuple[ClusterSeen, list[str], str]] = {
+    "nobody to ask": (cluster_of(), ["w1"], "Remove w1? Nobody can be asked here"),
+    "an unknown name": (
+        cluster_of(),
+        ["w7", "--yes"],
+        "w7: error: is neither in the fleet file nor in the cluster",
+    ),
+    "no majority": (
+        cluster_of(members={"cp3": member("cp3", ready=False)}),
+        ["cp2", "--yes"],
+        "cp2: error: etcd would have no majority without it: 1 of 2 voters ready, 2 needed",
+    ),
+    "no cluster": (cluster_of(told_by=None), ["w1", "--yes"], "no server tells of the cluster"),
+    "no name": (cluster_of(), [], "Missing argument 'NODE'"),
+    "two names": (cluster_of(), ["w1", "cp3"], "unexpected extra argument"),
+    "a time": (cluster_of(), ["w1", "--drain-within", "soon"], "'soon' is not a time"),
+    "a short time": (cluster_of(), ["w1", "--drain-within", "1s"], "is not between 5s and 60m"),
+}
+
+
+@pytest.mark.parametrize(("seen", "words", "expected"), REFUSED.values(), ids=REFUSED)
+def test_what_remove_refuses(
+    seen: ClusterSeen, words: list[str], expected: str, monkeypatch: Patch, capsys: Printed
+) -> None:
+    fake = see(monkeypatch, seen, ALL)
+    assert run(["k3s", "remove", *words]) == 1
+    assert expected in capsys.readouterr().err
+    assert nothing_done(fake)
+
+
+def test_who_says_no_has_changed_nothing(monkeypatch: Patch, capsys: Printed) -> None:
+    fake = see(monkeypatch, cluster_of(), ALL)
+    somebody(monkeypatch, "n")
+    assert run(["k3s", "remove", "w1"]) == 1
+    assert "stopped: nothing was changed" in capsys.readouterr().err
+    assert nothing_done(fake)
+
+
+def test_a_cluster_that_changes_while_one_is_asked_stops_it(monkeypatch: Patch, capsys: Printed) -> None:
+    looks: Sequence[ClusterSeen] = [cluster_of(), DEAD]
+    following = iter(looks)
+    fake = see(monkeypatch, cluster_of(), ALL)
+
+    async def look_cluster(*_: object) -> ClusterSeen:
+        return next(following)
+
+    monkeypatch.setattr("wireloom.cli.cluster.ground.look_cluster", look_cluster)
+    assert run(["k3s", "remove", "w1", "--yes"]) == 1
+    assert "the cluster has changed meanwhile" in capsys.readouterr().err
+    assert nothing_done(fake)
+
+
+def test_pods_that_do_not_go_end_it_with_a_hint(monkeypatch: Patch, capsys: Printed) -> None:
+    stuck = answering({"drain": wrong("not drained: cannot evict a pod")})
+    see(monkeypatch, cluster_of(), ALL | {"cp1": stuck})
+    assert run(["k3s", "remove", "w1", "-y", "-q"]) == 1
+    told = capsys.readouterr().out
+    assert "w1: failed (drain): not drained: cannot evict a pod\n" in told
+    assert "kubectl uncordon w1" in told
+
+
+# uninstall
+
+
+def test_uninstall_takes_k3s_off_all(monkeypatch: Patch, capsys: Printed) -> None:
+    see(monkeypatch, cluster_of(), ALL | {"db1": answering({})})
+    assert run(["k3s", "uninstall", "--yes-i-mean", "shop"]) == 0
+    printed = capsys.readouterr()
+    assert [line.partition(",")[0] for line in printed.out.splitlines()] == [
+        "cp1: gone: stopped k3s",
+        "cp2: gone: stopped k3s",
+        "cp3: gone: stopped k3s",
+        "w1: gone: stopped k3s",
+        "db1: nothing there",
+    ]
+    assert "Nothing of it can be had back. The encrypted network stays." in printed.err
+
+
+@pytest.mark.parametrize(("typed", "code"), [("shop", 0), ("shpo", 1), ("y", 1), ("", 1)])
+def test_uninstall_wants_the_fleets_name(typed: str, code: int, monkeypatch: Patch, capsys: Printed) -> None:
+    fake = see(monkeypatch, cluster_of(), ALL | {"db1": answering({})})
+    somebody(monkeypatch, typed)
+    assert run(["k3s", "uninstall", "-q"]) == code
+    assert nothing_done(fake) is (code == 1)
+    assert ("stopped: that was not `shop`" in capsys.readouterr().err) is (code == 1)
+
+
+def test_yes_alone_is_no_name(monkeypatch: Patch, capsys: Printed) -> None:
+    fake = see(monkeypatch, cluster_of(), ALL)
+    assert run(["k3s", "uninstall", "--yes"]) == 1
+    printed = capsys.readouterr().err
+    assert "Nobody can be asked here\n    --yes-i-mean shop says so" in printed
+    assert nothing_done(fake)
+
+
+NOT: dict[str, tuple[str, list[str], str]] = {
+    "protected": (
+        FLEET.replace("k3s1 }", "k3s1, protected: true }"),
+        ["--yes-i-mean", "shop"],
+        "fleet.yaml: error: this cluster is protected",
+    ),
+    "another name": (
+        FLEET,
+        ["--yes-i-mean", "prod"],
+        "--yes-i-mean: error: this fleet is `shop`, not `prod`",
+    ),
+    "an unknown machine": (FLEET, ["w9", "--yes-i-mean", "shop"], "no node is named w9"),
+    "one of many": (
+        FLEET,
+        ["w1", "--yes-i-mean", "shop"],
+        "w1: error: is in the cluster, which goes on without it, on cp1, cp2, cp3",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "words", "expected"), NOT.values(), ids=NOT)
+def test_what_uninstall_refuses(
+    text: str, words: list[str], expected: str, here: Path, monkeypatch: Patch, capsys: Printed
+) -> None:
+    write_fleet(here, text)
+    fake = see(monkeypatch, cluster_of(), ALL)
+    assert run(["k3s", "uninstall", *words]) == 1
+    assert expected in capsys.readouterr().err
+    assert nothing_done(fake)
+
+
+def test_uninstall_of_a_fleet_whose_cluster_is_no_longer_written_down(here: Path, monkeypatch: Patch) -> None:
+    text = FLEET.replace(", roles: [k3s-server]", "").replace(", roles: [k3s-agent]", "")
+    write_fleet(here, text.partition("kubernetes:")[0])
+    answer_for(monkeypatch, "wireloom.cli.cluster.ground", ALL | {"db1": answering({})})
+    assert run(["k3s", "uninstall", "-q", "--yes-i-mean", "shop"]) == 0
+
+
+def test_machines_that_do_not_answer_are_left_with_exit_code_2(monkeypatch: Patch, capsys: Printed) -> None:
+    see(monkeypatch, cluster_of({"w1": away("w1")}), {name: one for name, one in ALL.items() if name != "w1"})
+    assert run(["k3s", "uninstall", "--yes-i-mean", "shop", "--json", "-q"]) == 2
+    document = json.loads(capsys.readouterr().out)
+    assert [one["ending"] for one in document["nodes"]] == [
+        "changed",
+        "changed",
+        "changed",
+        "pending",
+        "pending",
+    ]
+
+
+def test_a_foreign_k3s_fails_and_the_others_go(monkeypatch: Patch, capsys: Printed) -> None:
+    foreign = answering({"ours": wrong("its k3s is the fleet `other`'s: not touched")})
+    see(monkeypatch, cluster_of(), ALL | {"w1": foreign, "db1": answering({})})
+    assert run(["k3s", "uninstall", "--yes-i-mean", "shop", "-q"]) == 1
+    assert "w1: failed (machine): its k3s is the fleet `other`'s: not touched" in capsys.readouterr().out
