@@ -30,6 +30,7 @@ from wireloom.values import NodeName
 from wireloom.verify.claim import Evidence, Verdict
 from wireloom.verify.cluster.probes import IMAGE
 from wireloom.verify.cluster.verify import verify_cluster
+from wireloom.verify.exposed import try_outside
 from wireloom.verify.verify import Wish, verify
 
 EXIT_CODES = {Verdict.HOLDS: 0, Verdict.FALSIFIED: 2, Verdict.UNKNOWN: 1}
@@ -157,7 +158,9 @@ async def _verify_cluster(world: World, crew: Crew, wish: Wish, evidence: Eviden
     askable = frozenset(world.dialled) - {one.name for one in evidence.unasked}
     seen = await look_cluster(crew, world.fleet, [one for one in world.dialled if one in askable], nonce())
     catch = await verify_cluster(world.fleet, world.network, crew, seen, askable=askable, wish=wish)
-    claims, captures = (*evidence.claims, *catch.claims), {**evidence.captures, **catch.captures}
+    outside = () if wish.quick else await try_outside(world.fleet, world.network, crew, seen, askable)
+    claims = (*evidence.claims, *catch.claims, *outside)
+    captures = {**evidence.captures, **catch.captures}
     return replace(evidence, claims=claims, captures=captures)
 
 

@@ -122,6 +122,12 @@ KINDS = {
         "marked packets from and to pods over ICMP, UDP and TCP, captured on every interface of both ends",
         cluster=True,
     ),
+    "exposed": Kind(
+        "the cluster's ports answer nobody beside the tunnel",
+        "connections from another machine to the ports of API server, etcd and kubelet at its outer addresses;"
+        " a VXLAN frame that the pod network would answer, and did through the tunnel",
+        cluster=True,
+    ),
 }
 """In the order in which they are told."""
 
