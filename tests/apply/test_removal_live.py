@@ -77,11 +77,14 @@ def script(*calls: str) -> str:
 ALL = ("ours shop", "end_all", "erase")
 
 
-def start_pod(machine: Sandbox, *, socket: str = "/run/k3s/containerd/containerd.sock") -> None:
+SOCKET = "/run/k3s/containerd/containerd.sock"
+
+
+def start_pod(machine: Sandbox, *, socket: str = SOCKET, within: str = "") -> None:
     """A shim with a child, as far as a list of processes can tell."""
     machine.ask(
         "cp /bin/bash /run/containerd-shim-runc-v2\n"
-        "setsid /run/containerd-shim-runc-v2 -c 'sleep 999 & wait' -namespace k8s.io -address"
+        f"setsid {within} /run/containerd-shim-runc-v2 -c 'sleep 999 & wait' -namespace k8s.io -address"
         f" {socket} >/dev/null 2>&1 </dev/null &\nsleep 0.5"
     )
 
@@ -120,13 +123,13 @@ def test_again_there_is_nothing(machine: Sandbox) -> None:
 def test_what_is_others_stays(machine: Sandbox) -> None:
     machine.ask(K3S + OTHERS)
     start_pod(machine, socket="/run/containerd/containerd.sock")
-    machine.ask("setsid ip netns exec cni-theirs sleep 888 >/dev/null 2>&1 </dev/null & sleep 0.5")
+    machine.ask("mv /run/containerd-shim-runc-v2 /run/theirs")  # a file that runs can't be written again
+    start_pod(machine, within="ip netns exec cni-theirs")  # of a machine inside of this one
     machine.ask(script(*ALL))
     for place in (*THEIRS, "/run/netns/cni-theirs"):
         machine.ask(f"test -e {place}")
     running = processes(machine)
-    assert any(line.startswith("/run/containerd-shim") for line in running)
-    assert "sleep 888" in running
+    assert sum(line.startswith("/run/containerd-shim") for line in running) == 2
     routes = machine.ask("ip route show")
     assert "unreachable 10.42.0.0/16" in routes
     assert "192.0.2.0/24 via 10.99.0.9" in routes

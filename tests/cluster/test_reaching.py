@@ -51,8 +51,21 @@ def test_what_is_no_way_is_refused(text: str) -> None:
         parse_way(text)
 
 
-def test_by_the_underlay_it_is_the_servers_own_address() -> None:
-    assert way(UNDERLAY) == Way("10.99.0.1")
+@pytest.mark.parametrize("via", [None, UNDERLAY])
+def test_by_the_underlay_it_is_the_servers_own_address(via: str | None) -> None:
+    assert way(via) == Way("10.99.0.1")
+
+
+CNI = {"encrypt": "cni", "flannel_backend": "wireguard-native"}
+
+
+def test_where_no_underlay_is_built_it_is_no_way() -> None:
+    with pytest.raises(UserError, match="--via underlay: no underlay is built under this cluster"):
+        way(UNDERLAY, **CNI)
+
+
+def test_where_no_underlay_is_built_no_guard_closes_the_outside() -> None:
+    assert way(PUBLIC, **CNI) == Way("203.0.113.10")
 
 
 def test_another_way_is_taken_as_it_is() -> None:
@@ -79,7 +92,7 @@ def test_a_server_behind_nat_has_no_public_way() -> None:
         find_way(fleet, weave(fleet, lock_of(fleet)), NodeName("cp1"), PUBLIC)
 
 
-def way(via: str | Way, *, guard: bool = True, **options: object) -> Way:
+def way(via: str | Way | None, *, guard: bool = True, **options: object) -> Way:
     fleet = fleets.cluster(**options)
     fleet = replace(fleet, underlay=replace(fleet.underlay, guard=guard))
     return find_way(fleet, weave(fleet, lock_of(fleet)), NodeName("cp1"), via)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 
 from wireloom.cluster.places import API_PORT
+from wireloom.cluster.standing import node_addresses
 from wireloom.errors import UserError
 from wireloom.intent.fleet import Fleet
 from wireloom.network.network import Network
@@ -52,13 +53,19 @@ def _is_name(host: str) -> bool:
     return len(host) <= 253 and bool(_HOST.fullmatch(host)) and not host.rpartition(".")[2].isdecimal()
 
 
-def find_way(fleet: Fleet, network: Network, server: NodeName, via: str | Way) -> Way:
-    """The way that is meant. Raises UserError where that server has none, or the guard closes it."""
+def find_way(fleet: Fleet, network: Network, server: NodeName, via: str | Way | None) -> Way:
+    """The way that is meant; None: as the cluster's machines reach it, by the underlay where there is one.
+
+    Raises UserError where that server has no such way, or the guard closes it.
+    """
     if isinstance(via, Way):
         return via
-    if via == UNDERLAY:
-        return Way(str(network.members[server].interfaces[0].ip))
-    if fleet.underlay.guard and not (fleet.kubernetes and fleet.kubernetes.public_api):
+    if via == UNDERLAY and not fleet.has_underlay:
+        hint = "leave --via out: by the address that machines reach it at"
+        raise UserError.one("no underlay is built under this cluster", where="--via underlay", hint=hint)
+    if via in {None, UNDERLAY}:
+        return Way(str(node_addresses(fleet, network, server)[0]))
+    if fleet.has_underlay and fleet.underlay.guard and not (fleet.kubernetes and fleet.kubernetes.public_api):
         hint = "write `public_api: true` under `kubernetes:` and apply; or leave --via out: by the underlay"
         raise UserError.one(f"the guard closes {API_PORT} to the outside", where="--via public", hint=hint)
     public = fleet.nodes[server].public

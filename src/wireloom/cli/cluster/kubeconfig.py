@@ -48,15 +48,14 @@ class Via(click.ParamType[str | Way]):
     "--via",
     type=Via(),
     metavar="WAY",
-    default=UNDERLAY,
-    help="How kubectl reaches a server: underlay, public, or an ADDRESS[:PORT].  [default: underlay]",
+    help="How kubectl reaches a server: underlay, public, or an ADDRESS[:PORT].  [default: as machines do]",
 )
 @click.option("--use", is_flag=True, help="Make it the current context, also where there is another.")
 @click.option("--force", is_flag=True, help="Replace an entry of this name that is not this fleet's.")
 @click.option("-y", "--yes", is_flag=True, help="Ask nothing; accepts host keys at first contact.")
 @settings_of
 def command(
-    settings: Settings, *, output: Path | None, via: str | Way, use: bool, force: bool, yes: bool
+    settings: Settings, *, output: Path | None, via: str | Way | None, use: bool, force: bool, yes: bool
 ) -> None:
     """Fetch an administrator's access, and put it in the file that kubectl reads, mode 0600.
 
@@ -74,7 +73,7 @@ def command(
 
 
 async def _fetch_into(
-    world: World, target: Path, via: str | Way, *, use: bool, force: bool, yes: bool
+    world: World, target: Path, via: str | Way | None, *, use: bool, force: bool, yes: bool
 ) -> None:
     from wireloom.cluster.kubeconfig import Entry, merge
 
