@@ -134,7 +134,7 @@ class _Work:
         try:
             ground = read_survey(told, nonce, image)
             script = raising_script(self.name, nonce, nodes, ground)
-            return read_probes(await self._ask(script, READY_SECONDS + REQUEST_SECONDS), nonce)
+            return read_probes(await self._ask(script, READY_SECONDS + REQUEST_SECONDS), nonce, nodes)
         except ValueError as error:
             raise NoProbesError(str(error)) from None
 
