@@ -103,7 +103,8 @@ def machine() -> Iterator[Sandbox]:
         a.ask(
             f"ip link add vethcp1 master cni0 type veth peer eth0 netns {pid} && ip link set vethcp1 up\n"
             f'in_pod() {{ nsenter -t {pid} -n ip "$@"; }}\n'
-            "in_pod link set lo up; in_pod link set eth0 mtu 1370 up; in_pod address add 10.42.0.7/24 dev eth0\n"
+            "in_pod link set lo up; in_pod link set eth0 mtu 1370 up\n"
+            "in_pod address add 10.42.0.7/24 dev eth0\n"
             "in_pod route add default via 10.42.0.1"
         )
         with serving(b):

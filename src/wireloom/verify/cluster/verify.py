@@ -122,10 +122,17 @@ class _Work:
         except NoProbesError as error:
             catch = Catch(tuple(self._unknown(f"no probes: {error}")))
         finally:
-            await carry_through(
-                self.crew.run({self.server: removing_script(self.name)}, timeout=REQUEST_SECONDS)
-            )
+            await carry_through(self._remove())
         return catch
+
+    async def _remove(self) -> None:
+        """Through another server where the first has gone; if none can, they end by themselves."""
+        others = [name for name in self.pairs if name in self.intended.servers & self.askable]
+        for server in dict.fromkeys((self.server, *others)):
+            script = {server: removing_script(self.name)}
+            answer = (await self.crew.run(script, timeout=REQUEST_SECONDS))[server]
+            if isinstance(answer, Completed) and not answer.status:
+                return
 
     async def _raise(self, nodes: Sequence[NodeName], image: str | None) -> Probes:
         """Raises NoProbesError."""
