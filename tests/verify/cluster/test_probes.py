@@ -154,7 +154,9 @@ def answer(*items: dict[str, Any], **more: str) -> str:
 
 
 def test_probes_are_read() -> None:
-    told = read_probes(answer(pod("cp1", 0, READY), service(0), pod("w1", 1, PULLING), service(1)), MARK)
+    told = read_probes(
+        answer(pod("cp1", 0, READY), service(0), pod("w1", 1, PULLING), service(1)), MARK, NAMES
+    )
     assert told == Probes(
         {
             CP1: Probe((ip_address("10.42.0.7"),), ready=True),
@@ -181,11 +183,11 @@ def test_probes_are_read() -> None:
     ],
 )
 def test_what_keeps_a_probe_from_being_ready(status: dict[str, Any], why: str) -> None:
-    assert read_probes(answer(pod("cp1", 0, status)), MARK).trouble(CP1) == why
+    assert read_probes(answer(pod("cp1", 0, status)), MARK, NAMES).trouble(CP1) == why
 
 
 def test_a_probe_that_was_never_made_is_told() -> None:
-    assert read_probes(answer(), MARK).trouble(CP1) == "there is no probe there"
+    assert read_probes(answer(), MARK, NAMES).trouble(CP1) == "there is no probe there"
 
 
 @pytest.mark.parametrize(
@@ -200,4 +202,4 @@ def test_a_probe_that_was_never_made_is_told() -> None:
 )
 def test_probes_of_which_nothing_is_told_are_none(text: str, what: str) -> None:
     with pytest.raises(ValueError, match=what):
-        read_probes(text, MARK)
+        read_probes(text, MARK, NAMES)

@@ -183,16 +183,20 @@ def _pod(probe: str, name: NodeName, ground: Ground) -> dict[str, Any]:
     }
 
 
-def read_probes(text: str, nonce: str) -> Probes:
-    """What ``raising_script`` printed. Raises ValueError, in words, where it is not whole."""
+def read_probes(text: str, nonce: str, nodes: Sequence[NodeName]) -> Probes:
+    """What ``raising_script`` printed of these machines. Raises ValueError, in words, if it is not whole."""
     sections = split_sections(text, nonce)
     if refusal := sections.get("refused", "").strip():
         raise ValueError(refusal.splitlines()[-1])
     try:
         items = json.loads(sections["probes"])["items"]
         api = json.loads(sections["api"])
-        pods = {_node_of(one): _read_pod(one) for one in items if one["kind"] == "Pod"}
-        named = {one["metadata"]["name"]: _node_of(one) for one in items if one["kind"] == "Pod"}
+        named = {pod_name(nodes, name): name for name in nodes}
+        pods = {
+            named[one["metadata"]["name"]]: _read_pod(one)
+            for one in items
+            if one["kind"] == "Pod" and one["metadata"]["name"] in named
+        }
         services = {
             named[one["metadata"]["name"]]: _read_service(one)
             for one in items
@@ -201,10 +205,6 @@ def read_probes(text: str, nonce: str) -> Probes:
         return Probes(pods, services, _read_service(api))
     except (KeyError, TypeError, AttributeError, ValueError):
         raise ValueError("what the server tells of the probes makes no sense") from None
-
-
-def _node_of(pod: Mapping[str, Any]) -> NodeName:
-    return NodeName(str(pod["spec"]["nodeName"]))
 
 
 def _read_pod(pod: Mapping[str, Any]) -> Probe:

@@ -23,8 +23,8 @@ survey_images() {
     echo; echo "$1 helper"
     timeout 20 k3s kubectl -n kube-system get configmap local-path-config -o 'jsonpath={.data.helperPod\.yaml}' 2>/dev/null
     echo; echo "$1 images"
-    timeout 20 k3s kubectl get nodes -o 'jsonpath={range .items[*].status.images[*]}{.names[-1:]}{"\n"}{end}' 2>/dev/null |
-        tr -d '[]"' | grep busybox | sort -u
+    timeout 20 k3s kubectl get nodes -o 'jsonpath={range .items[*].status.images[*].names[*]}{@}{"\n"}{end}' 2>/dev/null |
+        grep busybox | sort -u
     echo; echo "$1 end"
 }
 

@@ -122,10 +122,17 @@ class _Work:
         except NoProbesError as error:
             catch = Catch(tuple(self._unknown(f"no probes: {error}")))
         finally:
-            await carry_through(
-                self.crew.run({self.server: removing_script(self.name)}, timeout=REQUEST_SECONDS)
-            )
+            await carry_through(self._remove())
         return catch
+
+    async def _remove(self) -> None:
+        """Through another server where the first has gone; if none can, they end by themselves."""
+        others = [name for name in self.pairs if name in self.intended.servers & self.askable]
+        for server in dict.fromkeys((self.server, *others)):
+            script = {server: removing_script(self.name)}
+            answer = (await self.crew.run(script, timeout=REQUEST_SECONDS))[server]
+            if isinstance(answer, Completed) and not answer.status:
+                return
 
     async def _raise(self, nodes: Sequence[NodeName], image: str | None) -> Probes:
         """Raises NoProbesError."""
@@ -134,7 +141,7 @@ class _Work:
         try:
             ground = read_survey(told, nonce, image)
             script = raising_script(self.name, nonce, nodes, ground)
-            return read_probes(await self._ask(script, READY_SECONDS + REQUEST_SECONDS), nonce)
+            return read_probes(await self._ask(script, READY_SECONDS + REQUEST_SECONDS), nonce, nodes)
         except ValueError as error:
             raise NoProbesError(str(error)) from None
 
