@@ -73,7 +73,11 @@ fetch() {
         said=$(wget -nv --tries=3 --timeout=20 -O "$part" "$3" 2>&1)
     else
         die "neither curl nor wget is here to fetch $3: install one, or have it sent: --k3s-binary"
-    fi || { rm -f "$part" && die "$3 can't be fetched: $(printf %s "$said" | tail -n 1)"; }
+    fi || {
+        rm -f "$part"
+        case $said in *'curl: (23)'* | *'No space left'*) full='; is the disk full?' ;; *) full='' ;; esac
+        die "$3 can't be fetched: $(printf %s "$said" | tail -n 1)$full"
+    }
 }
 
 # finish FILE DIGEST MODE VERSION: it is whole, and what was meant: put it in its place.
