@@ -124,8 +124,8 @@ KINDS = {
     ),
     "exposed": Kind(
         "the cluster's ports answer nobody beside the tunnel",
-        "connections from another machine to the ports of API server, etcd and kubelet at outer addresses; a VXLAN"
-        " frame that the pod network would answer, and did through the tunnel",
+        "connections from another machine to the ports of API server, etcd and kubelet at outer addresses; a"
+        " VXLAN frame that the pod network would answer, and did through the tunnel",
         cluster=True,
     ),
 }
