@@ -55,6 +55,7 @@ TABLE: dict[str, tuple[str, set[str], str, list[str]]] = {
     "Linkerd": ("underlay", BELOW | {"linkerd"}, LAN, ["mesh=linkerd"]),
     "two layers, for a reason": ("both", BELOW | {"public-addresses", "two-layers", "twice"}, PUBLIC, ["two_layers=yes"]),
     "two layers on one port": ("both", BELOW | {"two-layers", "twice", "ports-apart"}, LAN, ["two_layers=yes"]),
+    "two layers on one port, which wireloom keeps apart": ("both", BELOW | {"two-layers", "twice"}, cluster(LAN, "version: v1.34.2+k3s1"), ["two_layers=yes"]),
     "two layers on Calico's port": ("both", ALWAYS | {"two-layers", "twice", "ports-apart", "calico-hosts"}, LAN, ["two_layers=yes", "cni=calico"]),
     "two layers apart on Cilium": ("both", ALWAYS | {"two-layers", "twice"}, LAN, ["two_layers=yes", "cni=cilium"]),
     "two layers on Cilium's port": ("both", ALWAYS | {"public-addresses", "two-layers", "twice", "ports-apart"}, PUBLIC.replace("51900", "51871"), ["two_layers=yes", "cni=cilium"]),

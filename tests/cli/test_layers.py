@@ -42,11 +42,9 @@ def test_without_unicode_they_are_readable_too(verb: str, fleet: Path) -> None:
 
 
 LATER = {
-    "cni": "`cni` is not supported yet",
-    "both": "`both` is not supported yet",
     "underlay, cni: calico": "`calico` is not supported yet",
     "underlay, cni: cilium": "`cilium` is not supported yet",
-    "underlay, datastore: external": "`external` is not supported yet",
+    "cni, datastore: embedded, cni: cilium": "`cilium` is not supported yet",
 }
 
 
@@ -64,11 +62,11 @@ def test_what_wireloom_can_not_make_yet_is_taken_by_them_and_refused_by_who_acts
 
 
 def test_what_a_verb_that_acts_refuses_it_says_who_takes(fleet: Path, capsys: Printed) -> None:
-    fleet.write_text(f"{FLEET}kubernetes: {{ encrypt: cni }}\n")
+    fleet.write_text(f"{FLEET}kubernetes: {{ cni: calico }}\n")
     run(["check"])
     assert capsys.readouterr().err == (
-        "fleet.yaml:8:24: error: `cni` is not supported yet\n"
-        "    supported: underlay; `wireloom advise` and `wireloom coverage` take it already\n"
+        "fleet.yaml:8:20: error: `calico` is not supported yet\n"
+        "    supported: flannel; `wireloom advise` and `wireloom coverage` take it already\n"
     )
 
 

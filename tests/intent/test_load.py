@@ -7,7 +7,7 @@ import pytest
 from tests.intent.files import EXAMPLE, WHOLE, load, mistakes, nodes, whole
 from wireloom.errors import Severity, UserError
 from wireloom.intent.fleet import Fleet, Kubernetes, Node, Site, Underlay
-from wireloom.intent.load import load_fleet
+from wireloom.intent.load import load_fleet, parse_fleet
 from wireloom.values import NodeName, SiteName, SshTarget
 
 
@@ -227,3 +227,8 @@ def test_a_secret_in_the_wrong_place_is_not_repeated() -> None:
 def test_what_is_shown_of_a_file_can_not_steer_a_terminal() -> None:
     found = mistakes(whole("fleet: shop", 'fleet: "\\e[31m\\u202e"'))
     assert all(str(one).isprintable() for one in found[0].what.splitlines())
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLE.parent.glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_examples_hold_no_mistake_and_no_doubt(path: Path) -> None:
+    assert parse_fleet(path.read_bytes(), path).warnings == ()

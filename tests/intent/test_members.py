@@ -9,12 +9,14 @@ from tests.intent.files import load, mistakes, whole
 from wireloom.errors import Severity, UserError
 from wireloom.intent.load import parse_fleet
 
-SITES = "{ a: { private: [10.0.0.0/16] }, b: {}, n: { nat: true }, o: { nat: true } }"
+SITES = "{ a: { private: [10.0.0.0/16] }, b: {}, n: { nat: true }, o: { nat: true }, q: { nat: true, private: [10.1.0.0/16] } }"
 PLACES = {
     "a": "site: a, ssh: {name}, public: [203.0.113.{number}], private: [10.0.0.{number}]",
     "b": "site: b, ssh: {name}, public: [198.51.100.{number}]",
     "n": "site: n, ssh: {name}",
     "o": "site: o, ssh: {name}",
+    "p": "site: a, ssh: {name}, private: [10.0.0.{number}]",
+    "q": "site: q, ssh: {name}, private: [10.1.0.{number}]",
     "export": "site: b, public: [198.51.100.{number}]",
 }
 
@@ -38,6 +40,9 @@ def told(text: str) -> list[str]:
         found = error.diagnostics
     return [f"{one.where.split(':')[1]}: {one.what}" for one in found]
 
+
+CNI = ", encrypt: cni"
+V6 = ", pods: ['fd00:42::/56'], services: ['fd00:43::/112']"
 
 MEMBERS = {
     "one server": (fleet("server@a"), []),
@@ -73,6 +78,20 @@ MEMBERS = {
     "pods for two": (fleet("server@a", "agent@a", "agent@b", kubernetes=", pods: [10.42.0.0/23]"), ["8: 10.42.0.0/23 has room for the pods of 2 machines (/24 each), of 3"]),
     "pods for nobody": (fleet("server@a", kubernetes=", pods: [10.42.0.0/25]"), ["6: 10.42.0.0/25 has room for the pods of 0 machines (/24 each), of 1"]),
     "a bad range is told once": (fleet("server@a", kubernetes=", pods: [10.42.0.1/16]"), ["6: `10.42.0.1/16` is an address in a range, not a range"]),
+    "one private network, no underlay": (fleet("server@p", "server@p", "server@p", "agent@p", kubernetes=CNI), []),
+    "one private network behind NAT": (fleet("server@q", "agent@q", kubernetes=CNI), []),
+    "one private network of a family that pods have not": (fleet("server@p", "agent@p", kubernetes=CNI + V6), ["5: `x1` has no public IPv6 address", "6: `x2` has no public IPv6 address"]),
+    "across clouds": (fleet("server@a", "server@a", "server@a", "agent@b", kubernetes=CNI), []),
+    "one site of public addresses": (fleet("server@b", "agent@b", kubernetes=CNI), []),
+    "etcd across clouds": (fleet("server@a", "server@b", "server@b", kubernetes=CNI), ["6: the k3s server `x2` is in another site than `x1`, and so its etcd"]),
+    "etcd across clouds, in a database": (fleet("server@a", "server@b", kubernetes=CNI + ", datastore: external"), []),
+    "etcd across clouds, on an underlay": (fleet("server@a", "server@b", "server@b", kubernetes=", encrypt: both"), []),
+    "two servers with a database": (fleet("server@a", "server@b", kubernetes=", datastore: external"), []),
+    "NAT across clouds": (fleet("server@a", "agent@q", kubernetes=CNI), ["6: `x2` is behind NAT, and wireguard-native dials every machine"]),
+    "NAT outside the cluster": (fleet("server@a", "host@n", kubernetes=CNI), []),
+    "NAT on an underlay": (fleet("server@a", "agent@n", kubernetes=", encrypt: both"), []),
+    "flannel's port on the underlay": (fleet("server@a", kubernetes=", encrypt: both", underlay="ipv4: 10.99.0.0/16, port: 51831"), ["2: port 51831 is that of flannel's WireGuard beside the underlay's"]),
+    "flannel's port without another layer": (fleet("server@a", underlay="ipv4: 10.99.0.0/16, port: 51831"), []),
     "a bad node may have been the server": (fleet("agent@a", "server@b").replace("public: [198.51.100.2]", "public: [x]"), ["6: `x` is not an IP address"]),
 }  # fmt: skip
 
@@ -115,3 +134,23 @@ def test_what_the_file_leaves_out() -> None:
     assert kubernetes is not None
     assert (kubernetes.public_api, kubernetes.protected) == (False, False)
     assert kubernetes.mirror == "https://github.com/k3s-io/k3s/releases/download"
+
+
+JUDGED = {
+    "etcd across clouds": (fleet("server@a", "server@b", "server@b", kubernetes=CNI), "docs.k3s.io/networking/distributed-multicloud"),
+    "NAT across clouds": (fleet("server@a", "agent@q", kubernetes=CNI), "k3s issue 9535"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "source"), JUDGED.values(), ids=JUDGED)
+def test_what_k3s_can_not_do_is_told_with_its_source_whoever_installs_it(text: str, source: str) -> None:
+    for by_whom in (text, text.replace("version: v1.34.2+k3s1, ", "")):
+        [found] = [one for one in mistakes(by_whom) if one.severity is Severity.ERROR]
+        assert source in found.hint
+
+
+def test_nothing_to_build_is_a_doubt() -> None:
+    text = fleet("server@p", kubernetes=CNI).replace("version: v1.34.2+k3s1, ", "")
+    assert told(text) == [
+        "6: without an underlay and without `version` there is nothing to build for wireloom"
+    ]

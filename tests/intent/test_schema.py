@@ -77,9 +77,8 @@ BEYOND = {
     "ipv4 loopback", "ipv4 multicast", "ipv4 link-local", "ipv6 too small", "ipv6 link-local",
     "ipv6 is IPv4", "ipv6 is IPv4, mapped", "ipv6 around what is mapped", "ipv6 holds what is mapped",
     "a private range mapped", "mtu too low for IPv6", "preshared keys", "subnets", "unknown site",
-    "two roles", "cni", "encrypt", "ranges not a list", "fleet with a line end", "both layers",
+    "two roles", "cni", "ranges not a list", "fleet with a line end",
     "a backend that encrypts again", "a backend that does not encrypt", "a backend of another plugin",
-    "external datastore",
 }  # fmt: skip
 
 

@@ -48,7 +48,8 @@ class Facts:
     ``egress_firewall``, ``independent`` (the network has to stay up when Kubernetes is unwell),
     ``two_layers`` (a rule demands two), ``cloud_controller``, ``flannel_external_ip``, ``mesh``.
 
-    ``considered`` are the layers that cautions are about: the one chosen, and the one to be recommended.
+    ``made``: wireloom installs k3s. ``considered`` are the layers that cautions are about: the one chosen, and
+    the one to be recommended.
     """
 
     choice: Choice
@@ -69,6 +70,7 @@ class Facts:
     flannel_external_ip: Known = UNKNOWN
     mesh: Mesh | None = None
     considered: frozenset[Layer] = frozenset()
+    made: bool = False
 
     @property
     def machines(self) -> bool:
@@ -92,6 +94,7 @@ def look_at(fleet: Fleet, mtu: int) -> Facts:
         mtu=mtu,
         port=fleet.underlay.port,
         guard=fleet.underlay.guard,
+        made=fleet.k3s is not None,
         external_datastore=cluster is not None and cluster.datastore == "external",
         cluster=Known(bool(members), f"{count(len(members), 'node')} in Kubernetes"),
         public=_named(

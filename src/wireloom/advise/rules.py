@@ -8,9 +8,10 @@ from wireloom.advise import source
 from wireloom.advise.choice import Layer
 from wireloom.advise.facts import Facts, Mesh
 from wireloom.advise.source import Source
+from wireloom.values import FLANNEL_PORTS
 
 PORTS = {"flannel": (51820, 51821), "calico": (51820, 51821), "cilium": (51871,)}
-"""The UDP ports that the WireGuard of each network plugin listens on, over IPv4 and IPv6."""
+"""The UDP ports that each plugin's WireGuard listens on by itself, over IPv4 and IPv6."""
 
 WIREGUARD_COST = 80
 """Bytes that flannel takes off for WireGuard: 40 of IPv6, 8 of UDP, 32 of WireGuard."""
@@ -124,7 +125,9 @@ def _twice(facts: Facts) -> str | None:
 
 
 def _same_port(facts: Facts) -> str | None:
-    if Layer.BOTH not in facts.considered or facts.port not in PORTS[facts.choice.cni]:
+    flannel_apart = facts.made and facts.choice.cni == "flannel"
+    ports = FLANNEL_PORTS if flannel_apart else PORTS[facts.choice.cni]
+    if Layer.BOTH not in facts.considered or facts.port not in ports:
         return None
     return f"underlay.port is {facts.port}, which is {facts.choice.cni}'s"
 

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from wireloom.cluster.desired import Entry
 from wireloom.cluster.places import API_PORT, Role
 from wireloom.cluster.settings import read_entry
-from wireloom.cluster.standing import cluster_nodes, node_addresses
+from wireloom.cluster.standing import cluster_nodes, server_address
 from wireloom.intent.fleet import Fleet
 from wireloom.network.network import Network
 from wireloom.values import Address, NodeName
@@ -23,9 +23,10 @@ def choose_entries(
     """
     roles = cluster_nodes(fleet)
     servers = [name for name, role in roles.items() if role is Role.SERVER]
-    urls = {name: server_url(node_addresses(fleet, network, name)[0]) for name in servers}
     entries = {}
     for name in roles:
+        node = fleet.nodes[name]
+        urls = {one: server_url(server_address(fleet, network, one, node)) for one in servers}
         kept = _kept(present.get(name, ""), urls, name) if name in inside else None
         hosts = [one for one in servers if one in inside] or servers[:1]
         host = next((one for one in hosts if one != name), None)

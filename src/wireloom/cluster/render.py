@@ -1,17 +1,32 @@
 """Fleet, Network and the ways in → what k3s should be on each machine."""
 
+import json
 from collections.abc import Mapping
 
 from wireloom.cluster.desired import ClusterFile, Entry, K3sDesired
-from wireloom.cluster.places import AGENT_TOKEN, SERVER_TOKEN, SETTINGS, Role
+from wireloom.cluster.places import (
+    AGENT_TOKEN,
+    DATASTORE_ENDPOINT,
+    FLANNEL_SETTINGS,
+    SERVER_TOKEN,
+    SETTINGS,
+    Role,
+)
 from wireloom.cluster.seen import K3sStamp
 from wireloom.cluster.settings import Value, print_settings
-from wireloom.cluster.standing import cluster_nodes, node_addresses
+from wireloom.cluster.standing import (
+    cluster_nodes,
+    has_underlay,
+    is_across_clouds,
+    node_addresses,
+    public_addresses,
+)
 from wireloom.cluster.unit import render_unit
+from wireloom.intent.cluster import ENCRYPTING_BACKEND
 from wireloom.intent.fleet import Fleet, Kubernetes, Node
 from wireloom.network.network import Network
 from wireloom.render.wg_quick import MARK
-from wireloom.values import Address, NodeName
+from wireloom.values import FLANNEL_PORTS, Address, NodeName
 
 
 def render_cluster(
@@ -23,24 +38,35 @@ def render_cluster(
     """
     if fleet.k3s is None:
         return {}
+    across = is_across_clouds(fleet)
     return {
-        name: _render_node(fleet, fleet.k3s, network, name, entries[name]) for name in cluster_nodes(fleet)
+        name: _render_node(fleet, network, name, entries[name], across=across)
+        for name in cluster_nodes(fleet)
     }
 
 
-def _render_node(
-    fleet: Fleet, cluster: Kubernetes, network: Network, name: NodeName, entry: Entry
-) -> K3sDesired:
+def _render_node(fleet: Fleet, network: Network, name: NodeName, entry: Entry, *, across: bool) -> K3sDesired:
+    cluster = fleet.kubernetes
+    assert cluster is not None  # noqa: S101  # without one nothing is rendered
     role = Role(fleet.nodes[name].roles[0])
     addresses = node_addresses(fleet, network, name)
+    interface = network.interface if has_underlay(fleet) else None
+    external = public_addresses(fleet, name) if across else ()
     options = _entry_options(role, entry, cluster)
-    options |= _node_options(cluster, network, name, addresses)
+    options |= {"node-name": name, "node-ip": _listed(addresses)}
+    if external:
+        options["node-external-ip"] = _listed(external)
+    options |= _flannel_on_node(cluster, interface)
     if role is Role.SERVER:
-        options |= _server_options(cluster, fleet.nodes[name], addresses)
+        # The API server advertises one address, of its services' family (k3s, pkg/cli/server/server.go).
+        options["advertise-address"] = str((external or addresses)[0])
+        options["tls-san"] = _names(fleet.nodes[name], addresses)
+        options |= _cluster_options(cluster, across=across)
     else:
         options["token-file"] = AGENT_TOKEN
     mark = f"{MARK} for {name}, a node of the fleet {fleet.name}: change fleet.yaml, not this file.\n"
-    unit = render_unit(role, network.interface)
+    database = role is Role.SERVER and cluster.datastore == "external"
+    unit = render_unit(role, interface, DATASTORE_ENDPOINT if database else None)
     return K3sDesired(
         name=name,
         role=role,
@@ -50,6 +76,7 @@ def _render_node(
         settings=ClusterFile(SETTINGS, mark + print_settings(options), "what k3s runs with"),
         stamp=K3sStamp(fleet.name, cluster.pods, cluster.services),
         unit=ClusterFile(role.unit_path, mark + unit, "starts k3s, after its network", 0o644),
+        others=_flannel_files(cluster),
     )
 
 
@@ -63,10 +90,18 @@ def _entry_options(role: Role, entry: Entry, cluster: Kubernetes) -> dict[str, V
     return {"cluster-init": True} if role is Role.SERVER and cluster.datastore == "embedded" else {}
 
 
-def _node_options(
-    cluster: Kubernetes, network: Network, name: NodeName, addresses: tuple[Address, ...]
-) -> dict[str, Value]:
-    """What every machine says of itself.
+def _flannel_on_node(cluster: Kubernetes, interface: str | None) -> dict[str, Value]:
+    """Where flannel sends from: the underlay. Without one it takes where the default route leads."""
+    options: dict[str, Value] = {}
+    if cluster.cni == "flannel" and interface is not None:
+        options["flannel-iface"] = interface
+    if _flannel_files(cluster):
+        options["flannel-conf"] = FLANNEL_SETTINGS
+    return options
+
+
+def _cluster_options(cluster: Kubernetes, *, across: bool) -> dict[str, Value]:
+    """What servers say of the cluster, the same on each of them. ``across``: its machines are in many clouds.
 
     ``bind-address`` stays as it is: it takes one address only, and a server that answers outside would be
     closed to it. So the API server and the kubelet hear on all addresses, and the guard keeps others away;
@@ -74,18 +109,8 @@ def _node_options(
     kubelet alone would break logs and exec: k3s' tunnel dials it where ``bind-address`` says, or on loopback
     (k3s, pkg/daemons/control/tunnel.go).
     """
-    options: dict[str, Value] = {"node-name": name, "node-ip": _listed(addresses)}
-    if cluster.cni == "flannel":
-        options["flannel-iface"] = network.interface
-    return options
-
-
-def _server_options(cluster: Kubernetes, node: Node, addresses: tuple[Address, ...]) -> dict[str, Value]:
-    """What a server says of itself and, the same on every server, of the cluster."""
-    # The API server advertises one address (k3s, pkg/cli/server/server.go), of the family of its services.
-    own: dict[str, Value] = {"advertise-address": str(addresses[0]), "tls-san": _names(node, addresses)}
-    return own | {
-        **_flannel_options(cluster),
+    return {
+        **_flannel_options(cluster, across=across),
         "cluster-cidr": _listed(cluster.pods),
         "service-cidr": _listed(cluster.services),
         "token-file": SERVER_TOKEN,
@@ -94,22 +119,46 @@ def _server_options(cluster: Kubernetes, node: Node, addresses: tuple[Address, .
     }
 
 
-def _flannel_options(cluster: Kubernetes) -> dict[str, Value]:
+def _flannel_options(cluster: Kubernetes, *, across: bool) -> dict[str, Value]:
     """How pods are carried (docs.k3s.io/networking/basic-network-options); other plugins bring their own way.
 
     IPv6 is masqueraded as IPv4 is: a machine takes from a peer of the underlay what has that peer's address,
-    and would drop what a pod sends it under the pod's own.
+    and would drop what a pod sends it under the pod's own. Public addresses are for a backend that encrypts
+    alone (k3s issue 6440; docs.k3s.io/networking/distributed-multicloud).
     """
     if cluster.flannel_backend is None:
         return {"flannel-backend": "none", "disable-network-policy": True}
     options: dict[str, Value] = {"flannel-backend": cluster.flannel_backend}
     if any(one.version == 6 for one in cluster.pods):
         options["flannel-ipv6-masq"] = True
+    if across and cluster.flannel_backend == ENCRYPTING_BACKEND:
+        options["flannel-external-ip"] = True
     return options
 
 
+def _flannel_files(cluster: Kubernetes) -> tuple[ClusterFile, ...]:
+    """Settings of flannel's own where its WireGuard is beside the underlay's, which may have its usual port.
+
+    The same on all machines: flannel dials the others at its own port. The rest of the file is what k3s would
+    write itself (k3s, pkg/agent/flannel/setup.go; flannel, Documentation/backends.md).
+    """
+    if cluster.encrypt != "both" or cluster.flannel_backend != ENCRYPTING_BACKEND:
+        return ()
+    ranges = {one.version: str(one) for one in reversed(cluster.pods)}
+    ipv4, ipv6 = FLANNEL_PORTS
+    settings = {
+        "Network": ranges.get(4, "0.0.0.0/0"),
+        "EnableIPv4": 4 in ranges,
+        "IPv6Network": ranges.get(6, "::/0"),
+        "EnableIPv6": 6 in ranges,
+        "Backend": {"Type": "wireguard", "ListenPort": ipv4, "ListenPortV6": ipv6},
+    }
+    text = json.dumps(settings, indent=2) + "\n"
+    return (ClusterFile(FLANNEL_SETTINGS, text, "flannel's WireGuard, on ports of its own", 0o644),)
+
+
 def _names(node: Node, addresses: tuple[Address, ...]) -> tuple[str, ...]:
-    """By what its certificate may be asked for: the underlay, the outside, and what the operator calls it."""
+    """By what its certificate may be asked for: inside, outside, and as the operator calls it."""
     ssh = (node.ssh.host,) if node.ssh else ()
     return tuple(dict.fromkeys((*map(str, addresses), *map(str, node.public), *ssh)))
 

@@ -18,7 +18,7 @@ WantedBy=multi-user.target
 Type=notify
 EnvironmentFile=-/etc/default/%N
 EnvironmentFile=-/etc/sysconfig/%N
-KillMode=process
+{environment}KillMode=process
 Delegate=yes
 User=root
 LimitNOFILE=1048576
@@ -34,8 +34,10 @@ ExecStart={binary} {command}
 """
 
 
-def render_unit(role: Role, interface: str | None) -> str:
+def render_unit(role: Role, interface: str | None, environment: str | None = None) -> str:
     """The unit's text; ``interface``: what wg-quick brings up and k3s rides on, None where nothing is.
+
+    ``environment``: a file of variables without which k3s does not start.
 
     Pods outlive a stop of k3s (KillMode=process), and it makes cgroups of its own (Delegate=yes). A proxy for
     pulling images belongs into /etc/default/k3s, as with the installer.
@@ -44,4 +46,5 @@ def render_unit(role: Role, interface: str | None) -> str:
     if interface is not None:
         before.append(f"wg-quick@{interface}.service")
     command = "server" if role is Role.SERVER else "agent"
-    return _UNIT.format(before=" ".join(before), binary=BINARY, command=command)
+    named = f"EnvironmentFile={environment}\n" if environment else ""
+    return _UNIT.format(before=" ".join(before), environment=named, binary=BINARY, command=command)

@@ -4,17 +4,13 @@ from collections.abc import Iterator
 
 from wireloom.intent.fields import Field, Values
 from wireloom.intent.finding import Finding, show
-from wireloom.intent.schema import CNI, DATASTORE, ENCRYPT, FLANNEL_BACKEND, KUBERNETES
+from wireloom.intent.schema import CNI, ENCRYPT, FLANNEL_BACKEND, KUBERNETES
 
 # docs.k3s.io/networking/basic-network-options: "To enable encryption, use the wireguard-native backend."
 ENCRYPTING_BACKEND = "wireguard-native"
 
-# A key, what is not there yet of its values, and what is. wireguard-native is refused with its layer.
-_LATER: tuple[tuple[Field[str], tuple[str, ...], str], ...] = (
-    (CNI, ("calico", "cilium"), "flannel"),
-    (ENCRYPT, ("cni", "both"), "underlay"),
-    (DATASTORE, ("external",), "embedded"),
-)
+# A key, what is not there yet of its values, and what is.
+_LATER: tuple[tuple[Field[str], tuple[str, ...], str], ...] = ((CNI, ("calico", "cilium"), "flannel"),)
 
 
 def usual_backend(cni: str, encrypt: str) -> str | None:

@@ -7,7 +7,7 @@ from wireloom.errors import Severity
 from wireloom.intent.fields import Entry, Values
 from wireloom.intent.finding import Finding, Position, show
 from wireloom.intent.fleet import Node
-from wireloom.intent.reach import dial_address, group_nodes, mute_groups
+from wireloom.intent.reach import dial_address, group_nodes, mute_groups, share_a_network
 from wireloom.intent.schema import (
     DATASTORE,
     ENCRYPT,
@@ -18,16 +18,19 @@ from wireloom.intent.schema import (
     NODES,
     PODS,
     SERVICES,
+    UDP_PORT,
     UNDERLAY,
     VERSION,
 )
-from wireloom.values import NodeName, Prefix
+from wireloom.values import FLANNEL_PORTS, NodeName, Prefix
 
 SERVER = "k3s-server"
 
 NODE_MASK = {4: 24, 6: 64}
 """The length of each node's own pod range (kube-controller-manager, --node-cidr-mask-size-ipv4 and -ipv6)."""
 
+NATED = "k3s issue 9535"
+MULTICLOUD = "docs.k3s.io/networking/distributed-multicloud"
 HA = "docs.k3s.io/datastore/ha-embedded"
 DUAL_STACK = "docs.k3s.io/networking/basic-network-options"
 
@@ -46,14 +49,21 @@ class _Member(NamedTuple):
 def check_members(top: Values, nodes: Mapping[NodeName, Node]) -> Iterator[Finding]:
     """Everything about the machines of the cluster; ``nodes`` are those without mistakes.
 
-    Nothing where somebody else installs k3s: that one may know other ways.
+    What k3s can't do at all is told always, the rest only where wireloom installs k3s: somebody else may know
+    other ways.
     """
     kubernetes = top.get(KUBERNETES)
-    if kubernetes is None or kubernetes.get(VERSION) is None:
+    if kubernetes is None:
         return
     entries = top.get(NODES) or ()
     members = list(_members(entries, nodes))
-    if len(nodes) == len(entries):
+    complete = len(nodes) == len(entries)
+    if complete and kubernetes.sound and kubernetes.get(ENCRYPT) == "cni":
+        yield from check_wireguard(members, kubernetes)
+    if kubernetes.get(VERSION) is None:
+        return
+    yield from check_ports(top, kubernetes)
+    if complete:
         yield from check_servers(members, kubernetes)
         yield from check_room(members, kubernetes)
     yield from check_ways_in(members)
@@ -106,6 +116,51 @@ def check_servers_reached(members: Sequence[_Member]) -> Iterator[Finding]:
         what = f"{show(other.name)} has no way to the k3s server {show(server.name)}"
         hint = "a server must be reached by every other machine of the cluster: give it a public address"
         yield Finding(places[other.name], what, hint)
+
+
+def check_wireguard(members: Sequence[_Member], kubernetes: Values) -> Iterator[Finding]:
+    """Without an underlay, wireguard-native has a way between all machines, and etcd between its servers.
+
+    On one private network it has. Across clouds everybody must be reached at a public address, and embedded
+    etcd stays in one place.
+    """
+    if kubernetes.get(VERSION) is None:
+        what = "without an underlay and without `version` there is nothing to build for wireloom"
+        hint = "name the version of k3s to install; `verify` looks at somebody else's cluster, too"
+        yield Finding(kubernetes.place(ENCRYPT), what, hint, Severity.WARNING)
+    families = {one.value.version for one in kubernetes.get(PODS) or ()}
+    if share_a_network([one.node for one in members], families):
+        return
+    for one in members:
+        public = {address.version for address in one.node.public}
+        if one.node.nat:
+            what = f"{show(one.node.name)} is behind NAT, and wireguard-native dials every machine"
+            hint = (
+                f"write `encrypt: underlay`: there it dials out ({NATED}); or, if all machines of the cluster"
+            )
+            yield Finding(one.at, what, f"{hint} are on one private network, their `private` addresses")
+        elif families - public:
+            what = f"{show(one.node.name)} has no public {_called(sorted(families - public))} address"
+            hint = f"wireguard-native dials every machine across clouds: add it ({MULTICLOUD})"
+            yield Finding(one.at, what, hint)
+    servers = [one for one in members if one.server]
+    apart = next((one for one in servers if one.node.site != servers[0].node.site), None)
+    if apart is not None and kubernetes.get(DATASTORE) == "embedded":
+        first = servers[0].node.name
+        what = (
+            f"the k3s server {show(apart.node.name)} is in another site than {show(first)}, and so its etcd"
+        )
+        hint = "across clouds k3s wants all servers in one place, or `datastore: external`; or write"
+        yield Finding(apart.at, what, f"{hint} `encrypt: underlay` ({MULTICLOUD})")
+
+
+def check_ports(top: Values, kubernetes: Values) -> Iterator[Finding]:
+    """Two WireGuards on one machine listen apart."""
+    underlay = top.get(UNDERLAY)
+    port = None if underlay is None else underlay.get(UDP_PORT)
+    if underlay is not None and port in FLANNEL_PORTS and kubernetes.get(ENCRYPT) == "both":
+        what = f"port {port} is that of flannel's WireGuard beside the underlay's"
+        yield Finding(underlay.place(UDP_PORT), what, "choose another port, like 51820")
 
 
 def _mute(one: Node, other: Node) -> bool:

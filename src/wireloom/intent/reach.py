@@ -4,7 +4,7 @@ Two nodes have a way to each other when one of them can dial: WireGuard answers 
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import NamedTuple
@@ -28,6 +28,13 @@ def dial_address(dialler: Node, target: Node) -> Address | None:
     if target.nat:
         return None
     return _first_of(target.public, _outgoing_versions(dialler))
+
+
+def share_a_network(members: Sequence[Node], families: Set[int]) -> bool:
+    """Whether all are in one site, and have private addresses of all these families of IP."""
+    return len({node.site for node in members}) <= 1 and all(
+        families <= {address.version for address in node.private} for node in members
+    )
 
 
 def _first_of(addresses: tuple[Address, ...], versions: tuple[int, ...]) -> Address | None:

@@ -158,7 +158,7 @@ CNI: Field[str] = Field(
 ENCRYPT: Field[str] = Field(
     "encrypt",
     choice("a layer", "underlay", "cni", "both"),
-    "The layer that encrypts: `wireloom advise` says which to use. cni and both: not supported yet.",
+    "The layer that encrypts: `wireloom advise` says which to use. cni: no underlay is made.",
     default="underlay",
 )
 FLANNEL_BACKEND: Field[str] = Field(
@@ -170,7 +170,7 @@ FLANNEL_BACKEND: Field[str] = Field(
 DATASTORE: Field[str] = Field(
     "datastore",
     choice("a datastore", "embedded", "external"),
-    "Where the cluster keeps its state: in its servers, or in a database. external: not supported yet.",
+    "Where the cluster keeps its state: in its servers, or in a database whose URL is given to `apply`.",
     default="embedded",
 )
 PODS: Field[tuple[Located[Prefix], ...]] = Field(
