@@ -48,7 +48,7 @@ class Facts:
     ``egress_firewall``, ``independent`` (the network has to stay up when Kubernetes is unwell),
     ``two_layers`` (a rule demands two), ``cloud_controller``, ``flannel_external_ip``, ``mesh``.
 
-    ``made``: wireloom installs k3s. ``considered`` are the layers that cautions are about: the one chosen, and
+    ``made``: wireloom installs k3s. ``considered`` are the layers that cautions are about: the one chosen and
     the one to be recommended.
     """
 
