@@ -8,9 +8,12 @@ import pytest
 
 from tests.apply.sandbox import Sandbox, sandbox
 from wireloom.cluster.look import read_cluster
-from wireloom.cluster.places import AGENT_TOKEN, DATASTORE_ENDPOINT, SERVER_TOKEN, SETTINGS, Role
+from wireloom.cluster.places import AGENT_TOKEN, DATASTORE_ENDPOINT, SERVER_TOKEN, SETTINGS, STATE, Role
 from wireloom.cluster.probe import PROBES, probe_script
 from wireloom.cluster.seen import ClusterSeen, FileSeen, K3sSeen, K3sStamp, Leftover, Rival
+from wireloom.observe.parse import parse_state
+from wireloom.observe.probes import probe_script as network_probes
+from wireloom.observe.probes import split_sections
 from wireloom.transport.port import Completed
 from wireloom.values import NodeName
 
@@ -78,7 +81,7 @@ echo '{SECRET}' >{AGENT_TOKEN}
 chmod 640 {AGENT_TOKEN}
 echo 'K3S_DATASTORE_ENDPOINT={ENDPOINT}' >{DATASTORE_ENDPOINT}
 printf '%s' '{CERTIFICATE}' >/var/lib/rancher/k3s/server/tls/server-ca.crt
-printf 'fleet=shop\\npods=10.42.0.0/16\\nservices=10.43.0.0/16\\n' >/var/lib/wireloom/k3s.state
+printf 'fleet=shop\\npods=10.42.0.0/16\\nservices=10.43.0.0/16\\n' >/var/lib/wireloom/k3s.note
 """
 
 
@@ -259,6 +262,11 @@ echo '{{"Network": "10.42.0.0/16", "Backend": {{"PSK": "hunter2"}}}}' >/etc/ranc
         )
         seen = look_at(machine)
         assert (seen.holders, seen.kernel) == ({}, None)
+
+    def test_the_note_about_k3s_is_not_that_of_another_interface(self, machine: Sandbox) -> None:
+        machine.ask(f"mkdir -p /var/lib/wireloom; echo fleet=shop | tee {STATE} >/var/lib/wireloom/wg1.state")
+        done = machine.sh(network_probes("wg0", "NONCE"))
+        assert parse_state(A, split_sections(done.stdout, "NONCE")).others == {"wg1": "shop"}
 
     def test_images_alone_are_no_life_of_k3s(self, machine: Sandbox) -> None:
         machine.ask(f"{BLANK}mkdir -p /var/lib/rancher/k3s/agent/images")
