@@ -348,6 +348,13 @@ def test_a_machine_of_another_cluster() -> None:
     assert "systemctl disable --now k3s-agent" in one.hint
 
 
+def test_what_is_another_fleets_is_judged_no_further() -> None:
+    found = of_live(
+        {W1: {"stamp": K3sStamp("blog"), "cluster": OTHERS, "ran": Role.SERVER, "version": "v1.0.0"}}
+    )
+    assert lines(found) == [(W1, "cluster", "error", "its k3s is that of the fleet `blog`, not of `shop`")]
+
+
 def test_the_cluster_is_that_of_the_servers_that_run() -> None:
     found = of_live({CP1: {"cluster": OTHERS, "active": "failed", "kernel": None}})
     assert [(one.node, str(one.check)) for one in found] == [(CP1, "cluster")]

@@ -8,9 +8,12 @@ import pytest
 
 from tests.apply.sandbox import Sandbox, sandbox
 from wireloom.cluster.look import read_cluster
-from wireloom.cluster.places import AGENT_TOKEN, DATASTORE_ENDPOINT, SERVER_TOKEN, SETTINGS, Role
+from wireloom.cluster.places import AGENT_TOKEN, DATASTORE_ENDPOINT, SERVER_TOKEN, SETTINGS, STATE, Role
 from wireloom.cluster.probe import PROBES, probe_script
 from wireloom.cluster.seen import ClusterSeen, FileSeen, K3sSeen, K3sStamp, Leftover, Rival
+from wireloom.observe.parse import parse_state
+from wireloom.observe.probes import probe_script as network_probes
+from wireloom.observe.probes import split_sections
 from wireloom.transport.port import Completed
 from wireloom.values import NodeName
 
@@ -75,10 +78,10 @@ printf '# Written by wireloom\\nExecStart=/usr/local/bin/k3s server\\n' >k3s.ser
 ln -s ../k3s.service multi-user.target.wants/k3s.service
 echo '{SECRET}' >{SERVER_TOKEN}
 echo '{SECRET}' >{AGENT_TOKEN}
-chmod 644 {AGENT_TOKEN}
+chmod 640 {AGENT_TOKEN}
 echo 'K3S_DATASTORE_ENDPOINT={ENDPOINT}' >{DATASTORE_ENDPOINT}
 printf '%s' '{CERTIFICATE}' >/var/lib/rancher/k3s/server/tls/server-ca.crt
-printf 'fleet=shop\\npods=10.42.0.0/16\\nservices=10.43.0.0/16\\n' >/var/lib/wireloom/k3s.state
+printf 'fleet=shop\\npods=10.42.0.0/16\\nservices=10.43.0.0/16\\n' >/var/lib/wireloom/k3s.note
 """
 
 
@@ -153,6 +156,16 @@ class TestOnAMachine:
         seen = look_at(machine, shell)
         assert seen.tokens == {SERVER_TOKEN, AGENT_TOKEN, DATASTORE_ENDPOINT}
         assert seen.open_tokens == {AGENT_TOKEN}
+        assert "hunter2" not in answer(machine, shell)
+
+    @all_shells
+    def test_of_a_token_only_the_digest_of_its_clusters_certificate(
+        self, shell: tuple[str, ...], machine: Sandbox
+    ) -> None:
+        machine.ask(
+            f"{BLANK}printf 'K10{64 * 'f'}::server:hunter2' >{SERVER_TOKEN}; echo hunter2 >{AGENT_TOKEN}"
+        )
+        assert look_at(machine, shell).token_cas == {64 * "f"}
         assert "hunter2" not in answer(machine, shell)
 
     @all_shells
@@ -240,6 +253,20 @@ echo '{{"Network": "10.42.0.0/16", "Backend": {{"PSK": "hunter2"}}}}' >/etc/ranc
         holders = look_at(machine, shell).holders
         assert list(holders) == [6443]
         assert holders[6443].startswith("perl (process ")
+
+    def test_what_k3s_has_nobody_else_has(self, machine: Sandbox) -> None:
+        squatter = "use IO::Socket::INET; IO::Socket::INET->new(Listen => 1, LocalPort => 10250) and sleep"
+        machine.ask(
+            f"{SERVER}setsid perl -e '{squatter}' >/dev/null 2>&1 &"
+            " until grep -q :280A /proc/net/tcp; do sleep 0.02; done"
+        )
+        seen = look_at(machine)
+        assert (seen.holders, seen.kernel) == ({}, None)
+
+    def test_the_note_about_k3s_is_not_that_of_another_interface(self, machine: Sandbox) -> None:
+        machine.ask(f"mkdir -p /var/lib/wireloom; echo fleet=shop | tee {STATE} >/var/lib/wireloom/wg1.state")
+        done = machine.sh(network_probes("wg0", "NONCE"))
+        assert parse_state(A, split_sections(done.stdout, "NONCE")).others == {"wg1": "shop"}
 
     def test_images_alone_are_no_life_of_k3s(self, machine: Sandbox) -> None:
         machine.ask(f"{BLANK}mkdir -p /var/lib/rancher/k3s/agent/images")

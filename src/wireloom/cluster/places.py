@@ -17,8 +17,9 @@ AGENT_TOKEN = "/etc/rancher/k3s/agent-token"  # noqa: S105
 KUBECONFIG = "/etc/rancher/k3s/k3s.yaml"
 DATA = "/var/lib/rancher/k3s"
 IMAGES = f"{DATA}/agent/images"
-STATE = "/var/lib/wireloom/k3s.state"
-"""wireloom's note: whose machine it is, and what its cluster was begun with."""
+STATE = "/var/lib/wireloom/k3s.note"
+"""wireloom's note: whose machine it is, and what its cluster was begun with. ``.state`` is an interface's."""
+
 RESTART_DUE = "/run/wireloom/k3s.restart"
 """There between the replacement of what k3s runs with and its restart; k3s.sh has it, too."""
 
