@@ -289,6 +289,7 @@ erase() {
     rmdir /var/lib/cni/results /var/lib/cni/networks /var/lib/cni /etc/rancher /var/lib/rancher 2>/dev/null
     systemctl daemon-reload 2>/dev/null
     rm -f "$state" || die "$state can't be removed"
+    rmdir "${state%/*}" 2>/dev/null
     did "removed all of k3s"
 }
 
