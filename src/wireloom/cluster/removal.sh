@@ -94,13 +94,17 @@ retire() {
 # reinstate: as it was before retire.
 reinstate() {
     for unit in $units; do
-        at=/run/systemd/system/$unit.service.d
-        test -e "$at/wireloom-leaves.conf" || continue
-        rm -f "$at/wireloom-leaves.conf"
-        rmdir "$at" 2>/dev/null
+        test -e "/run/systemd/system/$unit.service.d/wireloom-leaves.conf" || continue
+        lift "$unit"
         systemctl --quiet --no-reload enable "$unit" 2>/dev/null
     done
     systemctl daemon-reload
+}
+
+# lift UNIT: what retire has put beside it.
+lift() {
+    rm -f "/run/systemd/system/$1.service.d/wireloom-leaves.conf"
+    rmdir "/run/systemd/system/$1.service.d" 2>/dev/null
 }
 
 # put_out SECONDS: etcd has ended here, as it does once the others have taken it out.
@@ -134,6 +138,7 @@ stop_units() {
         systemctl stop "$unit" 2>/dev/null || die "the unit $unit can't be stopped"
         systemctl --quiet --no-reload disable "$unit" 2>/dev/null
         systemctl reset-failed "$unit" 2>/dev/null
+        lift "$unit"
     done
     :
 }
