@@ -107,10 +107,11 @@ lift() {
     rmdir "/run/systemd/system/$1.service.d" 2>/dev/null
 }
 
-# put_out SECONDS: etcd has ended here, as it does once the others have taken it out.
+# put_out SECONDS: etcd has ended here, as it does once the others have taken it out; k3s leaves a tombstone then
+# (k3s, pkg/executor/embed/etcd/etcd.go).
 put_out() {
     left=$1
-    while listens "$etcd_port"; do
+    while listens "$etcd_port" && test ! -e "$data/server/db/etcd/tombstone"; do
         test "$left" -gt 0 || die "etcd still runs here: the others have not taken it out"
         sleep 1
         left=$((left - 1))
