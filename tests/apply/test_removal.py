@@ -16,7 +16,7 @@ from wireloom.values import NodeName
 
 TERMS = Terms("f00d", "ada@desk", "2026-11-30T12:00:00+00:00")
 CP1, CP3 = NodeName("cp1"), NodeName("cp3")
-SERVER = Removal(CP3, CP1, drain=True, voter=True, machine=True)
+SERVER = Removal(CP3, CP1, drain=True, voter=True, needed=True, machine=True)
 SLOWLY = Way(120)
 
 Said = dict[str, str | Completed | TransportError]
@@ -110,6 +110,11 @@ LESS = {
             "cp3: end_all",
             "cp3: erase",
         ],
+    ),
+    "a server whose vote nobody needs": (
+        Removal(CP3, CP1, voter=True, machine=True),
+        Way(60),
+        ["cp3: retire", "cp1: forget cp3 120", "cp3: ours shop", "cp3: end_all", "cp3: erase"],
     ),
     "a dead one": (Removal(CP3, CP1, voter=True), Way(60), ["cp1: forget cp3 120"]),
     "one that has left": (

@@ -179,7 +179,8 @@ def test_a_disk_at_the_data_directory_is_emptied_and_stays(machine: Sandbox) -> 
 def test_what_is_kept_only_ends(machine: Sandbox) -> None:
     machine.ask(K3S)
     start_pod(machine)
-    machine.ask(script("ours shop", "end_all"))
+    machine.ask(script("retire", "ours shop", "end_all"))
+    machine.ask("test ! -e /run/systemd/system/k3s.service.d")
     machine.ask(f"test -e {DATA}/server/token && test -e {STATE}")
     assert not any("shim" in line for line in processes(machine))
 

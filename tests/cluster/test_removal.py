@@ -79,7 +79,7 @@ HOW = {
     "the last but one": (
         cluster_of({"cp3": away("cp3")}, {"cp3": None}),
         "cp2",
-        Removal(CP2, CP1, drain=True, voter=True, machine=True),
+        Removal(CP2, CP1, drain=True, voter=True, needed=True, machine=True),
     ),
 }
 

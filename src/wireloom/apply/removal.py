@@ -196,12 +196,12 @@ class _Leaving:
         return self._read(answer, "delete", "run this again: it goes on from here")
 
     async def take_off(self) -> Departure:
-        """K3s ends on its machine; as a member of etcd only once the others have taken it out."""
+        """K3s ends on its machine; where the others need its vote, only once they have taken it out."""
         name = self.removal.name
         if not self.removal.machine:
             return self._nothing()
         self.progress(f"taking k3s off {name}")
-        first = [f"put_out {PUT_OUT_SECONDS}"] if self.removal.voter else []
+        first = [f"put_out {PUT_OUT_SECONDS}"] if self.removal.needed else []
         return (await self.leave.take_off([name], keep=self.way.keep, first=first))[name]
 
     def _nothing(self) -> Departure:

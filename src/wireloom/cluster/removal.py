@@ -17,13 +17,15 @@ class Removal:
     """How a node leaves. ``via``: the server that is asked to let it go, None where it has gone already.
 
     ``drain``: its pods go elsewhere first; who is not Ready has nobody to end them. ``voter``: etcd takes it
-    out. ``machine``: it answers, and the k3s on it is ours to take away.
+    out; ``needed``: until then those that are left are no majority, and it must not end. ``machine``: it
+    answers, and the k3s on it is ours to take away.
     """
 
     name: NodeName
     via: NodeName | None = None
     drain: bool = False
     voter: bool = False
+    needed: bool = False
     machine: bool = False
     notes: tuple[Diagnostic, ...] = ()
 
@@ -60,11 +62,13 @@ def plan_removal(fleet: Fleet, seen: ClusterSeen, name: NodeName, *, force: bool
         refusals.append(Diagnostic("no other server answers", where=name, hint=hint))
     if refusals:
         raise UserError(refusals)
+    quorum = Quorum.of(seen.members.values())
     return Removal(
         name=name,
         via=via,
         drain=member.ready,
         voter=member.etcd_voter is not None,
+        needed=name in quorum.ready and quorum.spare == 0,
         machine=machine,
         notes=tuple(_notes(fleet, seen, name)),
     )

@@ -94,19 +94,24 @@ retire() {
 # reinstate: as it was before retire.
 reinstate() {
     for unit in $units; do
-        at=/run/systemd/system/$unit.service.d
-        test -e "$at/wireloom-leaves.conf" || continue
-        rm -f "$at/wireloom-leaves.conf"
-        rmdir "$at" 2>/dev/null
+        test -e "/run/systemd/system/$unit.service.d/wireloom-leaves.conf" || continue
+        lift "$unit"
         systemctl --quiet --no-reload enable "$unit" 2>/dev/null
     done
     systemctl daemon-reload
 }
 
-# put_out SECONDS: etcd has ended here, as it does once the others have taken it out.
+# lift UNIT: what retire has put beside it.
+lift() {
+    rm -f "/run/systemd/system/$1.service.d/wireloom-leaves.conf"
+    rmdir "/run/systemd/system/$1.service.d" 2>/dev/null
+}
+
+# put_out SECONDS: etcd has ended here, as it does once the others have taken it out; k3s leaves a tombstone then
+# (k3s, pkg/executor/embed/etcd/etcd.go).
 put_out() {
     left=$1
-    while listens "$etcd_port"; do
+    while listens "$etcd_port" && test ! -e "$data/server/db/etcd/tombstone"; do
         test "$left" -gt 0 || die "etcd still runs here: the others have not taken it out"
         sleep 1
         left=$((left - 1))
@@ -134,6 +139,7 @@ stop_units() {
         systemctl stop "$unit" 2>/dev/null || die "the unit $unit can't be stopped"
         systemctl --quiet --no-reload disable "$unit" 2>/dev/null
         systemctl reset-failed "$unit" 2>/dev/null
+        lift "$unit"
     done
     :
 }
@@ -289,6 +295,7 @@ erase() {
     rmdir /var/lib/cni/results /var/lib/cni/networks /var/lib/cni /etc/rancher /var/lib/rancher 2>/dev/null
     systemctl daemon-reload 2>/dev/null
     rm -f "$state" || die "$state can't be removed"
+    rmdir "${state%/*}" 2>/dev/null
     did "removed all of k3s"
 }
 
