@@ -13,7 +13,7 @@ from wireloom.network.topology import weave
 from wireloom.values import NodeName
 from wireloom.verify.cluster.intended import Intended, intend
 from wireloom.verify.cluster.probes import Probe, Probes
-from wireloom.verify.cluster.reading import Device, Reading
+from wireloom.verify.cluster.reading import Device, Reading, Way
 
 CP1, W1 = NodeName("cp1"), NodeName("w1")
 NAMES = (CP1, W1)
@@ -68,7 +68,7 @@ PROBES = Probes(
     (ip_address("10.43.0.1"),),
 )
 
-POD, MACHINE = ip_address("10.42.1.2"), ip_address("10.99.0.2")
+POD, MACHINE, GATEWAY = map(ip_address, ("10.42.1.2", "10.99.0.2", "10.42.1.0"))
 READING = Reading(
     devices={
         "eth0": Device(1500),
@@ -76,6 +76,7 @@ READING = Reading(
         "cni0": Device(1370),
         "flannel.1": Device(1370, "wg0", ip_address("10.99.0.1")),
     },
-    ways={POD: "flannel.1", MACHINE: "wg0"},
+    ways={POD: Way("flannel.1", GATEWAY), MACHINE: Way("wg0")},
+    remotes={GATEWAY: MACHINE},
 )
 """What cp1 says where flannel's VXLAN runs over the underlay."""

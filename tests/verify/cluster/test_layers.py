@@ -8,13 +8,14 @@ from ipaddress import ip_address
 import pytest
 
 from tests.network.fleets import key
-from tests.verify.cluster.cluster import CP1, MACHINE, MEMBERS, POD, READING, W1, intended, member
+from tests.verify.cluster.cluster import CP1, GATEWAY, MACHINE, MEMBERS, POD, READING, W1, intended, member
 from wireloom.cluster.seen import Member
 from wireloom.values import Endpoint, NodeName
 from wireloom.verify.cluster.layers import judge_layers
-from wireloom.verify.cluster.reading import Device, Reading, read_reading, reading_script
+from wireloom.verify.cluster.reading import Device, Reading, Way, read_reading, reading_script
 
 MARK = "wireloom-5eed"
+PUBLIC = ip_address("192.0.2.2")
 
 
 def told(
@@ -36,22 +37,23 @@ def devices(**changed: Device) -> Reading:
 
 
 def ways(**changed: str) -> Reading:
-    return replace(
-        READING,
-        ways={POD: "flannel.1", MACHINE: "wg0"}
-        | {{"pod": POD, "machine": MACHINE}[name]: device for name, device in changed.items()},
-    )
+    """Another device to the ``pod`` or the ``machine``."""
+    places = {"pod": POD, "machine": MACHINE}
+    others = {
+        places[name]: replace(READING.ways[places[name]], device=device) for name, device in changed.items()
+    }
+    return replace(READING, ways={**READING.ways, **others})
 
 
 NATIVE = Reading(
     devices={"eth0": Device(1500), "wg0": Device(1420), "cni0": Device(1340), "flannel-wg": Device(1340)},
-    ways={POD: "flannel-wg", MACHINE: "eth0"},
+    ways={POD: Way("flannel-wg"), MACHINE: Way("eth0")},
     keys={"flannel-wg": key(11)},
     endpoints={key(12): Endpoint(ip_address("192.0.2.2"), 51820)},
 )
 BOTH = replace(
     NATIVE,
-    ways={POD: "flannel-wg", MACHINE: "wg0"},
+    ways={POD: Way("flannel-wg"), MACHINE: Way("wg0")},
     endpoints={key(12): Endpoint(ip_address("10.99.0.2"), 51820)},
 )
 
@@ -61,8 +63,20 @@ WAYS = {
         ("holds", "to its pods by flannel.1 over wg0; to the machine itself by wg0"),
     ),
     "vxlan beside it": (
-        told(devices(flannel_1=Device(1450, "eth0"))),
-        ("falsified", "flannel.1 sends by eth0, beside wg0"),
+        told(replace(READING, remotes={GATEWAY: PUBLIC}, ways={**READING.ways, PUBLIC: Way("eth0")})),
+        ("falsified", "flannel.1 sends to 192.0.2.2 by eth0, beside wg0"),
+    ),
+    "vxlan to nowhere": (
+        told(replace(READING, remotes={GATEWAY: PUBLIC}, ways={**READING.ways, PUBLIC: Way()})),
+        ("falsified", "flannel.1 sends to 192.0.2.2, and there is no way to that"),
+    ),
+    "vxlan to somewhere": (
+        told(replace(READING, remotes={})),
+        ("unknown", "where flannel.1 sends it is not told"),
+    ),
+    "the device that it was made on says nothing": (
+        told(devices(flannel_1=Device(1370, "eth0", ip_address("192.0.2.1")))),
+        ("holds", "to its pods by flannel.1 over wg0; to the machine itself by wg0"),
     ),
     "no route to the pods": (told(ways(pod="")), ("falsified", "no way to its pods (10.42.1.0/24)")),
     "another route": (
@@ -71,7 +85,10 @@ WAYS = {
     ),
     "the machine beside": (
         told(ways(machine="eth0")),
-        ("falsified", "to the machine itself by eth0, not by wg0"),
+        (
+            "falsified",
+            "flannel.1 sends to 10.99.0.2 by eth0, beside wg0; to the machine itself by eth0, not by wg0",
+        ),
     ),
     "host-gw": (
         told(ways(pod="wg0"), backend="host-gw"),
@@ -201,8 +218,16 @@ ANSWER = f"""\
 {LINKS}
 
 {MARK} ways
-way 10.42.1.2 dev flannel.1
-way 10.99.0.2 none RTNETLINK answers: Network is unreachable
+way 10.42.1.2 10.42.1.2 via 10.42.1.0 dev flannel.1 src 10.42.0.0 uid 0 \\    cache
+way 10.99.0.2 RTNETLINK answers: Network is unreachable
+
+{MARK} remotes
+neighbour 10.42.1.0 lladdr 02:00:00:00:00:02 PERMANENT
+neighbour 10.42.2.0 lladdr 02:00:00:00:00:03 STALE
+neighbour fe80::1  FAILED
+forward 02:00:00:00:00:02 dst 192.0.2.2 self permanent
+forward 33:33:00:00:00:01 self permanent
+way 192.0.2.2 192.0.2.2 dev eth0 src 192.0.2.1 uid 0 \\    cache
 
 {MARK} keys
 key flannel-wg {key(11)}
@@ -217,7 +242,8 @@ def test_an_answer_is_read() -> None:
     reading = read_reading(ANSWER, MARK)
     assert reading.devices["flannel.1"] == Device(1370, "wg0", ip_address("10.99.0.1"))
     assert reading.devices["wg0"] == Device(1420)
-    assert reading.ways == {POD: "flannel.1", MACHINE: ""}
+    assert reading.ways == {POD: Way("flannel.1", GATEWAY), MACHINE: Way(), PUBLIC: Way("eth0")}
+    assert reading.remotes == {GATEWAY: PUBLIC}
     assert reading.keys == {"flannel-wg": key(11)}
     assert reading.endpoints == {key(12): Endpoint(ip_address("192.0.2.2"), 51820), key(13): None}
 

@@ -13,7 +13,7 @@ from wireloom.verify.cluster.intended import (
     WIREGUARD_OVERHEAD,
     Intended,
 )
-from wireloom.verify.cluster.reading import Reading, pod_address
+from wireloom.verify.cluster.reading import Reading, Way, pod_address
 
 Look = tuple[Verdict, str]
 
@@ -76,23 +76,35 @@ def _look_at_way(intended: Intended, name: NodeName, other: Member, reading: Rea
 
 
 def _look_at_pod_way(intended: Intended, name: NodeName, other: Member, reading: Reading, place: int) -> Look:
-    device = reading.ways.get(pod_address(other.pods[place]))
-    if device is None:
+    way = reading.ways.get(pod_address(other.pods[place]))
+    if way is None:
         return Verdict.UNKNOWN, NOT_TOLD
+    device = way.device
     if not device:
         return Verdict.FALSIFIED, f"no way to its pods ({other.pods[place]})"
     if device not in intended.pod_devices:
         return Verdict.FALSIFIED, f"to its pods by {device}, not by {' or '.join(intended.pod_devices)}"
     if intended.backend == "vxlan":
-        lower = reading.devices[device].lower if device in reading.devices else ""
-        if not lower:
-            return Verdict.UNKNOWN, f"what {device} sends by is not told"
-        if intended.underlay and lower != intended.underlay:
-            return Verdict.FALSIFIED, f"{device} sends by {lower}, beside {intended.underlay}"
-        return Verdict.HOLDS, f"to its pods by {device} over {lower}"
+        return _look_at_remote(intended, reading, way)
     if intended.backend == "wireguard-native":
         return _look_at_endpoint(intended, name, other, reading, device)
     return Verdict.HOLDS, f"to its pods by {device}"
+
+
+def _look_at_remote(intended: Intended, reading: Reading, way: Way) -> Look:
+    """A VXLAN device sends by the way to the remote address, whatever device it was made on."""
+    remote = reading.remotes.get(way.via) if way.via else None
+    below = reading.ways.get(remote) if remote else None
+    if remote is None or below is None:
+        return Verdict.UNKNOWN, f"where {way.device} sends it is not told"
+    if not below.device:
+        return Verdict.FALSIFIED, f"{way.device} sends to {remote}, and there is no way to that"
+    if intended.underlay and below.device != intended.underlay:
+        return (
+            Verdict.FALSIFIED,
+            f"{way.device} sends to {remote} by {below.device}, beside {intended.underlay}",
+        )
+    return Verdict.HOLDS, f"to its pods by {way.device} over {below.device}"
 
 
 def _look_at_endpoint(
@@ -108,14 +120,14 @@ def _look_at_endpoint(
     return Verdict.HOLDS, f"to its pods by {device}{over}, at {endpoint}"
 
 
-def _look_at_node_way(intended: Intended, device: str | None) -> Look:
-    if device is None:
+def _look_at_node_way(intended: Intended, way: Way | None) -> Look:
+    if way is None:
         return Verdict.UNKNOWN, NOT_TOLD
-    if not device:
+    if not way.device:
         return Verdict.FALSIFIED, "no way to the machine itself"
-    if intended.underlay and device != intended.underlay:
-        return Verdict.FALSIFIED, f"to the machine itself by {device}, not by {intended.underlay}"
-    return Verdict.HOLDS, f"to the machine itself by {device}"
+    if intended.underlay and way.device != intended.underlay:
+        return Verdict.FALSIFIED, f"to the machine itself by {way.device}, not by {intended.underlay}"
+    return Verdict.HOLDS, f"to the machine itself by {way.device}"
 
 
 def _look_at_sizes(intended: Intended, reading: Reading | None) -> Look:
@@ -146,7 +158,7 @@ def _below(intended: Intended, reading: Reading, name: str) -> tuple[str, int]:
     """The device below one that carries pods' packets, and how many bytes it adds; "" where not known."""
     device = reading.devices[name]
     if intended.backend == "vxlan":
-        return device.lower, VXLAN_OVERHEAD[device.local.version if device.local else 4]
+        return intended.underlay or device.lower, VXLAN_OVERHEAD[device.local.version if device.local else 4]
     if intended.backend == "wireguard-native" and intended.underlay:
         versions = {one.address.version for one in reading.endpoints.values() if one}
         return intended.underlay, WIREGUARD_OVERHEAD[max(versions, default=4)]

@@ -4,16 +4,17 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
+from itertools import pairwise
 
 from wireloom.cluster.seen import Member
 from wireloom.observe.probes import split_sections
 from wireloom.values import Address, Endpoint, Prefix, PublicKey
-from wireloom.verify.cluster.intended import BRIDGE, WIREGUARD
+from wireloom.verify.cluster.intended import BRIDGE, VXLAN, WIREGUARD
 
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A network device. ``lower`` is what a VXLAN device sends by, ``local`` its own address there."""
+    """A network device. ``lower`` is the one that a VXLAN device was made on, ``local`` its address there."""
 
     mtu: int
     lower: str = ""
@@ -21,15 +22,25 @@ class Device:
 
 
 @dataclass(frozen=True, slots=True)
+class Way:
+    """How a machine would send to an address: by which device (none: ""), and by way of which gateway."""
+
+    device: str = ""
+    via: Address | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     """What one machine said.
 
-    ``ways``: by which device it would send to each address that was asked for, or why by none. ``keys`` are
+    ``ways`` to each address that was asked for. ``remotes``: where a VXLAN device sends what is for a gateway
+    behind it; that address has a way of its own, whatever device the VXLAN device was made on. ``keys`` are
     those of flannel's own WireGuard interfaces, ``endpoints`` where these find their peers.
     """
 
     devices: Mapping[str, Device] = field(default_factory=dict)
-    ways: Mapping[Address, str] = field(default_factory=dict)
+    ways: Mapping[Address, Way] = field(default_factory=dict)
+    remotes: Mapping[Address, Address] = field(default_factory=dict)
     keys: Mapping[str, PublicKey] = field(default_factory=dict)
     endpoints: Mapping[PublicKey, Endpoint | None] = field(default_factory=dict)
 
@@ -46,17 +57,23 @@ def reading_script(nonce: str, own: Member, others: Sequence[Member]) -> str:
     """
     lines = [f"echo; echo {nonce} devices", "ip -j -d link show", f"echo; echo {nonce} ways"]
     lines.append(f"iif=; ! test -e /sys/class/net/{BRIDGE} || iif='iif {BRIDGE}'")
-    lines.append(
-        'way() { said=$(ip -o route get "$1" $2 2>&1); set -- "$1" $said; address=$1; shift;'
-        ' while [ $# -gt 1 ] && [ "$1" != dev ]; do shift; done;'
-        ' case $1 in dev) echo "way $address dev $2" ;; *) echo "way $address none $said" ;; esac; }'
-    )
+    lines.append('way() { echo "way $1 $(ip -o route get "$1" $2 2>&1)"; }')
     for address in (pod_address(prefix) for other in others for prefix in other.pods):
         lines.append(f"way {address}")
     mine = {prefix.version: pod_address(prefix) for prefix in own.pods}
     for address in (address for other in others for address in other.internal):
         source = mine.get(address.version)
         lines.append(f'way {address} "{f"${{iif:+from {source} $iif}}" if source else ""}"')
+    lines.append(f"echo; echo {nonce} remotes")
+    for device in VXLAN:
+        lines.append(f"ip neigh show dev {device} 2>/dev/null | sed 's/^/neighbour /'")
+        lines.append(f"bridge fdb show dev {device} 2>/dev/null | sed 's/^/forward /'")
+    lines.append(
+        "for remote in $(for device in "
+        + " ".join(VXLAN)
+        + "; do bridge fdb show dev $device 2>/dev/null; done"
+        " | sed -n 's/.* dst \\([^ ]*\\).*/\\1/p' | sort -u); do way $remote; done"
+    )
     lines.append(f"echo; echo {nonce} keys")
     for device in WIREGUARD:
         lines.append(f"wg show {device} public-key 2>/dev/null | sed 's/^/key {device} /'")
@@ -77,7 +94,8 @@ def read_reading(text: str, nonce: str) -> Reading:
                 endpoints[PublicKey(key)] = None if endpoint == "(none)" else Endpoint.parse(endpoint)
     return Reading(
         devices=dict(_read_devices(sections.get("devices", ""))),
-        ways=dict(_read_ways(sections.get("ways", ""))),
+        ways=dict(_read_ways(sections.get("ways", "") + sections.get("remotes", ""))),
+        remotes=dict(_read_remotes(sections.get("remotes", ""))),
         keys=keys,
         endpoints=endpoints,
     )
@@ -100,10 +118,24 @@ def _read_devices(text: str) -> Iterator[tuple[str, Device]]:
             )
 
 
-def _read_ways(text: str) -> Iterator[tuple[Address, str]]:
+def _read_ways(text: str) -> Iterator[tuple[Address, Way]]:
+    """``way ADDRESS`` and what ``ip route get`` said; no device where that was no route."""
     for line in text.splitlines():
-        match line.split(maxsplit=3):
-            case ["way", address, "dev", device]:
-                yield ip_address(address), device
-            case ["way", address, "none", *_]:
-                yield ip_address(address), ""
+        match line.split():
+            case ["way", address, *said]:
+                told = dict(pairwise(said))
+                via = ip_address(told["via"]) if "dev" in told and "via" in told else None
+                yield ip_address(address), Way(told.get("dev", ""), via)
+
+
+def _read_remotes(text: str) -> Iterator[tuple[Address, Address]]:
+    """From ip-neighbour(8), gateway → MAC, and bridge(8), MAC → remote address: gateway → remote address."""
+    stations: dict[str, Address] = {}
+    gateways: list[tuple[Address, str]] = []
+    for line in text.splitlines():
+        match line.split():
+            case ["neighbour", gateway, "lladdr", mac, *_]:
+                gateways.append((ip_address(gateway), mac))
+            case ["forward", mac, "dst", remote, *_]:
+                stations[mac] = ip_address(remote)
+    return ((gateway, stations[mac]) for gateway, mac in gateways if mac in stations)
