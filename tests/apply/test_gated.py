@@ -39,7 +39,10 @@ async def carry(
     plan: ClusterPlan, model: Model, *, within: float = 5, parallel: int = 0
 ) -> dict[str, NodeOutcome]:
     goods = Goods(
-        {one.name: Delivery(BINARY, 0o755, "d" * 64, url="https://example.net/k3s") for one in plan.nodes}
+        {
+            one.name: Delivery(BINARY, 0o755, "d" * 64, url="https://example.net/k3s", version=VERSION)
+            for one in plan.nodes
+        }
     )
     async with Crew(model.transport) as crew:
         done = await carry_out_cluster(

@@ -9,11 +9,11 @@ from wireloom.plan.plan import Plan
 
 
 def digest_plans(plan: Plan, cluster: ClusterPlan) -> str:
-    """SHA-256, in hex, of both plans; without anything to do in the cluster it is that of the first."""
+    """SHA-256, in hex, of both plans. Whoever needs nothing in the cluster does not count there."""
     name = plan_digest(plan)
     if cluster.empty:
         return name
-    return hashlib.sha256(f"{name}{list(map(_bare, cluster.nodes))!r}".encode()).hexdigest()
+    return hashlib.sha256(f"{name}{list(map(_bare, (*cluster.servers, *cluster.agents)))!r}".encode()).hexdigest()
 
 
 def _bare(one: K3sNodePlan) -> K3sNodePlan:
