@@ -102,6 +102,22 @@ class Token(Secret):
         return self._raw.decode()
 
 
+class DatastoreEndpoint(Secret):
+    """Where a database is, and how to get in: a URL as k3s takes it (docs.k3s.io/datastore)."""
+
+    __slots__ = ()
+
+    def __init__(self, text: str) -> None:
+        """Raises ValueError, which does not repeat it."""
+        if not re.fullmatch(r"[a-z]+://[!-~]{1,4096}", text):
+            raise ValueError("is not one line like postgres://USER:PASSWORD@HOST:5432/DATABASE")
+        self._raw = text.encode()
+
+    def reveal(self) -> str:
+        """The URL itself, for the stdin of the machines that use it."""
+        return self._raw.decode()
+
+
 class Password(Secret):
     """A password for a program that reads it as one line, as the bytes that the user typed or exported."""
 

@@ -21,6 +21,7 @@ from wireloom.apply.terms import Terms
 from wireloom.cluster.places import Role
 from wireloom.cluster.plan import ClusterPlan, K3sNodePlan
 from wireloom.grammar import count
+from wireloom.secret import DatastoreEndpoint
 from wireloom.transport.crew import Crew
 from wireloom.transport.each import carry_through
 from wireloom.transport.port import Completed, TransportError
@@ -32,10 +33,11 @@ Answers = Mapping[NodeName, Completed | TransportError]
 
 @dataclass(frozen=True, slots=True)
 class Goods:
-    """What is brought to machines: each one's binary, and images for all of them."""
+    """What is brought to machines: each one's binary, images for all of them, and where their database is."""
 
     binaries: Mapping[NodeName, Delivery] = field(default_factory=dict)
     images: Sequence[Delivery] = ()
+    database: DatastoreEndpoint | None = None
 
 
 async def carry_out_cluster(
@@ -128,7 +130,9 @@ class _Job:
             told = dict.fromkeys(self._going(), image)
             self._note("images", await deliver(self._crew, told, self._hand.script, progress=self._progress))
         self._progress(f"writing the files of {count(len(self._going()), 'node')}")
-        scripts = {name: self._hand.prepare(self._nodes[name]) for name in self._going()}
+        scripts = {
+            name: self._hand.prepare(self._nodes[name], self._goods.database) for name in self._going()
+        }
         self._note("files", await self._crew.run(scripts, timeout=STEP_TIMEOUT))
 
     async def begin(self) -> None:

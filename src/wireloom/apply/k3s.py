@@ -4,10 +4,10 @@ import shlex
 from dataclasses import dataclass
 
 from wireloom.apply.script import Hand
-from wireloom.cluster.places import AGENT_TOKEN, DATA, SERVER_TOKEN, STATE, Role
+from wireloom.cluster.places import AGENT_TOKEN, DATA, DATASTORE_ENDPOINT, SERVER_TOKEN, STATE, Role
 from wireloom.cluster.plan import K3sNodePlan
 from wireloom.observe.shell import read_functions
-from wireloom.secret import Token
+from wireloom.secret import DatastoreEndpoint, Token
 
 HANDS = read_functions("wireloom.apply", "k3s.sh")
 
@@ -31,11 +31,13 @@ class K3sHand:
         """Before anything is replaced: what runs must be restarted, be it by another apply."""
         return self.script("note_restart")
 
-    def prepare(self, plan: K3sNodePlan) -> str:
+    def prepare(self, plan: K3sNodePlan, database: DatastoreEndpoint | None) -> str:
         """Write the files; enable the unit. A unit that runs is not touched."""
         note = [(STATE, plan.desired.stamp.text, 0o600)] if plan.note else []
         files = [*note, *((file.path, file.text, file.mode) for file in plan.write)]
         lines = [line for path, text, mode in files for line in _put(path, text, mode)]
+        if plan.database and database is not None:
+            lines += _put(DATASTORE_ENDPOINT, f"K3S_DATASTORE_ENDPOINT={_quoted(database.reveal())}\n", 0o600)
         if plan.enable or plan.desired.unit in plan.write:
             lines.append(f"enable {plan.role.service}")
         return self.script(*lines)
@@ -67,6 +69,12 @@ class K3sHand:
     def ask(self, seconds: int) -> str:
         """As a server: answers who is ready."""
         return self.script(f"ask {seconds}")
+
+
+def _quoted(value: str) -> str:
+    """As in a file of systemd's EnvironmentFile= (systemd.exec(5))."""
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("`", "\\`").replace("$", "\\$")
+    return f'"{escaped}"'
 
 
 def _put(path: str, text: str, mode: int) -> tuple[str, str]:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -29,14 +30,13 @@ from wireloom.report.terminal import Progress
 @settings_of
 def command(
     settings: Settings,
+    /,
     *,
     saved: Path | None,
     yes: bool,
     window: int,
     max_parallel: int | None,
-    k3s_binary: tuple[Path, ...],
-    k3s_images: tuple[Path, ...],
-    ready_within: int,
+    **supplied: Any,
 ) -> int:
     """Bring the machines to what the fleet file says, in place and node by node proven.
 
@@ -50,7 +50,7 @@ def command(
     """
     wanted = None if saved is None else read_plan(saved)
     world = open_world(settings)
-    supply = Supply(k3s_binary, k3s_images, ready_within)
+    supply = Supply.of(**supplied)
     new_terms = partial(make_terms, window=window, max_parallel=max_parallel)
     return conclude(settings, run_async(_apply(world, new_terms, supply, saved=wanted, yes=yes)))
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import http.client
+import os
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable
@@ -23,6 +24,7 @@ from wireloom.cluster.seen import ClusterSeen
 from wireloom.errors import UserError
 from wireloom.intent.fleet import Kubernetes
 from wireloom.lock.lock import Lock
+from wireloom.secret import DatastoreEndpoint
 from wireloom.values import NodeName
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -30,6 +32,7 @@ CHECKSUMS_TIMEOUT = 30.0
 MOST_CHECKSUMS = 1024 * 1024
 """Bytes of a list of digests, which has a dozen lines."""
 
+DATABASE_VARIABLE = "WIRELOOM_DATASTORE_ENDPOINT"
 ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.zst", ".tar.lz4", ".tar.bz2")
 """How the names of those end that k3s takes (docs.k3s.io/installation/airgap)."""
 
@@ -67,17 +70,36 @@ class FilePayload:
 class Supply:
     """What the user has here: binaries, one for each architecture; images, as files or directories of them.
 
-    ``ready_within``: seconds that a machine may take until it is ready.
+    ``ready_within``: seconds that a machine may take until it is ready. ``database``: the file that holds the
+    URL of one.
     """
 
     binaries: tuple[Path, ...] = ()
     images: tuple[Path, ...] = ()
     ready_within: int = 300
+    database: Path | None = None
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        k3s_binary: tuple[Path, ...],
+        k3s_images: tuple[Path, ...],
+        ready_within: int,
+        datastore_endpoint: Path | None,
+    ) -> "Supply":
+        """From the options that ``with_supply`` gives a verb."""
+        return cls(k3s_binary, k3s_images, ready_within, datastore_endpoint)
 
 
 def with_supply(function: F) -> F:
-    """The options ``--k3s-binary``, ``--k3s-images`` and ``--ready-within``, by these names."""
+    """The options that say where k3s comes from, and how long it may take; see ``Supply.of``."""
     there = NamedPath(path_type=Path, exists=True)
+    function = click.option(
+        "--datastore-endpoint",
+        type=NamedPath(path_type=Path, exists=True, dir_okay=False),
+        help=f"A file with the URL of the database of `datastore: external`; or {DATABASE_VARIABLE} has it.",
+    )(function)
     function = click.option(
         "--ready-within",
         type=Seconds(),
@@ -122,7 +144,29 @@ def gather_goods(
         Delivery(f"{IMAGES}/{one.path.name}", 0o600, one.digest, payload=one)
         for one in map(FilePayload.of, _list_images(supply.images))
     ]
-    return Goods(binaries, images if any(one.changes for one in plan.nodes) else ()), lock
+    database = _read_database(supply.database) if any(one.database for one in plan.nodes) else None
+    return Goods(binaries, images if any(one.changes for one in plan.nodes) else (), database), lock
+
+
+def _read_database(path: Path | None) -> DatastoreEndpoint:
+    """Where the database is, from a file or the environment. Raises UserError, which does not repeat it."""
+    if path is not None:
+        where = str(path)
+        try:
+            text = path.read_text(encoding="ascii", errors="replace").strip()
+        except OSError as error:
+            raise UserError.one(f"can't be read: {error.strerror}", where=where) from None
+    else:
+        where, text = DATABASE_VARIABLE, os.environ.get(DATABASE_VARIABLE, "")
+    if not text:
+        hint = (
+            f"--datastore-endpoint FILE, or {DATABASE_VARIABLE}, has the URL: it is in no file of the fleet"
+        )
+        raise UserError.one("servers have to be told where the database is", hint=hint)
+    try:
+        return DatastoreEndpoint(text)
+    except ValueError as error:
+        raise UserError.one(str(error), where=where) from None
 
 
 def _architecture(seen: ClusterSeen, name: NodeName) -> str:

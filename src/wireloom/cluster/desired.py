@@ -37,7 +37,8 @@ class K3sDesired:
 
     ``addresses`` are its own in the cluster (node-ip), the first family first. ``settings`` is the file that
     k3s reads, ``unit`` that of systemd, ``others`` what else they name. ``stamp`` is left there, too. What
-    ``settings`` says of the entry counts only where the machine is not in the cluster yet.
+    ``settings`` says of the entry counts only where the machine is not in the cluster yet. ``database``: it
+    has to be told, in secret, of the one that has the cluster's state.
     """
 
     name: NodeName
@@ -49,6 +50,7 @@ class K3sDesired:
     unit: ClusterFile
     stamp: K3sStamp
     others: tuple[ClusterFile, ...] = ()
+    database: bool = False
 
     @property
     def files(self) -> tuple[ClusterFile, ...]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from wireloom.cluster.desired import ClusterFile, K3sDesired
-from wireloom.cluster.places import AGENT_TOKEN, BINARY, SERVER_TOKEN, STATE, Role
+from wireloom.cluster.places import AGENT_TOKEN, BINARY, DATASTORE_ENDPOINT, SERVER_TOKEN, STATE, Role
 from wireloom.cluster.plan import K3sNodePlan
 from wireloom.cluster.seen import K3sSeen
 from wireloom.cluster.settings import same_settings
@@ -18,6 +18,7 @@ def plan_k3s(desired: K3sDesired, seen: K3sSeen) -> K3sNodePlan:
     install = seen.version != desired.version
     runs = seen.active == "active"
     note = seen.stamp != desired.stamp
+    database = desired.database and DATASTORE_ENDPOINT not in seen.tokens
     restart = runs and (
         install or seen.restart_due or any(not _says_so(file, desired, seen) for file in write)
     )
@@ -25,6 +26,7 @@ def plan_k3s(desired: K3sDesired, seen: K3sSeen) -> K3sNodePlan:
         *(_describe_binary(desired, seen) if install else ()),
         *(_describe_file(file, seen) for file in write),
         *_describe_tokens(desired, seen, begins=begins, enters=enters),
+        *([_DATABASE] if database else ()),
         *([] if seen.enabled else [Change(Action.ENABLE, _unit(desired), "not started at boot")]),
         *([] if runs else [Change(Action.START, _unit(desired), _why_start(desired, seen, begins, enters))]),
         *([_describe_restart(desired)] if restart else ()),
@@ -39,6 +41,7 @@ def plan_k3s(desired: K3sDesired, seen: K3sSeen) -> K3sNodePlan:
         note=note,
         begins=begins,
         joins=enters and not begins,
+        database=database,
         enable=not seen.enabled,
         start=not runs,
         restart=restart,
@@ -58,6 +61,9 @@ def _says_so(file: ClusterFile, desired: K3sDesired, seen: K3sSeen) -> bool:
     if file is desired.settings and seen.data:
         return same_settings(file.text, there.text)
     return there.text == file.text
+
+
+_DATABASE = Change(Action.CREATE, f"secret {DATASTORE_ENDPOINT}", "handed on at apply, and kept nowhere else")
 
 
 def _unit(desired: K3sDesired) -> str:

@@ -77,6 +77,7 @@ def _render_node(fleet: Fleet, network: Network, name: NodeName, entry: Entry, *
         stamp=K3sStamp(fleet.name, cluster.pods, cluster.services),
         unit=ClusterFile(role.unit_path, mark + unit, "starts k3s, after its network", 0o644),
         others=_flannel_files(cluster),
+        database=database,
     )
 
 

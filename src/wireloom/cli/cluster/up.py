@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
+from typing import Any
 
 import click
 
@@ -28,13 +28,12 @@ from wireloom.report.terminal import Progress
 @settings_of
 def command(
     settings: Settings,
+    /,
     *,
     yes: bool,
     window: int,
     max_parallel: int | None,
-    k3s_binary: tuple[Path, ...],
-    k3s_images: tuple[Path, ...],
-    ready_within: int,
+    **supplied: Any,
 ) -> int:
     """Bring k3s to the machines: the part of `wireloom apply` that comes after the network.
 
@@ -48,7 +47,7 @@ def command(
         where = str(settings.fleet_path)
         hint = "`kubernetes: { version: v1.34.2+k3s1 }`, and `roles` on its nodes, make wireloom do it"
         raise UserError.one("wireloom makes no cluster of this fleet", where=where, hint=hint)
-    supply = Supply(k3s_binary, k3s_images, ready_within)
+    supply = Supply.of(**supplied)
     new_terms = partial(make_terms, window=window, max_parallel=max_parallel)
     return conclude(settings, run_async(_up(world, new_terms, supply, yes=yes)))
 
