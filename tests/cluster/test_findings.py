@@ -217,6 +217,15 @@ def test_what_is_enough(changes: Changes) -> None:
     assert of_bare(changes) == []
 
 
+def test_what_a_k3s_that_ended_left_is_its_own() -> None:
+    left = {"active": "failed", "holders": {10250: "k3s-agent (process 7)"}}
+    assert of_live({W1: left}) == ()
+    assert [one.what for one in of_live({W1: {**left, "holders": {10250: "kubelet (process 7)"}}})] == [
+        "TCP port 10250 is taken by kubelet (process 7)"
+    ]
+    assert len(of_bare({"holders": {10250: "k3s-agent (process 7)"}})) == 1
+
+
 def test_an_agent_wants_less() -> None:
     assert of_bare({"memory": 500_000_000, "holders": {6443: "x", 2379: "y"}}, W1) == []
 

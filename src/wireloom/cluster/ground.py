@@ -134,8 +134,10 @@ def _check_ports(kubernetes: Kubernetes, role: Role, one: K3sSeen) -> Iterator[F
         (API_PORT, LOCAL_PORT, *etcd, KUBELET_PORT) if role is Role.SERVER else (LOCAL_PORT, KUBELET_PORT)
     )
     for port in needed:
-        if port in one.holders:
-            what = f"TCP port {port} is taken by {one.holders[port] or 'somebody'}"
+        holder = one.holders.get(port)
+        # What is left of a k3s of its own that ended badly is that one's business.
+        if holder is not None and not (one.ran and holder.startswith("k3s")):
+            what = f"TCP port {port} is taken by {holder or 'somebody'}"
             yield Finding(
                 one.name, Check.PORT, what, f"stop that there: ss -ltnp 'sport = :{port}' says who it is"
             )
