@@ -138,6 +138,29 @@ def test_an_audit_that_saw_machines_talk_in_clear_speaks_against_a_canary(
     assert proofs == {TrafficClass.NODE_TO_NODE: Proof(expected, AT, 72)}
 
 
+PODS: dict[str, tuple[Choice, bool, set[TrafficClass]]] = {
+    "on an underlay": (
+        Choice(),
+        True,
+        {TrafficClass.POD_TO_POD, TrafficClass.POD_TO_NODE, TrafficClass.NODE_TO_POD},
+    ),
+    "where only flannel encrypts": (
+        Choice(Layer.CNI, "flannel", "wireguard-native"),
+        False,
+        {TrafficClass.POD_TO_POD, TrafficClass.NODE_TO_POD},
+    ),
+}
+
+
+@pytest.mark.parametrize(("choice", "underlay", "expected"), PODS.values(), ids=PODS)
+def test_a_canary_of_pods_proves_what_goes_from_and_to_them(
+    choice: Choice, underlay: bool, expected: set[TrafficClass]
+) -> None:
+    left = {"at": AT, "verdict": "holds", "claims": {"pod-canary": {"holds": 6}}}
+    proofs = read_proofs(left, outside=False, underlay=underlay)
+    assert proven(cover(choice, proofs)) == dict.fromkeys(expected, Proof(Outcome.HOLDS, AT, 6))
+
+
 def test_an_audit_alone_proves_nothing() -> None:
     left = {"at": AT, "verdict": "holds", "claims": {"clear": {"holds": 72}}}
     assert read_proofs(left, outside=False) == {}

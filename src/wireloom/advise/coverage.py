@@ -18,7 +18,7 @@ from wireloom.advise.matrix import (
     Column,
     Note,
 )
-from wireloom.advise.proof import Proof
+from wireloom.advise.proof import BY_PODS, Proof
 from wireloom.advise.source import WIRELOOM, Source
 from wireloom.advise.traffic import WITHOUT_CLUSTER, TrafficClass
 
@@ -88,7 +88,7 @@ def cover(
 ) -> Coverage:
     """What encrypts what under a choice, or with ``every_column`` under each that there is.
 
-    A proof is of the machines' own encryption: it is passed over where the choice has none. ``cluster``:
+    A proof by machines is of their own encryption: it is passed over where the choice has none. ``cluster``:
     the fleet has Kubernetes on it.
     """
     own, remarks = columns_of(choice)
@@ -142,7 +142,7 @@ def _row(
     return Row(
         traffic,
         tuple(cells[column] for column in columns),
-        proofs.get(traffic) if by_machines else None,
+        proofs.get(traffic) if by_machines or traffic in BY_PODS else None,
     )
 
 

@@ -4,8 +4,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from wireloom.advise.traffic import TrafficClass
+
+BY_PODS = (TrafficClass.POD_TO_POD, TrafficClass.POD_TO_NODE, TrafficClass.NODE_TO_POD)
+"""What marked packets from and to pods prove, whichever layer it is that encrypts."""
 
 _ISO_8601 = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+(Z|[+-][0-9:]+)")
 
@@ -27,12 +31,13 @@ class Proof:
     pairs: int
 
 
-def read_proofs(evidence: object, *, outside: bool) -> Mapping[TrafficClass, Proof]:
+def read_proofs(evidence: object, *, outside: bool, underlay: bool = True) -> Mapping[TrafficClass, Proof]:
     """The proofs in the document that ``verify`` leaves. Raises ValueError where it makes no sense.
 
     A canary is about what goes between machines of the fleet, some of which may be ``outside`` Kubernetes; an
-    audit that saw them talk in clear speaks against it. By which address Kubernetes' own processes and pods
-    talk is not for machines to prove.
+    audit that saw them talk in clear speaks against it. One of pods is about what goes from and to them; what
+    they send to machines is among it where there is an ``underlay``. By which address Kubernetes' own
+    processes talk is not for either to prove.
 
     ``{"at": ISO 8601, "verdict": …, "claims": {"canary": {"at": …, "holds": 72, …}, …}}``: of a kind that the
     last run left out, an earlier run is told.
@@ -42,17 +47,25 @@ def read_proofs(evidence: object, *, outside: bool) -> Mapping[TrafficClass, Pro
     when, claims = _read_time(evidence.get("at")), evidence.get("claims")
     if not isinstance(claims, dict):
         raise ValueError("`claims` is missing")
-    if "canary" not in claims:
+    machines = (TrafficClass.NODE_TO_NODE, *((TrafficClass.NODE_TO_OUTSIDE,) if outside else ()))
+    pods = tuple(one for one in BY_PODS if underlay or one is not TrafficClass.POD_TO_NODE)
+    in_clear = _count(claims.get("clear", {}))[Outcome.FALSIFIED] if "canary" in claims else 0
+    return _prove(claims, "canary", machines, when, in_clear) | _prove(claims, "pod-canary", pods, when)
+
+
+def _prove(
+    claims: Mapping[str, Any], kind: str, proven: tuple[TrafficClass, ...], when: str, in_clear: int = 0
+) -> dict[TrafficClass, Proof]:
+    """What the verdicts of one kind prove; nothing where there are none. ``in_clear``: found otherwise."""
+    if kind not in claims:
         return {}
-    canary, audit = _count(claims["canary"]), _count(claims.get("clear", {}))
-    pairs = sum(canary.values())
+    counts = _count(claims[kind])
+    pairs = sum(counts.values())
     if not pairs:
         return {}
-    when = _read_time(claims["canary"].get("at", when))
-    canary[Outcome.FALSIFIED] += audit[Outcome.FALSIFIED]
-    worst = (one for one in (Outcome.FALSIFIED, Outcome.UNKNOWN) if canary[one])
-    proof = Proof(next(worst, Outcome.HOLDS), when, pairs)
-    proven = (TrafficClass.NODE_TO_NODE, *((TrafficClass.NODE_TO_OUTSIDE,) if outside else ()))
+    counts[Outcome.FALSIFIED] += in_clear
+    worst = (one for one in (Outcome.FALSIFIED, Outcome.UNKNOWN) if counts[one])
+    proof = Proof(next(worst, Outcome.HOLDS), _read_time(claims[kind].get("at", when)), pairs)
     return dict.fromkeys(proven, proof)
 
 

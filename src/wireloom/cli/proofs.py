@@ -25,7 +25,12 @@ def load_proofs(world: World) -> Mapping[TrafficClass, Proof]:
     """
     path = verdicts_path(world)
     try:
-        return read_proofs(json.loads(path.read_bytes()), outside=bool(outside_kubernetes(world.fleet)))
+        kubernetes = world.fleet.kubernetes
+        return read_proofs(
+            json.loads(path.read_bytes()),
+            outside=bool(outside_kubernetes(world.fleet)),
+            underlay=kubernetes is None or kubernetes.encrypt != "cni",
+        )
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, RecursionError) as error:
