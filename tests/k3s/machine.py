@@ -33,6 +33,29 @@ WantedBy=multi-user.target
 """As the install script of k3s writes it, https://docs.k3s.io/installation, without its modprobe."""
 
 
+SETTINGS = """\
+[Unit]
+Description=Settings of the kernel that a kubelet insists on, for the eyes of this machine alone
+Before=k3s.service k3s-agent.service
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/bin/sh /etc/kernel-settings.sh
+[Install]
+WantedBy=multi-user.target
+"""
+SETTINGS_SCRIPT = """\
+set -eu
+# They are this computer's, and a machine can't set them. A kubelet doesn't try where they are as it wants them.
+for one in vm/overcommit_memory=1 kernel/panic=10 kernel/panic_on_oops=1; do
+    file=/run/kernel-settings/${one%=*}
+    mkdir -p "${file%/*}"
+    echo "${one#*=}" >"$file"
+    mount --bind "$file" "/proc/sys/${one%=*}"
+done
+"""
+
+
 def find_k3s() -> Path | None:
     """The program that the environment names."""
     named = os.environ.get(VARIABLE)
@@ -52,9 +75,17 @@ class Node(Container):
     It has no cgroup controllers, as those of this computer may be of version 1: no container is limited.
     """
 
+    def prepare(self) -> None:
+        super().prepare()
+        self.write("/etc/kernel-settings.sh", SETTINGS_SCRIPT)
+        self.write("/etc/systemd/system/kernel-settings.service", SETTINGS)
+        self.space.run("systemctl", f"--root={self._directory}/root", "--quiet", "enable", "kernel-settings")
+
     def _boot_command(self) -> list[str]:
         # The filter of system calls would forbid what a container runtime does: bpf(2), keyctl(2).
-        return ["env", "SYSTEMD_SECCOMP=0", *super()._boot_command(), "--capability=all"]
+        # A kubelet reads the kernel's log for what it killed, and ends where there is none: here it is empty.
+        options = ("--capability=all", "--bind=/dev/null:/dev/kmsg")
+        return ["env", "SYSTEMD_SECCOMP=0", *super()._boot_command(), *options]
 
     def install(self, program: Path) -> None:
         """Put k3s and the images beside it where an air-gapped installation has them."""
