@@ -239,7 +239,7 @@ MIRRORS: dict[str, tuple[Answer, str]] = {
         "URL is not a list of digests: it does not name k3s",
     ),
     "a short digest": ((200, b"abcd  k3s\n"), "URL is not a list of digests: it does not name k3s"),
-    "no HTTP": ((0, b"SSH-2.0-hello"), "URL can't be fetched: SSH-2.0-hello\r\n"),
+    "no HTTP": ((0, b"SSH-2.0-hello"), "URL can't be fetched: SSH-2.0-hello"),
     "nothing": (None, "URL can't be fetched: Remote end closed connection without response"),
 }
 

@@ -35,14 +35,30 @@ WantedBy=multi-user.target
 """As the install script of k3s writes it, https://docs.k3s.io/installation, without its modprobe."""
 
 
-CGROUPS = """\
+SETTINGS = """\
 [Unit]
-Description=Let the kubelet make cgroups, which systemd-nspawn mounts read-only
-DefaultDependencies=no
-Before=sysinit.target
+Description=Settings of the kernel that a kubelet insists on, for the eyes of this machine alone
+Before=k3s.service k3s-agent.service
 [Service]
 Type=oneshot
-ExecStart=sh -c 'for one in /sys/fs/cgroup/*/tasks; do mount -o remount,rw,bind "$${one%/tasks}"; done; :'
+RemainAfterExit=yes
+ExecStart=/bin/sh /etc/kernel-settings.sh
+[Install]
+WantedBy=multi-user.target
+"""
+SETTINGS_SCRIPT = """\
+set -eu
+# They are this computer's, and a machine can't set them. A kubelet doesn't try where they are as it wants them.
+for one in vm/overcommit_memory=1 kernel/panic=10 kernel/panic_on_oops=1; do
+    file=/run/kernel-settings/${one%=*}
+    mkdir -p "${file%/*}"
+    echo "${one#*=}" >"$file"
+    mount --bind "$file" "/proc/sys/${one%=*}"
+done
+# systemd-nspawn mounts the controllers read-only.
+for one in /sys/fs/cgroup/*/tasks; do
+    test ! -e "$one" || mount -o remount,rw,bind "${one%/tasks}"
+done
 """
 
 
@@ -64,10 +80,9 @@ class Node(Container):
 
     def prepare(self) -> None:
         super().prepare()
-        self.write("/etc/systemd/system/cgroups.service", CGROUPS)
-        wants = self._root / "etc/systemd/system/sysinit.target.wants"
-        wants.mkdir(exist_ok=True)
-        (wants / "cgroups.service").symlink_to("/etc/systemd/system/cgroups.service")
+        self.write("/etc/kernel-settings.sh", SETTINGS_SCRIPT)
+        self.write("/etc/systemd/system/kernel-settings.service", SETTINGS)
+        self.space.run("systemctl", f"--root={self._directory}/root", "--quiet", "enable", "kernel-settings")
 
     def _boot_command(self) -> list[str]:
         # The filter of system calls would forbid what a container runtime does: bpf(2), keyctl(2).
@@ -80,7 +95,9 @@ class Node(Container):
             str(HERE / "cgroups.sh"),
             self._cgroup,
         ]
-        return [*words, *super()._boot_command(), "--capability=all"]
+        # A kubelet reads the kernel's log for what it killed, and ends where there is none: here it is empty.
+        options = ("--capability=all", "--bind=/dev/null:/dev/kmsg")
+        return [*words, *super()._boot_command(), *options]
 
     @property
     def _cgroup(self) -> str:

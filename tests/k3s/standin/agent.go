@@ -168,9 +168,7 @@ func startContainerd(c Config) string {
 	check(err)
 	command := exec.Command(filepath.Join(Home, "containerd"), "--config", file)
 	command.Stdout, command.Stderr = log, log
-	command.Env = append(slices.DeleteFunc(os.Environ(), func(one string) bool {
-		return strings.HasPrefix(one, "NOTIFY_SOCKET=") || strings.HasPrefix(one, "PATH=")
-	}), "PATH="+Home+":"+os.Getenv("PATH"))
+	command.Env = append(os.Environ(), "PATH="+Home+":"+os.Getenv("PATH")) // the last one counts
 	children.startProgram("containerd", command)
 	until("containerd", func() error {
 		return exec.Command(filepath.Join(Home, "ctr"), "--address", socket, "version").Run()
@@ -199,7 +197,7 @@ func importImages(c Config, snapshotter string) {
 			continue
 		}
 		load := exec.Command(filepath.Join(Home, "ctr"), "--address", socket, "--namespace", "k8s.io",
-			"images", "import", "--snapshotter", snapshotter, "-")
+			"images", "import", "--local", "--snapshotter", snapshotter, "-")
 		load.Stdin = from
 		if said, err := load.CombinedOutput(); err != nil {
 			say("images: %s: %v: %s", one.Name(), err, said)
@@ -232,10 +230,6 @@ func startKubelet(c Config, setup Setup, kubeconfig string) {
 		settings["cgroupsPerQOS"], settings["enforceNodeAllocatable"], settings["cpuCFSQuota"] = false, []string{}, false
 		settings["localStorageCapacityIsolation"] = false
 	}
-	if container := os.Getenv("container"); container != "" || !writable("/proc/sys/vm/overcommit_memory") {
-		// Where the kernel's settings are not this machine's own, it must not fail for want of them.
-		settings["featureGates"] = map[string]bool{"KubeletInUserNamespace": true}
-	}
 	text, err := yaml.Marshal(settings)
 	check(err)
 	write(at("etc/kubelet.yaml"), text, 0o600)
@@ -264,14 +258,6 @@ func startKubelet(c Config, setup Setup, kubeconfig string) {
 		}
 		return nil
 	})
-}
-
-func writable(file string) bool {
-	handle, err := os.OpenFile(file, os.O_WRONLY, 0)
-	if err == nil {
-		handle.Close()
-	}
-	return err == nil
 }
 
 // introduce writes on the node's own object what the cloud controller is to make addresses of.

@@ -82,7 +82,7 @@ func startEtcd(c Config, tls string, others []string) {
 		"advertise-client-urls":       "https://" + net.JoinHostPort(address, "2379"),
 		"initial-advertise-peer-urls": peer, "heartbeat-interval": 500, "election-timeout": 5000,
 		"client-transport-security": protect("server"), "peer-transport-security": protect("peer"),
-		"log-level": "warn", "snapshot-count": 10000, "logger": "zap", "log-outputs": []string{"stderr"},
+		"log-level": "error", "logger": "zap", "log-outputs": []string{"stderr"},
 	}
 	for _, one := range c["etcd-arg"] {
 		key, value, _ := strings.Cut(strings.TrimLeft(one, "-"), "=")

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 )
@@ -40,8 +41,8 @@ func main() {
 		unpack()
 		become(filepath.Join(Home, "ctr"), append([]string{"--address", socket, "--namespace", "k8s.io"}, args...))
 	case "runc":
-		if plain := !hasControllers(); plain && slices.Contains(args, "create") {
-			check(stripResources(args))
+		if slices.Contains(args, "create") {
+			check(stripSpecification(args))
 		}
 		become("/usr/sbin/runc", args)
 	default:
@@ -89,8 +90,18 @@ func hasControllers() bool {
 	return os.IsNotExist(err) || strings.Contains(string(found), "pids") && strings.Contains(string(found), "cpu")
 }
 
-// stripResources takes the limits out of a container that runc is to create: it would fail for want of controllers.
-func stripResources(args []string) error {
+// isPrivileged tells whether the machine's root may use more than it was given: CAP_SYS_RESOURCE.
+func isPrivileged() bool {
+	status, err := os.ReadFile("/proc/self/status")
+	check(err)
+	_, after, _ := strings.Cut(string(status), "CapEff:")
+	sets, err := strconv.ParseUint(strings.Fields(after)[0], 16, 64)
+	check(err)
+	return sets&(1<<24) != 0
+}
+
+// stripSpecification takes out of a container, which runc is to create, what it would fail with here.
+func stripSpecification(args []string) error {
 	at := slices.Index(args, "--bundle")
 	if at < 0 || at+1 == len(args) {
 		return fmt.Errorf("runc create without --bundle: %v", args)
@@ -104,8 +115,12 @@ func stripResources(args []string) error {
 	if err := json.Unmarshal(text, &spec); err != nil {
 		return err
 	}
-	if linux, ok := spec["linux"].(map[string]any); ok {
+	if linux, ok := spec["linux"].(map[string]any); ok && !hasControllers() {
 		delete(linux, "resources")
+	}
+	if process, ok := spec["process"].(map[string]any); ok && !isPrivileged() {
+		delete(process, "oomScoreAdj")
+		delete(process, "rlimits")
 	}
 	text, err = json.Marshal(spec)
 	if err != nil {

@@ -6,6 +6,8 @@ import (
 	"os/exec"
 	"os/signal"
 	"runtime"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -37,6 +39,10 @@ func (c *Children) startProgram(name string, command *exec.Cmd) *exec.Cmd {
 	if command.Stdout == nil {
 		command.Stdout, command.Stderr = os.Stderr, os.Stderr
 	}
+	if command.Env == nil {
+		command.Env = os.Environ()
+	}
+	command.Env = slices.DeleteFunc(command.Env, func(one string) bool { return strings.HasPrefix(one, "NOTIFY_SOCKET=") })
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	done := make(chan error)
 	starts <- func() { done <- command.Start() }

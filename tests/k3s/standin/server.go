@@ -74,15 +74,16 @@ func runServer(c Config) {
 		user := filepath.Join(tls, "client-"+name)
 		writeKubeconfig(c.dir("server/cred/"+name+".kubeconfig"), "https://"+apiServer, filepath.Join(tls, "server-ca.crt"), user, 0o600)
 	}
-	supervisor := &Supervisor{c, tls, secret, agentSecret, newClient(admin)}
+	supervisor := &Supervisor{config: c, tls: tls, secret: secret, agentSecret: agentSecret, client: newClient(admin)}
 	supervisor.listen(names)
 	if c.get("datastore-endpoint", "") == "" {
 		startEtcd(c, tls, others)
 	}
-	startControlPlane(c, tls, supervisor.client)
+	trusting := newHTTP(clientTLS(filepath.Join(tls, "server-ca"), filepath.Join(tls, "client-admin")))
+	startControlPlane(c, tls, Server{url: "https://" + apiServer, client: trusting})
+	supervisor.ready.Store(true)
 	deployManifests(c)
 	go tend(c, tls, supervisor.client)
-	trusting := newHTTP(clientTLS(filepath.Join(tls, "server-ca"), filepath.Join(tls, "client-admin")))
 	runAgent(c, Server{here, "node", agentSecret, trusting})
 }
 
@@ -176,7 +177,7 @@ func firstOf(ranges []string) []string {
 	return found
 }
 
-func startControlPlane(c Config, tls string, client *kubernetes.Clientset) {
+func startControlPlane(c Config, tls string, server Server) {
 	at := func(name string) string { return filepath.Join(tls, name) }
 	host, port, _ := net.SplitHostPort(apiServer)
 	store := []string{
@@ -211,7 +212,7 @@ func startControlPlane(c Config, tls string, client *kubernetes.Clientset) {
 		"--proxy-client-cert-file=" + at("client-auth-proxy.crt"), "--proxy-client-key-file=" + at("client-auth-proxy.key"),
 	}, c.extra("kube-apiserver-arg"))...)
 	until("the API server", func() error {
-		_, err := client.RESTClient().Get().AbsPath("/readyz").DoRaw(context.Background())
+		_, err := server.ask("/readyz", nil)
 		return err
 	})
 	config := func(name string) string { return c.dir("server/cred/" + name + ".kubeconfig") }

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -45,6 +46,7 @@ type Supervisor struct {
 	config                   Config
 	tls, secret, agentSecret string
 	client                   *kubernetes.Clientset
+	ready                    atomic.Bool
 }
 
 func (s *Supervisor) listen(names []string) {
@@ -77,7 +79,15 @@ func (s *Supervisor) routes() http.Handler {
 	routes.HandleFunc("/v1-k3s/server-bootstrap", s.only(s.bootstrap, s.secret))
 	routes.HandleFunc("/v1-k3s/config", s.only(s.setup, s.secret, s.agentSecret))
 	routes.HandleFunc("/v1-k3s/apiservers", s.only(s.apiServers, s.secret, s.agentSecret))
-	routes.Handle("/", s.proxy())
+	proxy := s.proxy()
+	routes.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		// Before the API server listens on its address, this one here is what a connection to it would reach.
+		if s.ready.Load() {
+			proxy.ServeHTTP(w, r)
+		} else {
+			http.Error(w, "apiserver not ready", http.StatusServiceUnavailable)
+		}
+	})
 	return routes
 }
 
