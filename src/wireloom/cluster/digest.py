@@ -13,7 +13,8 @@ def digest_plans(plan: Plan, cluster: ClusterPlan) -> str:
     name = plan_digest(plan)
     if cluster.empty:
         return name
-    return hashlib.sha256(f"{name}{list(map(_bare, (*cluster.servers, *cluster.agents)))!r}".encode()).hexdigest()
+    steps = [_bare(one) for one in (*cluster.servers, *cluster.agents)]
+    return hashlib.sha256(f"{name}{steps!r}".encode()).hexdigest()
 
 
 def _bare(one: K3sNodePlan) -> K3sNodePlan:
