@@ -62,7 +62,7 @@ def _refuse_unseen(fleet: Fleet, seen: ClusterSeen) -> Iterator[Diagnostic]:
             yield Diagnostic(
                 "it did not answer, and may have begun the cluster: another is not begun beside it",
                 where=name,
-                hint=f"bring it back, or take it out of the fleet file: {away.what}",
+                hint=f"bring it back; if it never had a k3s, take it out of the fleet file: {away.what}",
             )
 
 

@@ -26,8 +26,12 @@ def show_cluster_plan(plan: ClusterPlan) -> None:
 def _order(plan: ClusterPlan) -> str:
     parts = []
     if plan.servers:
-        parts.append(f"{count(len(plan.servers), 'server')}, one at a time")
+        parts.append(_together(len(plan.servers), "server", "one at a time"))
     if plan.agents:
-        parts.append(f"{'then ' if parts else ''}{count(len(plan.agents), 'agent')}, side by side")
+        parts.append(f"{'then ' if parts else ''}{_together(len(plan.agents), 'agent', 'side by side')}")
     left = sum(1 for one in plan.nodes if not one.changes)
     return ", ".join(parts) + (f"; {left} as they should be" if left else "")
+
+
+def _together(number: int, what: str, how: str) -> str:
+    return f"{count(number, what)}, {how}" if number > 1 else count(number, what)

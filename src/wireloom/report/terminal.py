@@ -227,7 +227,6 @@ def show_outcome(outcome: Outcome) -> None:
         pending = [one.name for one in outcome.nodes if one.ending is Ending.PENDING]
         waits = f", once {', '.join(pending)} can be reached" if pending else ""
         console.print(Text(f"Left to do by the next apply{waits}: {'; then '.join(outcome.steps_left)}."))
-
     if outcome.cluster:
         _show_endings(outcome.cluster)
         console.print(Text(f"k3s: {_count_endings(outcome.cluster)}.", "bold"))
