@@ -48,7 +48,7 @@ WantedBy=multi-user.target
 """
 SETTINGS_SCRIPT = """\
 set -eu
-# They are this computer's, and a machine can't set them. A kubelet doesn't try where they are as it wants them.
+# They are this computer's, and no machine's to set. A kubelet does not try where they are as it wants them.
 for one in vm/overcommit_memory=1 kernel/panic=10 kernel/panic_on_oops=1; do
     file=/run/kernel-settings/${one%=*}
     mkdir -p "${file%/*}"
