@@ -58,7 +58,7 @@ def _refuse_unseen(fleet: Fleet, seen: ClusterSeen) -> Iterator[Diagnostic]:
         return
     for name in servers:
         away = seen.nodes.get(name)
-        if isinstance(away, Unreachable):
+        if isinstance(away, Unreachable) and not away.refused:
             yield Diagnostic(
                 "it did not answer, and may have begun the cluster: another is not begun beside it",
                 where=name,
