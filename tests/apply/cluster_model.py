@@ -161,7 +161,14 @@ class Model:
     def _gate(self, name: str) -> str:
         if name in self.broken:
             return f"state=activating\nrestarts=3\nsaid={self.broken[name]}\n"
+        if name in self.servers and not self._has_majority():
+            return "state=activating\nrestarts=0\n"
         return f"state={'active' if name in self.runs else 'inactive'}\nrestarts=0\n"
+
+    def _has_majority(self) -> bool:
+        """Whether so many of etcd's members run that it takes part in anything."""
+        members = {name for name in self.servers if self.machines[name].data}
+        return not members or 2 * len(members & self.runs) > len(members)
 
     def _ask(self, name: str) -> str:
         lines = ["readyz=ok"]

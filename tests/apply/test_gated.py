@@ -172,6 +172,31 @@ async def test_what_runs_already_is_not_started_again() -> None:
     assert done["cp3"].ending is Ending.CHANGED
 
 
+async def test_servers_that_were_stopped_start_together_for_they_need_a_majority() -> None:
+    inside = {name: replace(settled(name), active="failed") for name in ("cp1", "cp2", "cp3", "w1", "w2")}
+    model = new_model()
+    for name in inside:
+        model.machines[name].data = True
+    done = await carry(plan_of(seen=inside), model)
+    assert {one.ending for one in done.values()} == {Ending.CHANGED}
+    woken = [step.removesuffix(": wake") for step in steps(model, "wake")]
+    assert (set(woken[:3]), set(woken[3:])) == ({"cp1", "cp2", "cp3"}, {"w1", "w2"})
+
+
+async def test_one_of_them_that_does_not_come_up_keeps_what_follows_waiting() -> None:
+    inside = {name: replace(settled(name), active="failed") for name in ("cp1", "cp2", "cp3", "w1", "w2")}
+    model = new_model(broken={"cp2": "level=fatal msg=no"})
+    done = await carry(plan_of(seen=inside), model)
+    endings = {name: one.ending for name, one in done.items()}
+    assert endings == {
+        "cp1": Ending.CHANGED,
+        "cp2": Ending.FAILED,
+        "cp3": Ending.CHANGED,
+        "w1": Ending.PENDING,
+        "w2": Ending.PENDING,
+    }
+
+
 def settled(name: str) -> K3sSeen:
     """A machine as an apply has left it."""
     plan = next(one for one in plan_of().nodes if one.name == name)

@@ -139,7 +139,8 @@ async def test_a_machine_that_is_lost_at_any_script_is_caught_up_with(
     model: Model = await start()  # type: ignore[misc]
     model.fault = lambda count: fault if count == number else None
     done = await carry(model)
-    assert all(one.step == "token" for one in done.values() if one.ending is Ending.FAILED)
+    failed = {one.step for one in done.values() if one.ending is Ending.FAILED}
+    assert failed <= {"token", "ready"}  # nobody was there to ask, or no majority to be ready with
     model.fault = lambda _: None
     require_converged(model, await carry(model), FLEET)
 

@@ -76,6 +76,7 @@ def said(answer: Completed | TransportError) -> str:
     """What the machine complained of; it must have."""
     assert isinstance(answer, Completed), answer
     assert answer.status == 1, answer
+    assert complaints(answer), answer
     return complaints(answer)
 
 
