@@ -16,7 +16,6 @@ from wireloom.cluster.seen import K3sStamp
 from wireloom.cluster.settings import Value, print_settings
 from wireloom.cluster.standing import (
     cluster_nodes,
-    has_underlay,
     is_across_clouds,
     node_addresses,
     public_addresses,
@@ -50,7 +49,7 @@ def _render_node(fleet: Fleet, network: Network, name: NodeName, entry: Entry, *
     assert cluster is not None  # noqa: S101  # without one nothing is rendered
     role = Role(fleet.nodes[name].roles[0])
     addresses = node_addresses(fleet, network, name)
-    interface = network.interface if has_underlay(fleet) else None
+    interface = network.interface if fleet.has_underlay else None
     external = public_addresses(fleet, name) if across else ()
     options = _entry_options(role, entry, cluster)
     options |= {"node-name": name, "node-ip": _listed(addresses)}

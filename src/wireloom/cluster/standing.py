@@ -14,11 +14,6 @@ def cluster_nodes(fleet: Fleet) -> dict[NodeName, Role]:
     return {name: Role(node.roles[0]) for name, node in fleet.nodes.items() if node.roles}
 
 
-def has_underlay(fleet: Fleet) -> bool:
-    """Whether k3s rides on the underlay; otherwise its network plugin alone encrypts, and there is none."""
-    return fleet.kubernetes is None or fleet.kubernetes.encrypt != "cni"
-
-
 def node_addresses(fleet: Fleet, network: Network, name: NodeName) -> tuple[Address, ...]:
     """A machine's own addresses in the cluster (node-ip): one of each family, that of the pods first.
 
@@ -26,7 +21,7 @@ def node_addresses(fleet: Fleet, network: Network, name: NodeName) -> tuple[Addr
     there is none the public one. k3s wants the first to be of the family of the first pod range, and puts
     them so itself if they are not (k3s, pkg/agent/config/config.go).
     """
-    if has_underlay(fleet):
+    if fleet.has_underlay:
         return _one_of_each(fleet, (interface.ip for interface in network.members[name].interfaces))
     node = fleet.nodes[name]
     return _of_the_pods(fleet, (*node.private, *node.public))
@@ -44,13 +39,13 @@ def is_across_clouds(fleet: Fleet) -> bool:
     """
     members = [fleet.nodes[name] for name in cluster_nodes(fleet)]
     families = {one.version for one in _pods(fleet)}
-    return not has_underlay(fleet) and not share_a_network(members, families)
+    return not fleet.has_underlay and not share_a_network(members, families)
 
 
 def server_address(fleet: Fleet, network: Network, server: NodeName, joins: Node) -> Address:
     """Where a machine reaches a server: on the underlay, or as the one site or the world lets it."""
     own = node_addresses(fleet, network, server)[0]
-    return own if has_underlay(fleet) else dial_address(joins, fleet.nodes[server]) or own
+    return own if fleet.has_underlay else dial_address(joins, fleet.nodes[server]) or own
 
 
 def _of_the_pods(fleet: Fleet, addresses: Iterable[Address]) -> tuple[Address, ...]:
