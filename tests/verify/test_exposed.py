@@ -23,6 +23,7 @@ from wireloom.verify.exposed import (
     Trial,
     choose_knocks,
     choose_probers,
+    choose_trials,
     judge_outside,
     knocking_script,
     read_overlay,
@@ -71,9 +72,30 @@ def test_one_of_another_site_and_one_of_the_same_try_a_machine() -> None:
     fleet = replace(fleet, nodes={**fleet.nodes, DB1: db1}, sites=sites)
     made = network(fleet)
     everybody = frozenset(fleet.nodes)
-    assert choose_probers(made, CP2, everybody) == [CP3, DB1]
-    assert choose_probers(made, W1, everybody - {DB1}) == [CP1]
-    assert choose_probers(made, W1, frozenset({W1})) == []
+    assert choose_probers(made, CP2, everybody, everybody) == [CP3, DB1]
+    assert choose_probers(made, W1, everybody - {DB1}, everybody) == [CP1]
+    assert choose_probers(made, W1, frozenset({W1}), everybody) == []
+
+
+def test_those_in_the_cluster_try_before_others() -> None:
+    fleet = shop()
+    everybody = frozenset(fleet.nodes)
+    assert choose_probers(network(fleet), W1, everybody, {CP2, W1}) == [CP2]
+    assert choose_probers(network(fleet), W1, everybody, {W1}) == [DB1]
+
+
+def test_who_is_not_in_the_cluster_need_not_try_its_pod_network() -> None:
+    made = network(shop())
+    overlays = {CP1: OWN, CP2: THEIRS}
+    chosen = choose_trials(made, {CP1: [CP2, DB1], CP2: [DB1]}, PORTS, overlays)
+    assert [(name, one.peer.name, one.overlay) for name, row in chosen.items() for one in row] == [
+        (CP2, CP1, True),
+        (DB1, CP1, False),
+        (DB1, CP2, True),
+    ]
+    assert not any(
+        one.overlay for row in choose_trials(made, {CP1: [CP2]}, PORTS, None).values() for one in row
+    )
 
 
 def test_an_overlay_is_read() -> None:
@@ -184,17 +206,17 @@ JUDGED: dict[str, tuple[Mapping[int, str], str, Verdict, str]] = {
 @pytest.mark.parametrize(("said", "sessions", "verdict", "detail"), JUDGED.values(), ids=JUDGED)
 def test_what_the_knocks_mean(said: Mapping[int, str], sessions: str, verdict: Verdict, detail: str) -> None:
     text = sessions + "".join(f"said {number} {what}\n" for number, what in said.items())
-    trial = Trial(PEER, tuple(choose_knocks(PEER, PORTS, OWN, THEIRS)))
-    [claim] = judge_outside(A, [trial], Completed(0, text, ""), vxlan=True)
+    trial = Trial(PEER, tuple(choose_knocks(PEER, PORTS, OWN, THEIRS)), overlay=True)
+    [claim] = judge_outside(A, [trial], Completed(0, text, ""))
     assert claim == Claim("exposed", A, B, verdict, detail)
 
 
 def test_without_vxlan_no_frame_is_missed() -> None:
     trial = Trial(PEER, tuple(choose_knocks(PEER, PORTS, None, None)))
     text = "said 0 answered\nsaid 1 silent\nsaid 2 silent\n"
-    [claim] = judge_outside(A, [trial], Completed(0, text, ""), vxlan=False)
+    [claim] = judge_outside(A, [trial], Completed(0, text, ""))
     assert claim.verdict is Verdict.HOLDS
-    [claim] = judge_outside(A, [trial], Completed(0, text, ""), vxlan=True)
+    [claim] = judge_outside(A, [replace(trial, overlay=True)], Completed(0, text, ""))
     assert claim.verdict is Verdict.UNKNOWN
 
 
@@ -208,7 +230,7 @@ UNANSWERED = {
 @pytest.mark.parametrize(("answer", "why"), UNANSWERED.values(), ids=UNANSWERED)
 def test_who_says_nothing_proves_nothing(answer: Completed | TransportError, why: str) -> None:
     trial = Trial(PEER, tuple(choose_knocks(PEER, PORTS, None, None)))
-    [claim] = judge_outside(A, [trial], answer, vxlan=False)
+    [claim] = judge_outside(A, [trial], answer)
     assert (claim.verdict, claim.detail) == (Verdict.UNKNOWN, why)
 
 
@@ -271,8 +293,8 @@ class TestOnMachines:
         device = "ip -j -d -4 address show dev flannel.1"
         own, theirs = (read_overlay(machine.ask(device)) for machine in (a, b))
         peer = replace(PEER, sources=(OUTER, ip_address("2001:db8::2")))
-        trial = Trial(peer, tuple(choose_knocks(peer, PORTS, own, theirs)))
-        [claim] = judge_outside(A, [trial], completed(a, knocking_script("wg0", [trial])), vxlan=True)
+        trial = Trial(peer, tuple(choose_knocks(peer, PORTS, own, theirs)), overlay=True)
+        [claim] = judge_outside(A, [trial], completed(a, knocking_script("wg0", [trial])))
         return claim
 
     def test_without_a_guard_the_pod_network_answers_anybody(self, machines: tuple[Sandbox, Sandbox]) -> None:

@@ -7,7 +7,7 @@ others away may be the guard, another firewall, or nothing.
 import json
 import re
 import secrets
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 
@@ -25,9 +25,6 @@ from wireloom.verify.claim import Claim, Verdict, conclude
 from wireloom.verify.judge import REJECT_AFTER, Report, read_report
 
 CLAIM = "exposed"
-PROBERS = 2
-"""Machines that try each one: from another site, and from its own, where private addresses lead."""
-
 SECONDS = 30.0
 MARKER_BYTES = 32
 DEVICE = "flannel.1"
@@ -58,10 +55,11 @@ class Knock:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What one machine tries of another: ``knocks``, in this order."""
+    """What one machine tries of another: ``knocks``, in this order; ``overlay``: VXLAN is to be among it."""
 
     peer: Peer
     knocks: tuple[Knock, ...]
+    overlay: bool = False
 
 
 @dataclass(slots=True)
@@ -80,42 +78,58 @@ async def try_outside(
     if kubernetes is None or not fleet.has_underlay:
         return ()
     running = [name for name in fleet.nodes if (one := seen.machine(name)) and one.running]
-    probers = {name: choose_probers(network, name, askable) for name in running}
-    asked = {name for name, others in probers.items() if others} | {
-        one for row in probers.values() for one in row
-    }
-    vxlan = kubernetes.flannel_backend == "vxlan"
-    overlays = await _learn_overlays(crew, asked & askable) if vxlan else {}
+    probers = {name: choose_probers(network, name, askable, running) for name in running}
     ports = (*(() if kubernetes.public_api else (API_PORT,)), *ETCD_PORTS, KUBELET_PORT)
-    trials: dict[NodeName, list[Trial]] = {}
-    for target, others in probers.items():
-        for prober in others:
-            [peer] = (one for one in network.peers(prober) if one.name == target)
-            knocks = tuple(choose_knocks(peer, ports, overlays.get(prober), overlays.get(target)))
-            trials.setdefault(prober, []).append(Trial(peer, knocks))
+    overlays: dict[NodeName, Overlay] | None = None
+    if kubernetes.flannel_backend == "vxlan" and any(one.version == 4 for one in kubernetes.pods):
+        overlays = await _learn_overlays(crew, askable.intersection(running))
+    trials = choose_trials(network, probers, ports, overlays)
     scripts = {name: knocking_script(network.interface, tried) for name, tried in trials.items()}
     answers = await crew.run(scripts, timeout=SECONDS)
     return tuple(
-        claim
-        for name, tried in trials.items()
-        for claim in judge_outside(name, tried, answers[name], vxlan=vxlan)
+        claim for name, tried in trials.items() for claim in judge_outside(name, tried, answers[name])
     )
 
 
-def choose_probers(network: Network, target: NodeName, askable: frozenset[NodeName]) -> list[NodeName]:
+def choose_trials(
+    network: Network,
+    probers: Mapping[NodeName, Sequence[NodeName]],
+    ports: Sequence[int],
+    overlays: Mapping[NodeName, Overlay] | None,
+) -> dict[NodeName, list[Trial]]:
+    """What each machine tries of others. ``overlays`` is None where pods don't go by VXLAN.
+
+    Who is not in the cluster can't try that: it is told only where nobody is who could.
+    """
+    trials: dict[NodeName, list[Trial]] = {}
+    for target, others in probers.items():
+        able = overlays is not None and not set(others).isdisjoint(probers)
+        for prober in others:
+            [peer] = (one for one in network.peers(prober) if one.name == target)
+            own, theirs = (overlays or {}).get(prober), (overlays or {}).get(target)
+            overlay = overlays is not None and (prober in probers or not able)
+            trial = Trial(peer, tuple(choose_knocks(peer, ports, own, theirs)), overlay)
+            trials.setdefault(prober, []).append(trial)
+    return trials
+
+
+def choose_probers(
+    network: Network, target: NodeName, askable: frozenset[NodeName], inside: Container[NodeName]
+) -> list[NodeName]:
     """Who tries a machine: of those that dial it one from another site and one from its own.
 
-    The next ones after it in the file, so that not all fall to the first.
+    Those ``inside`` the cluster first, since only they can try VXLAN; and the next ones after the machine
+    before the others, so that not all falls to the first.
     """
     names = list(network.members)
     place = names.index(target)
     site = network.members[target].site
     chosen: dict[bool, NodeName] = {}
-    for name in (*names[place + 1 :], *names[:place]):
+    for name in sorted((*names[place + 1 :], *names[:place]), key=lambda one: one not in inside):
         peer = next((one for one in network.peers(name) if one.name == target), None)
         if name in askable and peer is not None and peer.endpoint is not None:
             chosen.setdefault(network.members[name].site == site, name)
-    return list(chosen.values())[:PROBERS]
+    return list(chosen.values())
 
 
 async def _learn_overlays(crew: Crew, names: Iterable[NodeName]) -> dict[NodeName, Overlay]:
@@ -189,7 +203,7 @@ def read_told(text: str) -> Told:
 
 
 def judge_outside(
-    prober: NodeName, trials: Sequence[Trial], answer: Completed | TransportError, *, vxlan: bool
+    prober: NodeName, trials: Sequence[Trial], answer: Completed | TransportError
 ) -> Iterator[Claim]:
     """One claim for each machine that was tried."""
     told = Told() if isinstance(answer, TransportError) else read_told(answer.stdout)
@@ -198,7 +212,7 @@ def judge_outside(
     for trial in trials:
         said = {place: told.said.get(first + place, "") for place in range(len(trial.knocks))}
         first += len(trial.knocks)
-        verdict, detail = (Verdict.UNKNOWN, why) if why else _judge(trial, said, told.report, vxlan=vxlan)
+        verdict, detail = (Verdict.UNKNOWN, why) if why else _judge(trial, said, told.report)
         yield Claim(CLAIM, prober, trial.peer.name, verdict, detail)
 
 
@@ -208,12 +222,12 @@ def _failure(answer: Completed) -> str:
     return f"the knocks failed: {(answer.stderr.strip().splitlines() or ['perl is not there?'])[-1][-200:]}"
 
 
-def _judge(trial: Trial, said: Mapping[int, str], report: Report, *, vxlan: bool) -> tuple[Verdict, str]:
+def _judge(trial: Trial, said: Mapping[int, str], report: Report) -> tuple[Verdict, str]:
     """Each address by itself; and the pod network, where packets go by VXLAN."""
     rows = [(knock, said[place]) for place, knock in enumerate(trial.knocks)]
     addresses = list(dict.fromkeys(knock.at for knock, _ in rows if knock.what == "ping"))
     judged = [_judge_address(trial.peer, address, rows, report) for address in addresses]
-    if vxlan:
+    if trial.overlay:
         judged.append(_judge_overlay(rows))
     verdict = conclude(one for one, _ in judged)
     return verdict, "; ".join(detail for one, detail in judged if one is verdict)
