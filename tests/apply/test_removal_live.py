@@ -31,6 +31,7 @@ for one in {BINARY} {BINARY}-killall.sh {DATA}/agent/images/a.tar {DATA}/server/
     mkdir -p "${{one%/*}}" && echo ours >"$one"
 done
 ln -s k3s /usr/local/bin/kubectl
+echo '{{"kind":"cniCacheV1","netns":"/var/run/netns/cni-1"}}' >/var/lib/cni/results/cni-loopback-a-lo
 mkdir -p '/var/lib/kubelet/pods/a b/volumes/secret'
 mount -t tmpfs secret '/var/lib/kubelet/pods/a b/volumes/secret'
 ip link add cni0 type bridge && ip link set cni0 up
@@ -43,6 +44,8 @@ THEIRS = (
     "/etc/rancher/rke2/config.yaml",
     "/var/lib/rancher/rke2/data",
     "/var/lib/cni/networks/podman/1",
+    "/var/lib/cni/results/cni-loopback-b-lo",
+    "/var/lib/cni/results/podman-b",
     "/etc/wireguard/wg0.conf",
 )
 OTHERS = """\
@@ -59,6 +62,7 @@ ip route add 10.42.7.0/24 via 10.99.0.7 dev wg0
 ip route add 192.0.2.0/24 via 10.99.0.9 dev wg0
 ip link add cni-podman0 type bridge
 ip netns add cni-theirs
+echo '{"netns":"/var/run/netns/cni-theirs"}' >/var/lib/cni/results/cni-loopback-b-lo
 """.replace("{files}", " ".join(THEIRS))
 
 

@@ -16,14 +16,16 @@ from tests.machines.patience import wait_for
 ALL = ("cp1", "cp2", "cp3", "w1")
 
 TRACES = """\
-find / -xdev \\( -path /proc -o -path /sys -o -path /var/log/journal \\) -prune -o \\
-    \\( -iname '*k3s*' -o -iname '*kube*' -o -iname '*rancher*' -o -iname 'cni*' \\) -print 2>/dev/null |
-    grep -vE '^/(usr/(lib|share|sbin|bin)|etc/cni|run/systemd)' || true
-iptables-save 2>/dev/null | grep -E 'KUBE|CNI|FLANNEL|flannel' || true
-ip -o link show | grep -E 'cni0|flannel|veth' || true
-cut -d' ' -f2 /proc/mounts | grep -E 'kube|k3s|netns/' || true
-ip route show | grep '^10.42.*via' || true
-ps -e -o args= | grep -E '[k]3s|[c]ontainerd|[k]ube|[f]lannel' || true
+find /etc /usr/local /run /var/lib /var/log -xdev \\
+    \\( -path /var/lib/systemd -o -path /etc/cni \\) -prune -o \\
+    \\( -iname '*k3s*' -o -iname '*kube*' -o -iname '*rancher*' -o -iname 'cni*' -o -name pods \\) -print
+iptables-save | grep -E 'KUBE|CNI|FLANNEL|flannel'
+ip6tables-save | grep -E 'KUBE|CNI|FLANNEL|flannel'
+ip -o link show | grep -E 'cni0|flannel|veth'
+cut -d' ' -f2 /proc/mounts | grep -E 'kube|k3s|netns/'
+ip route show | grep '^10.42.*via'
+ps -e -o comm= | grep -E 'k3s|containerd|kube|flannel|etcd|pause'
+:
 """
 """What is left of k3s on a machine, in lines; nothing where all has gone."""
 

@@ -15,11 +15,15 @@ show_access() {
     show_certificate
 }
 
-# show_certificate: as it is served; or, without openssl, as k3s keeps it beside its key, which stays here.
+# show_certificate: as it is served; or, without openssl, as k3s keeps it beside its key, which stays here (k3s,
+# pkg/cluster/https.go); or that of the API server behind it, which is for the same names.
 show_certificate() {
+    tls=$data/server/tls
     if command -v openssl >/dev/null; then
         openssl s_client -connect "127.0.0.1:$port" </dev/null 2>/dev/null | openssl x509
+    elif test -r "$tls/dynamic-cert.json"; then
+        sed -n 's/.*"tls.crt": *"\([A-Za-z0-9+\/=]*\)".*/\1/p' "$tls/dynamic-cert.json" | base64 -d
     else
-        sed -n 's/.*"tls.crt": *"\([A-Za-z0-9+\/=]*\)".*/\1/p' "$data/server/tls/dynamic-cert.json" | base64 -d
+        cat "$tls/serving-kube-apiserver.crt"
     fi 2>/dev/null
 }

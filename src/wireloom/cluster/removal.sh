@@ -31,7 +31,7 @@ kubectl() {
 
 # last: the last lines of what kubectl said, on one.
 last() {
-    grep -v -e '^$' -e '^WARNING' -e '^evicting pod' | tail -n 3 | tr '\n' ' ' | cut -c 1-400
+    grep -v -e '^$' -e '^WARNING' -e '^evicting pod' -e '^There are pending' -e '^ [^ ]*$' | tail -n 3 | tr '\n' ' ' | cut -c 1-400
 }
 
 # is_member NAME: the cluster knows it; ends the script where nobody can tell.
@@ -279,7 +279,8 @@ erase() {
         /etc/rancher/node /var/lib/cni/networks/cbr0; do
         take "$at"
     done
-    for at in /var/lib/cni/results/cbr0-* "$binary-killall.sh" "$binary-uninstall.sh" "$binary-agent-uninstall.sh"; do
+    forget_results
+    for at in "$binary-killall.sh" "$binary-uninstall.sh" "$binary-agent-uninstall.sh"; do
         take "$at"
     done
     for unit in $units; do
@@ -297,6 +298,16 @@ erase() {
     rm -f "$state" || die "$state can't be removed"
     rmdir "${state%/*}" 2>/dev/null
     did "removed all of k3s"
+}
+
+# forget_results: what CNI remembers of pods whose network has gone with them; those of others have theirs.
+forget_results() {
+    for at in /var/lib/cni/results/*; do
+        test -f "$at" || continue
+        at_network=$(sed -n 's/.*"netns": *"\([^"]*\)".*/\1/p' "$at")
+        case $at in */cbr0-*) at_network=/nowhere ;; esac
+        test -z "$at_network" || test -e "$at_network" || take "$at"
+    done
 }
 
 # take PATH: away with it, as far as its own file system goes. A disk that is mounted there stays so, empty.
