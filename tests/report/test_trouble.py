@@ -45,6 +45,12 @@ def test_claims_of_a_node_that_could_not_be_asked_are_left_out():
     ]
 
 
+def test_what_others_found_wrong_with_a_node_that_could_not_be_asked_is_told():
+    assert told(claim("a", None, detail="not Ready"), unasked=["a"]) == [
+        ("falsified", "not Ready", [("a", "")])
+    ]
+
+
 def test_some_packets_of_all_are_shown_and_the_rest_counted():
     packets = tuple(PacketSeen(at, NodeName("a"), "eth0", True, "UDP", 100) for at in range(10))
     (trouble,) = gather_troubles([claim("a", "b", packets=packets), claim("a", "c", packets=packets)], set())

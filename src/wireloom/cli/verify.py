@@ -22,6 +22,7 @@ from wireloom.cluster.look import look_cluster
 from wireloom.errors import Diagnostic, Severity, UserError
 from wireloom.grammar import count
 from wireloom.intent.finding import suggest
+from wireloom.observe.state import Unreachable
 from wireloom.report.documents import Document, evidence_document, print_document
 from wireloom.report.evidence import keep_evidence, write_verdicts
 from wireloom.report.terminal import Progress, show_diagnostics, show_evidence
@@ -163,7 +164,8 @@ async def _verify_cluster(world: World, crew: Crew, wish: Wish, evidence: Eviden
     outside = () if wish.quick else await try_outside(world.fleet, world.network, crew, seen, askable)
     claims = (*evidence.claims, *catch.claims, *outside)
     captures = {**evidence.captures, **catch.captures}
-    return replace(evidence, claims=claims, captures=captures)
+    silent = (one for one in seen.nodes.values() if isinstance(one, Unreachable))
+    return replace(evidence, claims=claims, captures=captures, unasked=(*evidence.unasked, *silent))
 
 
 def _leave(world: World, document: Document, evidence: Evidence, keep: Path | None) -> None:

@@ -311,10 +311,10 @@ def show_evidence(evidence: Evidence, *, every_claim: bool) -> None:
 
 def _claim_lines(claims: Iterable[Claim], unasked: Set[NodeName], *, every_claim: bool) -> Iterator[Text]:
     """Those that do not hold, or all; what is said of several pairs of a node alike in one line."""
-    told = [one for one in claims if every_claim or one.verdict is not Verdict.HOLDS or one.source in unasked]
+    told = [one for one in claims if every_claim or one.verdict is not Verdict.HOLDS]
 
     def said(claim: Claim) -> tuple[NodeName, Verdict, str]:
-        silent = claim.source in unasked
+        silent = claim.verdict is Verdict.UNKNOWN and claim.source in unasked
         return claim.source, claim.verdict, f"{claim.source} could not be asked" if silent else claim.detail
 
     for (_, verdict, detail), group in groupby(told, key=said):

@@ -41,7 +41,8 @@ def gather_troubles(claims: Iterable[Claim], unasked: Set[NodeName]) -> Iterator
     """
     alike: dict[tuple[Verdict, str], list[Claim]] = {}
     for claim in claims:
-        if claim.verdict is not Verdict.HOLDS and claim.source not in unasked:
+        silent = claim.verdict is Verdict.UNKNOWN and claim.source in unasked
+        if claim.verdict is not Verdict.HOLDS and not silent:
             alike.setdefault((claim.verdict, claim.detail), []).append(claim)
     for worst in WORST_FIRST:
         for (verdict, detail), group in alike.items():

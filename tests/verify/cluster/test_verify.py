@@ -113,7 +113,7 @@ async def test_probes_are_made_tried_and_taken_away() -> None:
     ]
     assert stage.steps[-1] == (CP1, "remove")
     kinds = {one.claim for one in catch.claims}
-    assert kinds == {name for name, kind in KINDS.items() if kind.cluster} - {"flannel-keys"}
+    assert kinds == {name for name, kind in KINDS.items() if kind.cluster} - {"flannel-keys", "exposed"}
     assert {one.verdict for one in catch.claims if one.claim == "nodes"} == {Verdict.HOLDS}
     assert Verdict.HOLDS not in {one.verdict for one in catch.claims if one.claim == "pod-pod"}
 
