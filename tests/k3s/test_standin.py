@@ -75,7 +75,7 @@ def test_a_service_is_reached_through_its_address(server: Node, pods: dict[str, 
 
 def test_an_agent_with_another_token_is_told(pair: Machines, server: Node) -> None:
     agent = node_of(pair, "w1")
-    config = "server: https://203.0.113.1:6443\ntoken: {}\n"
+    config = "server: https://203.0.113.1:6443\ntoken: {token}\n"
     for token, told in {
         "wrong": "401 Unauthorized",
         f"K10{'0' * 64}::node:wrong": "token CA hash does not match the Cluster CA certificate hash",
