@@ -46,7 +46,7 @@ WantedBy=multi-user.target
 """
 SETTINGS_SCRIPT = """\
 set -eu
-# They are this computer's, and a machine can't set them. A kubelet doesn't try where they are as it wants them.
+# A machine can't set them. A kubelet doesn't try to where they are as it wants them.
 for one in vm/overcommit_memory=1 kernel/panic=10 kernel/panic_on_oops=1; do
     file=/run/kernel-settings/${one%=*}
     mkdir -p "${file%/*}"
