@@ -75,14 +75,14 @@ def test_a_service_is_reached_through_its_address(server: Node, pods: dict[str, 
 
 def test_an_agent_with_another_token_is_told(pair: Machines, server: Node) -> None:
     agent = node_of(pair, "w1")
-    config = "server: https://203.0.113.1:6443\ntoken: {}\n"
+    config = "server: https://203.0.113.1:6443\ntoken: {token}\n"
     for token, told in {
         "wrong": "401 Unauthorized",
         f"K10{'0' * 64}::node:wrong": "token CA hash does not match the Cluster CA certificate hash",
     }.items():
-        agent.write("/tmp/config.yaml", config.format(token=token))
+        agent.write("/etc/rancher/other.yaml", config.format(token=token))
         # Its load balancer's port is taken by the agent that runs here.
-        words = ("/usr/local/bin/k3s", "agent", "--config=/tmp/config.yaml", "--lb-server-port=6445")
+        words = ("/usr/local/bin/k3s", "agent", "--config=/etc/rancher/other.yaml", "--lb-server-port=6445")
         assert told in agent.shell(f"{' '.join(words)} 2>&1 || true")
 
 
