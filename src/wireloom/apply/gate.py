@@ -71,6 +71,7 @@ class Gate:
         """
         standings = dict.fromkeys((one.name for one in nodes), Standing())
         until = time.monotonic() + self._within
+        told = ""
         while waiting := [one for one in nodes if not standings[one.name].settled]:
             begun = time.monotonic()
             if begun > until:
@@ -78,7 +79,9 @@ class Gate:
             standings |= await self._ask(waiting, server)
             left = [one.name for one in waiting if not standings[one.name].settled]
             if left:
-                progress(_describe(left, standings))
+                before, told = told, _describe(left, standings)
+                if told != before:
+                    progress(told)
                 await asyncio.sleep(max(0.0, PATIENCE - (time.monotonic() - begun)))
         return {name: self._verdict(standing) for name, standing in standings.items()}
 

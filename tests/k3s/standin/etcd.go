@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -167,6 +168,14 @@ func tendMembers(tls string, gone func(node string) bool) error {
 		}
 	}
 	return nil
+}
+
+// votes tells whether the member of that name is there, and no learner any more.
+func votes(tls, name string) bool {
+	members, err := listMembers(tls)
+	return err == nil && slices.ContainsFunc(members, func(one *etcdserverpb.Member) bool {
+		return one.Name == name && !one.IsLearner
+	})
 }
 
 func storeClient(c Config) *clientv3.Client {

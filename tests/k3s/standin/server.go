@@ -294,6 +294,9 @@ func tend(c Config, tls string, client *kubernetes.Clientset) {
 			if node.Name == c.nodeName() && node.Labels["node-role.kubernetes.io/control-plane"] == "" {
 				patchNode(ctx, client, node.Name, roles(c, tls))
 			}
+			if node.Name == c.nodeName() && embedded(c) {
+				tellVote(ctx, client, node, votes(tls, memberName(c)))
+			}
 		}
 		gone := func(name string) bool { return seen[name] && !now[name] }
 		if embedded(c) {
@@ -320,6 +323,26 @@ func roles(c Config, tls string) map[string]any {
 		annotations["etcd.k3s.cattle.io/node-address"] = c.advertised()
 	}
 	return map[string]any{"metadata": map[string]any{"labels": labels, "annotations": annotations}}
+}
+
+// tellVote keeps the condition by which k3s tells whether a server's member of etcd has a vote.
+func tellVote(ctx context.Context, client *kubernetes.Clientset, node core.Node, votes bool) {
+	const kind = "EtcdIsVoter"
+	status, reason := core.ConditionFalse, "MemberIsLearner"
+	if votes {
+		status, reason = core.ConditionTrue, "MemberNotLearner"
+	}
+	told := func(one core.NodeCondition) bool { return one.Type == kind && one.Status == status }
+	if slices.ContainsFunc(node.Status.Conditions, told) {
+		return
+	}
+	condition := core.NodeCondition{Type: kind, Status: status, Reason: reason, LastTransitionTime: meta.Now(), LastHeartbeatTime: meta.Now()}
+	text, err := json.Marshal(map[string]any{"status": map[string]any{"conditions": []core.NodeCondition{condition}}})
+	check(err)
+	_, err = client.CoreV1().Nodes().Patch(ctx, node.Name, types.StrategicMergePatchType, text, meta.PatchOptions{}, "status")
+	if err != nil {
+		say("condition of %s: %v", node.Name, err)
+	}
 }
 
 // locate is the cloud controller: it gives a node its addresses, and takes the taint away that it waited with.
