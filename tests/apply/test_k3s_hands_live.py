@@ -381,6 +381,13 @@ def test_tokens_are_shown_as_k3s_words_them(machine: Sandbox) -> None:
     }
 
 
+def test_a_server_that_no_apply_holds_gives_its_tokens_all_the_same(machine: Sandbox) -> None:
+    """It has nothing to do itself: another machine joins."""
+    give_tokens(machine)
+    done = machine.sh(K3sHand(Hand("wg0", "an-apply", "ada@laptop")).show_tokens())
+    assert (done.returncode, f"short={SECRET}" in done.stdout) == (0, True)
+
+
 def test_a_missing_token_is_told_by_its_file(machine: Sandbox) -> None:
     answer = run(machine, *calls(HANDS.show_tokens()))
     assert said(answer) == f"{DATA}/server/token is not there: has k3s begun here?"

@@ -47,9 +47,12 @@ class K3sHand:
         return self.script(f"make_token {SERVER_TOKEN}", f"make_token {AGENT_TOKEN}")
 
     def show_tokens(self) -> str:
-        """As a server: answers what lets a server in, an agent in, and the agents' secret by itself."""
+        """As a server: answers what lets a server in, an agent in, and the agents' secret by itself.
+
+        Nothing is changed by it, and a server that has nothing else to do is nobody's: no lease is looked at.
+        """
         calls = [f"hand_on {role.name.lower()} {path}" for role, path in FULL_TOKENS.items()]
-        return self.script(*calls, f"hand_on short {AGENT_TOKEN}")
+        return K3sHand().script(*calls, f"hand_on short {AGENT_TOKEN}")
 
     def take_tokens(self, tokens: dict[str, Token]) -> str:
         """Write tokens, each to its file. They are in this text alone, which goes by stdin."""
