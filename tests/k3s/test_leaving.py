@@ -66,14 +66,14 @@ def test_kubectl_reaches_it_by_the_underlay(fleet: Machines) -> None:
     file = fleet.operator.home / "config"
     assert file.stat().st_mode & 0o777 == 0o600
     other = node_of(fleet, "cp2")
-    other.write("/run/fetched", file.read_text())
-    assert other.kubectl("get", "nodes", "-o", "name", "--kubeconfig=/run/fetched").split() == [
+    other.write("/root/fetched", file.read_text())
+    assert other.kubectl("get", "nodes", "-o", "name", "--kubeconfig=/root/fetched").split() == [
         f"node/{name}" for name in ALL
     ]
-    assert other.kubectl("config", "get-contexts", "-o", "name", "--kubeconfig=/run/fetched").split() == [
+    assert other.kubectl("config", "get-contexts", "-o", "name", "--kubeconfig=/root/fetched").split() == [
         "shop"
     ]
-    other.shell("rm /run/fetched")
+    other.shell("rm /root/fetched")
 
 
 def test_a_name_that_its_certificate_lacks_is_told(fleet: Machines) -> None:
