@@ -67,19 +67,13 @@ def test_kubectl_reaches_it_by_the_underlay(fleet: Machines) -> None:
     assert file.stat().st_mode & 0o777 == 0o600
     other = node_of(fleet, "cp2")
     other.write("/root/fetched", file.read_text())
-    names = other.shell("k3s kubectl --kubeconfig /root/fetched get nodes -o name; rm /root/fetched").split()
-    assert names == [f"node/{name}" for name in ALL]
-    contexts = other.run(
-        "k3s",
-        "kubectl",
-        "config",
-        "get-contexts",
-        "-o",
-        "name",
-        "--kubeconfig=/dev/stdin",
-        stdin=file.read_text(),
-    )
-    assert contexts.split() == ["shop"]
+    assert other.kubectl("get", "nodes", "-o", "name", "--kubeconfig=/root/fetched").split() == [
+        f"node/{name}" for name in ALL
+    ]
+    assert other.kubectl("config", "get-contexts", "-o", "name", "--kubeconfig=/root/fetched").split() == [
+        "shop"
+    ]
+    other.shell("rm /root/fetched")
 
 
 def test_a_name_that_its_certificate_lacks_is_told(fleet: Machines) -> None:
