@@ -65,8 +65,19 @@ def cluster(k3s_image: Path, k3s: Path, tmp_path_factory: pytest.TempPathFactory
 
 
 def wait_for_dns(group: Machines) -> None:
-    words = ("rollout", "status", "--namespace=kube-system", "deployment/coredns", "--timeout=180s")
-    server_of(group).kubectl(*words)
+    words = (
+        "get",
+        "deployment/coredns",
+        "--namespace=kube-system",
+        "--output=jsonpath={.status.readyReplicas}",
+    )
+    server = server_of(group)
+    wait_for(
+        lambda: server.kubectl(*words, expect=None) == "1",
+        lambda: server.kubectl("describe", "pods", "--namespace=kube-system", expect=None)[-3000:],
+        seconds=180,
+        pause=1,
+    )
 
 
 def verify(group: Machines, *words: str) -> list[dict[str, Any]]:
