@@ -9,31 +9,75 @@ from typing import Any
 
 import pytest
 
-from tests.k3s.hand import node_of
-from tests.k3s.road import apply, blank, server_of
+from tests.k3s.conftest import node_machines
+from tests.k3s.hand import node_of, wait_ready
+from tests.k3s.road import server_of
 from tests.machines.machines import Machines
 from tests.machines.patience import wait_for
 from wireloom.verify.claim import KINDS
 
-NAMES = ("cp1", "cp2", "cp3", "w1")
-SERVERS = ("cp1", "cp2", "cp3")
+FLEET = """\
+fleet: shop
+underlay: { ipv4: 10.99.0.0/16 }
+sites: { fsn: {}, ams: {}, sin: {} }
+nodes:
+  cp1: { site: fsn, ssh: root@203.0.113.1, public: [203.0.113.1], roles: [k3s-server] }
+  w1: { site: ams, ssh: root@203.0.113.2, public: [203.0.113.2], roles: [k3s-agent] }
+  w2: { site: sin, ssh: root@203.0.113.3, public: [203.0.113.3], roles: [k3s-agent] }
+kubernetes: {}
+"""
+NAMES = ("cp1", "w1", "w2")
+SERVERS = ("cp1",)
 IMAGE = "--probe-image=docker.io/rancher/mirrored-library-busybox:1.37.0"
 PAIRWISE = {"pod-pod", "pod-service", "pod-node", "node-pod", "pod-mtu", "pod-canary", "pod-way"}
 
 Wrong = dict[tuple[str, str, str | None], str]
 
 
+CONFIG = """\
+token: a-secret-of-this-test
+node-ip: {ip}
+flannel-iface: wg0
+"""
+SERVER = """\
+cluster-init: true
+advertise-address: 10.99.0.1
+disable: [traefik, servicelb, metrics-server, local-storage]
+"""
+AGENT = "server: https://10.99.0.1:6443\n"
+
+
 @pytest.fixture(scope="module")
 def cluster(k3s_image: Path, k3s: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
-    with blank(k3s_image, tmp_path_factory.mktemp("claims")) as group:
-        apply(group, k3s)
+    """An underlay, and on it a k3s that was set up by hand: the claims are the same, and this is quicker."""
+    with node_machines(NAMES, k3s_image, tmp_path_factory.mktemp("claims")) as group:
+        group.operator.fleet_file.write_text(FLEET)
+        group.operator.run("apply", "--yes")
+        for place, name in enumerate(NAMES, 1):
+            machine, role = node_of(group, name), "agent" if place > 1 else "server"
+            machine.install(k3s)
+            text = CONFIG.format(ip=f"10.99.0.{place}") + (AGENT if place > 1 else SERVER)
+            machine.configure(role, text)
+            machine.start(role)
+            wait_ready(server_of(group), *NAMES[:place])
         wait_for_dns(group)
         yield group
 
 
 def wait_for_dns(group: Machines) -> None:
-    words = ("rollout", "status", "--namespace=kube-system", "deployment/coredns", "--timeout=180s")
-    server_of(group).kubectl(*words)
+    words = (
+        "get",
+        "deployment/coredns",
+        "--namespace=kube-system",
+        "--output=jsonpath={.status.readyReplicas}",
+    )
+    server = server_of(group)
+    wait_for(
+        lambda: server.kubectl(*words, expect=None) == "1",
+        lambda: server.kubectl("describe", "pods", "--namespace=kube-system", expect=None)[-3000:],
+        seconds=180,
+        pause=1,
+    )
 
 
 def verify(group: Machines, *words: str) -> list[dict[str, Any]]:
@@ -44,11 +88,11 @@ def verify(group: Machines, *words: str) -> list[dict[str, Any]]:
 
 
 def wrong(claims: list[dict[str, Any]]) -> Wrong:
-    """The verdicts on what does not hold."""
+    """The verdicts on what does not hold. Ports that are open to the outside are so here: no guard of k3s."""
     return {
         (one["claim"], one["from"], one["to"]): f"{one['verdict']}: {one['detail']}"
         for one in claims
-        if one["verdict"] != "holds"
+        if one["verdict"] != "holds" and one["claim"] != "exposed"
     }
 
 
@@ -115,12 +159,12 @@ def test_a_route_to_pods_that_is_gone(cluster: Machines) -> None:
 
 
 def test_a_site_whose_pods_get_nothing_out(cluster: Machines) -> None:
-    prefix = server_of(cluster).kubectl("get", "node", "cp3", "--output=jsonpath={.spec.podCIDR}")
+    prefix = server_of(cluster).kubectl("get", "node", "w2", "--output=jsonpath={.spec.podCIDR}")
     harm = f"iptables -I FORWARD -s {prefix} ! -d {prefix} -j DROP"
-    with spoilt(cluster, "cp3", harm, harm.replace("-I", "-D")):
+    with spoilt(cluster, "w2", harm, harm.replace("-I", "-D")):
         found = wrong(verify(cluster))
-    assert all("cp3" in about for about in found)
-    kinds = {kind for kind, source, _ in found if source == "cp3"}
+    assert all("w2" in about for about in found)
+    kinds = {kind for kind, source, _ in found if source == "w2"}
     assert {"pod-pod", "pod-service", "pod-node", "dns", "pod-canary"} <= kinds
     assert not kinds & {"nodes", "pod-way", "logs", "exec"}
 
@@ -146,7 +190,8 @@ def test_pods_that_go_beside_the_underlay(cluster: Machines) -> None:
 
 
 def test_a_size_that_does_not_fit(cluster: Machines) -> None:
-    with spoilt(cluster, "w1", "ip link set flannel.1 mtu 1450", "ip link set flannel.1 mtu 1370"):
+    mtu = node_of(cluster, "w1").shell("cat /sys/class/net/wg0/mtu").strip()
+    with spoilt(cluster, "w1", "ip link set wg0 mtu 1300", f"ip link set wg0 mtu {mtu}"):
         found = wrong(verify(cluster, "--quick"))
     assert set(found) == {("pod-mtu", "w1", None)}
-    assert found["pod-mtu", "w1", None].startswith("falsified: flannel.1 takes 1450 bytes, wg0 has room for")
+    assert "wg0 has room for 1250 of them" in found["pod-mtu", "w1", None]

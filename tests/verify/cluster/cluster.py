@@ -73,7 +73,8 @@ READING = Reading(
     devices={
         "eth0": Device(1500),
         "wg0": Device(1420),
-        "cni0": Device(1370),
+        "cni0": Device(1500),
+        "veth1": Device(1370, bridge="cni0"),
         "flannel.1": Device(1370, "wg0", ip_address("10.99.0.1")),
     },
     ways={POD: Way("flannel.1", GATEWAY), MACHINE: Way("wg0")},

@@ -46,7 +46,12 @@ def ways(**changed: str) -> Reading:
 
 
 NATIVE = Reading(
-    devices={"eth0": Device(1500), "wg0": Device(1420), "cni0": Device(1340), "flannel-wg": Device(1340)},
+    devices={
+        "eth0": Device(1500),
+        "wg0": Device(1420),
+        "veth1": Device(1340, bridge="cni0"),
+        "flannel-wg": Device(1340),
+    },
     ways={POD: Way("flannel-wg"), MACHINE: Way("eth0")},
     keys={"flannel-wg": key(11)},
     endpoints={key(12): Endpoint(ip_address("192.0.2.2"), 51820)},
@@ -143,8 +148,12 @@ SIZES = {
         told(devices(flannel_1=Device(1370, "wg0", ip_address("fd42::1"))))["pod-mtu"][0],
         "falsified",
     ),
-    "a bridge that is too large": (
-        told(devices(cni0=Device(1450))),
+    "no pod there": (
+        told(devices(veth1=Device(1500))),
+        ("holds", "flannel.1 1370, wg0 1420"),
+    ),
+    "pods that are too large": (
+        told(devices(veth1=Device(1450, bridge="cni0"))),
         ("falsified", "pods send up to 1450 bytes, and flannel.1 takes 1370"),
     ),
     "twice": (
@@ -201,6 +210,7 @@ def test_another_network_plugin_is_left_alone() -> None:
 LINKS = json.dumps(
     [
         {"ifname": "lo", "mtu": 65536},
+        {"ifname": "veth1", "mtu": 1370, "master": "cni0", "linkinfo": {"info_kind": "veth"}},
         {"ifname": "wg0", "mtu": 1420, "linkinfo": {"info_kind": "wireguard"}},
         {
             "ifname": "flannel.1",
@@ -242,6 +252,7 @@ def test_an_answer_is_read() -> None:
     reading = read_reading(ANSWER, MARK)
     assert reading.devices["flannel.1"] == Device(1370, "wg0", ip_address("10.99.0.1"))
     assert reading.devices["wg0"] == Device(1420)
+    assert reading.devices["veth1"] == Device(1370, bridge="cni0")
     assert reading.ways == {POD: Way("flannel.1", GATEWAY), MACHINE: Way(), PUBLIC: Way("eth0")}
     assert reading.remotes == {GATEWAY: PUBLIC}
     assert reading.keys == {"flannel-wg": key(11)}

@@ -138,11 +138,13 @@ def _look_at_sizes(intended: Intended, reading: Reading | None) -> Look:
     carriers = [name for name in intended.pod_devices if name in mtu]
     if not carriers:
         return Verdict.UNKNOWN, f"no {intended.pod_devices[0]} there"
+    # Not by the bridge's own: without a pod that is always 1500.
+    pods = max((one.mtu for one in reading.devices.values() if one.bridge == BRIDGE), default=0)
     told = []
     for name in carriers:
         told.append(f"{name} {mtu[name]}")
-        if BRIDGE in mtu and mtu[BRIDGE] > mtu[name]:
-            return Verdict.FALSIFIED, f"pods send up to {mtu[BRIDGE]} bytes, and {name} takes {mtu[name]}"
+        if pods > mtu[name]:
+            return Verdict.FALSIFIED, f"pods send up to {pods} bytes, and {name} takes {mtu[name]}"
         lower, overhead = _below(intended, reading, name)
         if lower not in mtu:
             continue
@@ -150,8 +152,7 @@ def _look_at_sizes(intended: Intended, reading: Reading | None) -> Look:
             detail = f"{name} takes {mtu[name]} bytes, {lower} has room for {mtu[lower] - overhead} of them"
             return Verdict.FALSIFIED, f"{detail}: restart k3s there once the MTU of {lower} is right"
         told.append(f"{lower} {mtu[lower]}")
-    pods = f"pods {mtu[BRIDGE]}, " if BRIDGE in mtu else ""
-    return Verdict.HOLDS, pods + ", ".join(dict.fromkeys(told))
+    return Verdict.HOLDS, (f"pods {pods}, " if pods else "") + ", ".join(dict.fromkeys(told))
 
 
 def _below(intended: Intended, reading: Reading, name: str) -> tuple[str, int]:

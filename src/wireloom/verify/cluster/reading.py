@@ -14,11 +14,15 @@ from wireloom.verify.cluster.intended import BRIDGE, VXLAN, WIREGUARD
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A network device. ``lower`` is the one that a VXLAN device was made on, ``local`` its address there."""
+    """A network device. ``lower`` is the one that a VXLAN device was made on, ``local`` its address there.
+
+    ``bridge`` is the one that it is a port of.
+    """
 
     mtu: int
     lower: str = ""
     local: Address | None = None
+    bridge: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +116,13 @@ def _read_devices(text: str) -> Iterator[tuple[str, Device]]:
             info = one.get("linkinfo") or {}
             data = (info.get("info_data") or {}) if info.get("info_kind") == "vxlan" else {}
             local = data.get("local") or data.get("local6")
-            yield (
-                str(one["ifname"]),
-                Device(int(one["mtu"]), str(data.get("link", "")), ip_address(local) if local else None),
+            device = Device(
+                mtu=int(one["mtu"]),
+                lower=str(data.get("link", "")),
+                local=ip_address(local) if local else None,
+                bridge=str(one.get("master", "")),
             )
+            yield str(one["ifname"]), device
 
 
 def _read_ways(text: str) -> Iterator[tuple[Address, Way]]:
