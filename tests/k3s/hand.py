@@ -33,7 +33,7 @@ spec:
   terminationGracePeriodSeconds: 0
   containers:
     - {{ name: probe, image: "docker.io/library/wireloom-probe:1", imagePullPolicy: Never,
-        command: [sh, -c, "echo hello from {node}; sleep infinity"] }}
+        command: [sh, -c, "echo hello from {node}; trap exit TERM; sleep infinity & wait"] }}
 """
 
 
