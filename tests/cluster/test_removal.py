@@ -124,6 +124,13 @@ def test_who_must_not_leave(seen: ClusterSeen, name: str, expected: str) -> None
     assert expected in str(error.value)
 
 
+def test_another_server_may_let_it_go_and_no_less_may_be_done() -> None:
+    shown = plan(cluster_of(), "w1")
+    assert shown.same_as(replace(shown, via=CP2))
+    for other in ({"via": None}, {"drain": False}, {"voter": True}, {"machine": False}):
+        assert not shown.same_as(replace(shown, **other))  # type: ignore[arg-type]
+
+
 def test_by_force_also_a_ready_node_that_nobody_reaches() -> None:
     assert plan(cluster_of({"w1": away("w1")}), "w1", force=True) == Removal(W1, CP1, drain=True)
 

@@ -34,6 +34,15 @@ class Removal:
         """Nothing is left of it."""
         return self.via is None and not self.machine
 
+    def same_as(self, other: "Removal") -> bool:
+        """Whether as much is done; another server may be asked to do it."""
+        return (self.via is None, self.drain, self.voter, self.machine) == (
+            other.via is None,
+            other.drain,
+            other.voter,
+            other.machine,
+        )
+
 
 def plan_removal(fleet: Fleet, seen: ClusterSeen, name: NodeName, *, force: bool = False) -> Removal:
     """How a node is taken out. Raises UserError where it can't be, or must not be.

@@ -68,10 +68,10 @@ async def _remove(world: World, name: NodeName, way: Way, terms: Terms, *, yes: 
             async with holding(crew, terms, interface, world.fleet.name, machines) as (leave, missing):
                 progress("looking again")
                 now = plan_removal(world.fleet, await look_again(world, crew), name, force=way.force)
-                if now != removal:
+                if not now.same_as(removal):
                     hint = "nothing was changed: run this again"
                     raise UserError.one("the cluster has changed meanwhile", hint=hint)
-                return await remove_node(leave, missing, removal, way, progress)
+                return await remove_node(leave, missing, now, way, progress)
 
 
 def _machines(seen: ClusterSeen) -> list[NodeName]:
