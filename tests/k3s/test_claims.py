@@ -170,7 +170,7 @@ def test_a_site_whose_pods_get_nothing_out(cluster: Machines) -> None:
 
 
 def test_core_dns_that_is_not_there(cluster: Machines) -> None:
-    scale = "k3s kubectl -n kube-system scale deployment/coredns --replicas={}"
+    scale = "/usr/local/bin/k3s kubectl -n kube-system scale deployment/coredns --replicas={}"
     with spoilt(cluster, "cp1", f"{scale.format(0)}; sleep 5", scale.format(1)):
         found = wrong(verify(cluster))
     wait_for_dns(cluster)
