@@ -118,8 +118,8 @@ class _Job:
 
     async def bring(self) -> None:
         """The binary, images and files: nothing of it runs yet."""
-        marks = {name: self._hand.note_restart() for name in self._going() if self._nodes[name].restart}
-        self._note("files", await self._crew.run(marks, timeout=STEP_TIMEOUT))
+        notes = {name: self._hand.take_note(self._nodes[name]) for name in self._going()}
+        self._note("files", await self._crew.run(notes, timeout=STEP_TIMEOUT))
         names = self._going()
         wanted = {name: self._goods.binaries[name] for name in names if self._nodes[name].install}
         if wanted:

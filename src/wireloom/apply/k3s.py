@@ -27,15 +27,14 @@ class K3sHand:
         keep = self.lease.keep() if self.lease else ()
         return "\n".join([HANDS, *keep, *lines, ""])
 
-    def note_restart(self) -> str:
-        """Before anything is replaced: what runs must be restarted, be it by another apply."""
-        return self.script("note_restart")
+    def take_note(self, plan: K3sNodePlan) -> str:
+        """Before anything is brought: whose machine it is, and that what runs there has to be restarted."""
+        note = _put(STATE, plan.desired.stamp.text, 0o600) if plan.note else ()
+        return self.script(*note, *(["note_restart"] if plan.restart else ()))
 
     def prepare(self, plan: K3sNodePlan, database: DatastoreEndpoint | None) -> str:
         """Write the files; enable the unit. A unit that runs is not touched."""
-        note = [(STATE, plan.desired.stamp.text, 0o600)] if plan.note else []
-        files = [*note, *((file.path, file.text, file.mode) for file in plan.write)]
-        lines = [line for path, text, mode in files for line in _put(path, text, mode)]
+        lines = [line for file in plan.write for line in _put(file.path, file.text, file.mode)]
         if plan.database and database is not None:
             lines += _put(DATASTORE_ENDPOINT, f"K3S_DATASTORE_ENDPOINT={_quoted(database.reveal())}\n", 0o600)
         if plan.enable or plan.desired.unit in plan.write:

@@ -128,6 +128,7 @@ note_restart() {
 # wake UNIT: (re)start it, and don't wait: k3s says that it is ready when it is. But systemd has begun when this ends:
 # until then, what is to go would pass for what is to come.
 wake() {
+    rm -f "/run/systemd/system/$1.service.d/wireloom-leaves.conf" # by `k3s remove`, which did not come to its end
     systemctl daemon-reload
     systemctl reset-failed "$1" 2>/dev/null
     before=$(systemctl show --value -p InvocationID "$1")
