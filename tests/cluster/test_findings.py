@@ -499,3 +499,34 @@ def test_errors_come_before_warnings_in_the_order_of_the_file() -> None:
 def test_every_hint_says_what_to_do() -> None:
     rows = [*GROUND.values(), *BELONGING.values()]
     assert all(one.hint for changes, _ in rows for one in find(ClusterSeen({CP1: bare(CP1, **changes)})))
+
+
+# How a machine was set up, and is no more
+
+SET_UP = MARK + 'node-ip: "10.99.0.1"\nflannel-backend: "vxlan"\n'
+SETTLED: dict[str, tuple[str, list[str]]] = {
+    "as it was": (SET_UP, []),
+    "nothing is told": (MARK, []),
+    "another address": (
+        SET_UP.replace("10.99.0.1", "10.98.0.1"),
+        ["the cluster knows it at 10.98.0.1, and it is to be at 10.99.0.1"],
+    ),
+    "another backend": (
+        SET_UP.replace("vxlan", "host-gw"),
+        ["the cluster carries pods by host-gw, and the fleet file wants vxlan: not supported yet"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "wanted"), SETTLED.values(), ids=SETTLED)
+def test_an_address_and_a_backend_stay_as_long_as_the_cluster_lives(text: str, wanted: list[str]) -> None:
+    files = {Role.SERVER.unit_path: FileSeen(MARK, 0o644), SETTINGS: FileSeen(text, 0o600)}
+    found = of_live({CP1: {"files": files}})
+    assert [one.what for one in found] == wanted
+    assert all(one.is_error and one.hint for one in found)
+
+
+def test_a_machine_that_is_not_in_it_yet_may_have_other_settings() -> None:
+    text = SET_UP.replace("vxlan", "host-gw")
+    files = {Role.SERVER.unit_path: FileSeen(MARK, 0o644), SETTINGS: FileSeen(text, 0o600)}
+    assert of_live({CP1: {"files": files, "data": False}}) == ()

@@ -35,6 +35,6 @@ def _find(fleet: Fleet, kubernetes: Kubernetes, network: Network, seen: ClusterS
         role = Role(node.roles[0])
         yield from check_ground(kubernetes, network, role, one)
         yield from check_belonging(fleet, network, seen, one)
-        yield from check_lasting(fleet, kubernetes, one, role)
+        yield from check_lasting(fleet, kubernetes, network, one, role)
     yield from check_ranges(fleet, kubernetes, seen)
     yield from check_strangers(fleet, seen)

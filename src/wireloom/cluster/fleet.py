@@ -78,8 +78,12 @@ def _notes(seen: ClusterSeen) -> Iterator[Diagnostic]:
 def learn_pods(fleet: Fleet, lock: Lock, seen: ClusterSeen) -> Lock:
     """The lock with the ranges that the cluster gives to pods, where tunnels have to carry these (host-gw).
 
-    As it is where no server tells. Raises UserError where two nodes have one range.
+    As it is where no server tells, but for a fleet that has no cluster any more. Raises UserError where two
+    nodes have one range.
     """
-    if fleet.k3s is None or not fleet.k3s.routes_pods or seen.members is None:
+    if fleet.k3s is None or not fleet.k3s.routes_pods:
         return lock
+    if seen.members is None:
+        gone = all(isinstance(one, K3sSeen) and one.ran is None for one in seen.nodes.values())
+        return lock.with_pods({}) if gone else lock
     return lock.with_pods({name: one.pods for name, one in seen.members.items() if name in fleet.nodes})

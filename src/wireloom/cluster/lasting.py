@@ -1,4 +1,4 @@
-"""Rules about what can't be changed once a machine is in a cluster: its role, its version, the ranges."""
+"""Rules about what can't change once a machine is in a cluster: role, version, address, how pods go."""
 
 import re
 from collections.abc import Iterator
@@ -7,9 +7,11 @@ from ipaddress import ip_network
 from wireloom.cluster.belonging import is_ours
 from wireloom.cluster.places import SETTINGS, Role
 from wireloom.cluster.seen import ClusterSeen, K3sSeen
+from wireloom.cluster.standing import node_addresses
 from wireloom.intent.fleet import Fleet, Kubernetes
+from wireloom.network.network import Network
 from wireloom.preflight.finding import Check, Finding
-from wireloom.values import Prefix
+from wireloom.values import Address, Prefix
 
 _VERSION = re.compile(r"v(\d+)\.(\d+)\.(\d+)(?:-(?:alpha|beta|rc)\.?(\d+))?(?:\+k3s(\d+))?")
 _FINAL = 10**6
@@ -25,7 +27,9 @@ def parse_version(text: str) -> tuple[int, ...] | None:
     return (int(major), int(minor), int(patch), int(candidate or _FINAL), int(build or 0))
 
 
-def check_lasting(fleet: Fleet, kubernetes: Kubernetes, one: K3sSeen, role: Role) -> Iterator[Finding]:
+def check_lasting(
+    fleet: Fleet, kubernetes: Kubernetes, network: Network, one: K3sSeen, role: Role
+) -> Iterator[Finding]:
     """All rules of this module about one machine that is in this fleet's cluster."""
     if not is_ours(fleet, one):
         return
@@ -37,6 +41,34 @@ def check_lasting(fleet: Fleet, kubernetes: Kubernetes, one: K3sSeen, role: Role
             f"take it out of the cluster first: wireloom k3s remove {one.name}; then apply",
         )
     yield from _check_version(kubernetes.version or "", one)
+    if one.data:
+        yield from _check_address(node_addresses(fleet, network, one.name), one)
+        yield from _check_backend(kubernetes.flannel_backend or "none", one)
+
+
+def _check_address(wanted: tuple[Address, ...], one: K3sSeen) -> Iterator[Finding]:
+    """The cluster knows a machine by its address: etcd as a member, others by their certificates."""
+    there = _setting(one, "node-ip")
+    if there and there != ",".join(map(str, wanted)):
+        yield Finding(
+            one.name,
+            Check.RANGE,
+            f"the cluster knows it at {there}, and it is to be at {', '.join(map(str, wanted))}",
+            "write the range again that it had; or take it out of the cluster first, one machine at a time:"
+            f" wireloom k3s remove {one.name}; then apply",
+        )
+
+
+def _check_backend(wanted: str, one: K3sSeen) -> Iterator[Finding]:
+    """Nodes with one backend and nodes with another don't reach each other's pods: it is all or none."""
+    there = _setting(one, "flannel-backend")
+    if there and there != wanted:
+        yield Finding(
+            one.name,
+            Check.CLUSTER,
+            f"the cluster carries pods by {there}, and the fleet file wants {wanted}: not supported yet",
+            f"write `flannel_backend: {there}`; by hand: docs.k3s.io/networking/basic-network-options",
+        )
 
 
 def _check_version(wanted: str, one: K3sSeen) -> Iterator[Finding]:
@@ -91,12 +123,18 @@ def _begun(one: K3sSeen, key: str) -> tuple[Prefix, ...]:
         noted = one.stamp.pods if key == "pods" else one.stamp.services
         if noted:
             return noted
-    text = one.files[SETTINGS].text if SETTINGS in one.files else ""
-    found = re.search(rf"^{_KEYS[key]}: *[\"']?([0-9a-f:./,]+)[\"']?$", text, re.MULTILINE)
+    there = _setting(one, _KEYS[key])
     try:
-        return tuple(ip_network(part) for part in found[1].split(",")) if found else ()
+        return tuple(ip_network(part) for part in there.split(",")) if there else ()
     except ValueError:
         return ()
+
+
+def _setting(one: K3sSeen, key: str) -> str:
+    """What the machine's settings have as a word; empty where they don't."""
+    text = one.files[SETTINGS].text if SETTINGS in one.files else ""
+    found = re.search(rf"^{key}: *[\"']?([^\"'\s]+)[\"']?$", text, re.MULTILINE)
+    return found[1] if found else ""
 
 
 def _spell(ranges: tuple[Prefix, ...]) -> str:

@@ -10,10 +10,10 @@ from wireloom.apply.terms import Terms
 from wireloom.cli.supply import Supply, gather_goods
 from wireloom.cli.survey import Survey, look_at_cluster, plan_cluster
 from wireloom.cli.world import with_lock
-from wireloom.errors import UserError
 from wireloom.lock.file import write_lock
 from wireloom.observe.state import Unreachable
 from wireloom.report.terminal import Progress
+from wireloom.values import NodeName
 
 
 def vouch(found: Survey, supply: Supply) -> Survey:
@@ -50,7 +50,11 @@ async def raise_cluster(
     assert seen is not None  # noqa: S101  # it was there
     plan = plan_cluster(replace(found, k3s=seen))
     if plan.refusals:
-        raise UserError(plan.refusals)
+        # By now the network is applied: what became of that is told beside this.
+        refused = (
+            NodeOutcome(NodeName(one.where), Ending.FAILED, one.what, one.hint) for one in plan.refusals
+        )
+        return (*refused, *away)
     goods, lock = gather_goods(supply, cluster, plan, seen, world.lock)
     write_lock(world.lock_path, lock)
     embedded = cluster.datastore == "embedded"
