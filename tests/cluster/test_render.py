@@ -2,15 +2,18 @@
 
 import json
 from dataclasses import replace
+from ipaddress import ip_address
 
 import pytest
 import yaml
 
-from tests.cluster.fleets import CP1, CP2, FAMILIES, W1, cluster, lines, rendered
-from tests.network.fleets import node
+from tests.cluster.fleets import CP1, CP2, FAMILIES, W1, cluster, entries_of, lines, rendered
+from tests.network.fleets import lock_of, node
 from wireloom.cluster.places import Role
+from wireloom.cluster.render import render_cluster
 from wireloom.cluster.unit import render_unit
 from wireloom.intent.fleet import Fleet
+from wireloom.network.topology import weave
 from wireloom.values import NodeName
 
 UNDERLAY = {
@@ -286,6 +289,18 @@ def test_with_wireguard_in_flannel(mode: str, name: str) -> None:
     assert lines(machine.settings.text) == WIREGUARD[mode, name].splitlines()
     rides = "wg-quick@wg0.service" in machine.unit.text
     assert rides is mode.startswith("both")
+
+
+DEVICES = {"10.0.0.2": "eth1", "203.0.113.10": "eth0"}
+
+
+def test_without_an_underlay_flannel_sends_from_where_the_machine_has_its_address() -> None:
+    fleet = wireguard("one network, IPv4")
+    devices = {CP1.name: {ip_address(one): device for one, device in DEVICES.items()}}
+    found = render_cluster(fleet, weave(fleet, lock_of(fleet)), entries_of(fleet), devices)
+    assert 'flannel-iface: "eth1"' in lines(found[CP1.name].settings.text)
+    other = next(one for name, one in found.items() if name != CP1.name)
+    assert "flannel-iface" not in other.settings.text
 
 
 FLANNEL = {

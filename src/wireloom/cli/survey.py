@@ -120,7 +120,13 @@ def plan_cluster(found: Survey) -> ClusterPlan:
     """What k3s needs, by what was seen of it."""
     assert found.k3s is not None  # noqa: S101  # the caller asks where it is
     fleet, network = found.world.fleet, found.network
-    return make_cluster_plan(fleet, network, found.k3s, inspect_cluster(fleet, network, found.k3s))
+    devices = {
+        name: {one.address.ip: one.device for one in state.ground.addresses}
+        for name, state in found.seen.items()
+        if isinstance(state, NodeState)
+    }
+    findings = inspect_cluster(fleet, network, found.k3s)
+    return make_cluster_plan(fleet, network, found.k3s, findings, devices)
 
 
 async def look_around(world: World, crew: Crew, *, only: Iterable[NodeName] | None = None) -> Seen:

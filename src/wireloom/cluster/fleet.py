@@ -6,7 +6,7 @@ from wireloom.cluster.choice import choose_entries
 from wireloom.cluster.node import plan_k3s
 from wireloom.cluster.places import SERVER_TOKEN, SETTINGS, Role
 from wireloom.cluster.plan import ClusterPlan, K3sNodePlan
-from wireloom.cluster.render import render_cluster
+from wireloom.cluster.render import NO_DEVICES, Devices, render_cluster
 from wireloom.cluster.seen import ClusterSeen, K3sSeen
 from wireloom.cluster.settings import read_entry
 from wireloom.errors import Diagnostic, Severity
@@ -19,28 +19,32 @@ from wireloom.values import NodeName
 
 
 def make_cluster_plan(
-    fleet: Fleet, network: Network, seen: ClusterSeen, findings: Iterable[Finding]
+    fleet: Fleet,
+    network: Network,
+    seen: ClusterSeen,
+    findings: Iterable[Finding],
+    devices: Devices = NO_DEVICES,
 ) -> ClusterPlan:
     """What brings k3s on every machine that was seen to what the fleet file says; others stay as they are.
 
-    An error among the ``findings`` keeps the whole cluster as it is.
+    ``devices``: see ``render_cluster``. An error among the ``findings`` keeps the whole cluster as it is.
     """
     told = list(findings)
     errors = [one for one in told if one.is_error and one.check is not Check.ANSWER]
     notes = [*(one.diagnostic for one in told if not one.is_error), *_notes(seen)]
     refusals = [*(one.diagnostic for one in errors), *_refuse_unseen(fleet, seen)]
     machines = {name: one for name, one in seen.nodes.items() if isinstance(one, K3sSeen)}
-    nodes = () if refusals else _plan_nodes(fleet, network, machines)
+    nodes = () if refusals else _plan_nodes(fleet, network, machines, devices)
     return ClusterPlan(nodes, tuple(refusals), tuple(notes))
 
 
 def _plan_nodes(
-    fleet: Fleet, network: Network, machines: Mapping[NodeName, K3sSeen]
+    fleet: Fleet, network: Network, machines: Mapping[NodeName, K3sSeen], devices: Devices
 ) -> tuple[K3sNodePlan, ...]:
     """Servers that begin, that are in the cluster, that join; then agents; each in the order of the file."""
     inside = {name for name, one in machines.items() if one.data or _has_begun(one)}
     present = {name: one.files[SETTINGS].text for name, one in machines.items() if SETTINGS in one.files}
-    desired = render_cluster(fleet, network, choose_entries(fleet, network, inside, present))
+    desired = render_cluster(fleet, network, choose_entries(fleet, network, inside, present), devices)
     plans = [plan_k3s(want, machines[name]) for name, want in desired.items() if name in machines]
     return tuple(sorted(plans, key=lambda one: (one.role is Role.AGENT, not one.begins, one.joins)))
 

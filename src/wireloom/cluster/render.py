@@ -27,24 +27,35 @@ from wireloom.network.network import Network
 from wireloom.render.wg_quick import MARK
 from wireloom.values import FLANNEL_PORTS, Address, NodeName
 
+Devices = Mapping[NodeName, Mapping[Address, str]]
+NO_DEVICES: Devices = {}
+
 
 def render_cluster(
-    fleet: Fleet, network: Network, entries: Mapping[NodeName, Entry]
+    fleet: Fleet, network: Network, entries: Mapping[NodeName, Entry], devices: Devices = NO_DEVICES
 ) -> dict[NodeName, K3sDesired]:
     """What every machine of the cluster should have; none where wireloom does not make one (``Fleet.k3s``).
 
-    ``entries``: see ``choose_entries``.
+    ``entries``: see ``choose_entries``. ``devices`` are those that machines have their addresses on.
     """
     if fleet.k3s is None:
         return {}
     across = is_across_clouds(fleet)
     return {
-        name: _render_node(fleet, network, name, entries[name], across=across)
+        name: _render_node(fleet, network, name, entries[name], devices.get(name, {}), across=across)
         for name in cluster_nodes(fleet)
     }
 
 
-def _render_node(fleet: Fleet, network: Network, name: NodeName, entry: Entry, *, across: bool) -> K3sDesired:
+def _render_node(
+    fleet: Fleet,
+    network: Network,
+    name: NodeName,
+    entry: Entry,
+    devices: Mapping[Address, str],
+    *,
+    across: bool,
+) -> K3sDesired:
     cluster = fleet.kubernetes
     assert cluster is not None  # noqa: S101  # without one nothing is rendered
     role = Role(fleet.nodes[name].roles[0])
@@ -55,7 +66,7 @@ def _render_node(fleet: Fleet, network: Network, name: NodeName, entry: Entry, *
     options |= {"node-name": name, "node-ip": _listed(addresses)}
     if external:
         options["node-external-ip"] = _listed(external)
-    options |= _flannel_on_node(cluster, interface)
+    options |= _flannel_on_node(cluster, interface or devices.get(addresses[0]))
     if role is Role.SERVER:
         # The API server advertises one address, of its services' family (k3s, pkg/cli/server/server.go).
         options["advertise-address"] = str((external or addresses)[0])
@@ -91,7 +102,10 @@ def _entry_options(role: Role, entry: Entry, cluster: Kubernetes) -> dict[str, V
 
 
 def _flannel_on_node(cluster: Kubernetes, interface: str | None) -> dict[str, Value]:
-    """Where flannel sends from: the underlay. Without one it takes where the default route leads."""
+    """Where flannel sends from: the underlay; without one, the device of the machine's own address.
+
+    Where that is not known (a provider's NAT has it) flannel takes the device of the default route.
+    """
     options: dict[str, Value] = {}
     if cluster.cni == "flannel" and interface is not None:
         options["flannel-iface"] = interface
