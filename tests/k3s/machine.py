@@ -78,6 +78,9 @@ def find_k3s_recipe() -> Recipe:
 class Node(Container):
     """A machine that may do all that containers in it need, with the cgroup controllers of this computer."""
 
+    patience = 180.0
+    """Pods that don't heed SIGTERM hold a shutdown up for 90 s."""
+
     def prepare(self) -> None:
         super().prepare()
         self.write("/etc/kernel-settings.sh", SETTINGS_SCRIPT)
