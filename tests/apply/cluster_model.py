@@ -70,7 +70,7 @@ class Machine:
 
 @dataclass
 class Model:
-    """``runs``: machines whose k3s runs. ``broken``: never comes up, and what its log says. ``slow``: rounds
+    """``runs``: machines whose k3s runs. ``broken``: never comes up, and what its log says. ``deaf``: its API hangs. ``slow``: rounds
     until it is ready. ``away``: doesn't answer. ``log``: what happened, in order. ``begun``: whose k3s has
     begun a cluster. ``held``: for an apply. ``fault``: asked before each script, by its number."""
 
@@ -78,6 +78,7 @@ class Model:
     agents: tuple[str, ...]
     runs: set[str] = field(default_factory=set)
     broken: dict[str, str] = field(default_factory=dict)
+    deaf: set[str] = field(default_factory=set)
     slow: dict[str, int] = field(default_factory=dict)
     away: set[str] = field(default_factory=set)
     refused: dict[str, str] = field(default_factory=dict)
@@ -135,7 +136,7 @@ class Model:
         if word == "gate":
             return self._gate(name)
         if word == "ask":
-            return self._ask(name)
+            return "" if name in self.deaf else self._ask(name)
         if word == "finish":
             machine.version = words[3]
         elif word == "put":

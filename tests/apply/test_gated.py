@@ -172,6 +172,13 @@ async def test_what_runs_already_is_not_started_again() -> None:
     assert done["cp3"].ending is Ending.CHANGED
 
 
+async def test_a_server_whose_api_hangs_does_not_keep_agents_from_their_gate() -> None:
+    inside = {name: settled(name) for name in ("cp1", "cp2", "cp3", "w1")}
+    model = new_model(runs=set(inside), deaf={"cp1"})
+    done = await carry(plan_of(seen=inside), model)
+    assert done["w2"].ending is Ending.CHANGED
+
+
 async def test_servers_that_were_stopped_start_together_for_they_need_a_majority() -> None:
     inside = {name: replace(settled(name), active="failed") for name in ("cp1", "cp2", "cp3", "w1", "w2")}
     model = new_model()

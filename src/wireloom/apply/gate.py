@@ -63,11 +63,11 @@ class Gate:
         self._embedded = embedded
 
     async def wait(
-        self, nodes: Sequence[K3sNodePlan], server: NodeName | None, *, progress: Callable[[str], None]
+        self, nodes: Sequence[K3sNodePlan], servers: Sequence[NodeName], *, progress: Callable[[str], None]
     ) -> dict[NodeName, str | None]:
         """Until all are through, or hopeless, or late: None for each that is through, for the others why not.
 
-        A server tells of itself; ``server`` tells of agents.
+        A server tells of itself; of agents the first of ``servers`` that can.
         """
         standings = dict.fromkeys((one.name for one in nodes), Standing())
         until = time.monotonic() + self._within
@@ -76,7 +76,7 @@ class Gate:
             begun = time.monotonic()
             if begun > until:
                 break
-            standings |= await self._ask(waiting, server)
+            standings |= await self._ask(waiting, servers)
             left = [one.name for one in waiting if not standings[one.name].settled]
             if left:
                 before, told = told, _describe(left, standings)
@@ -90,28 +90,37 @@ class Gate:
             return None
         return standing.why if standing.hopeless else f"not ready within {self._within:.0f} s: {standing.why}"
 
-    async def _ask(self, nodes: Sequence[K3sNodePlan], server: NodeName | None) -> dict[NodeName, Standing]:
+    async def _ask(
+        self, nodes: Sequence[K3sNodePlan], servers: Sequence[NodeName]
+    ) -> dict[NodeName, Standing]:
         """One round: each machine about its unit, then servers about who is ready."""
         scripts = {one.name: self._hand.gate(one.role, ROUND) for one in nodes}
         units = await self._crew.run(scripts, timeout=2 * ROUND)
         standings = {name: _read_unit(answer) for name, answer in units.items()}
-        tellers = {
-            one.name: one.name if one.role is Role.SERVER else server
-            for one in nodes
-            if standings[one.name].through
-        }
-        asked = {teller for teller in tellers.values() if teller is not None}
-        words = await self._crew.run(dict.fromkeys(asked, self._hand.ask(ROUND)), timeout=3 * ROUND)
-        for one in nodes:
-            if standings[one.name].through:
-                teller = tellers[one.name]
-                standings[one.name] = self._judge(one, _read_word(words[teller]) if teller else None, teller)
+        active = [one for one in nodes if standings[one.name].through]
+        for one in active:
+            if one.role is Role.SERVER:
+                teller, word = await self._hear([one.name])
+                standings[one.name] = self._judge(one, word, teller)
+        agents = [one for one in active if one.role is Role.AGENT]
+        if agents:
+            teller, word = await self._hear(servers)
+            standings |= {one.name: self._judge(one, word, teller) for one in agents}
         return standings
 
-    def _judge(self, one: K3sNodePlan, word: Word | None, teller: NodeName | None) -> Standing:
+    async def _hear(self, servers: Sequence[NodeName]) -> tuple[str, Word | None]:
+        """The word of the first server that has one, and who that is."""
+        for name in servers:
+            answers = await self._crew.run({name: self._hand.ask(ROUND)}, timeout=3 * ROUND)
+            word = _read_word(answers[name])
+            if word is not None and (word.ready or len(servers) == 1):
+                return name, word
+        return ", ".join(servers) or "no server", None
+
+    def _judge(self, one: K3sNodePlan, word: Word | None, teller: str) -> Standing:
         """What a server's word means for one machine whose unit is active."""
         if word is None:
-            return Standing(why=f"{teller or 'no server'} could not be asked whether it is Ready")
+            return Standing(why=f"{teller} could not tell whether it is Ready")
         if one.role is Role.SERVER and not word.api:
             return Standing(why="its API is not ready (/readyz)")
         if not word.ready.get(one.name, False):

@@ -180,16 +180,16 @@ class _Job:
         """Whoever joins gets a token, from a server that is in the cluster."""
         joining = [one for one in nodes if one.joins and one.name in self._going()]
         if joining:
-            self._note("token", await self._tokens.hand_on(joining, self._source()))
+            self._note("token", await self._tokens.hand_on(joining, self._sources()))
 
-    def _source(self) -> NodeName | None:
-        """A server to ask for tokens and for who is ready: one that ran before, or got through its gate."""
-        for one in self._plan.nodes:
+    def _sources(self) -> list[NodeName]:
+        """Servers to ask for tokens and for who is ready: that ran before, or got through their gates."""
+
+        def is_up(one: K3sNodePlan) -> bool:
             ended = self._ended.get(one.name)
-            up = not one.start if ended is None else ended.ending is Ending.CHANGED
-            if one.role is Role.SERVER and up:
-                return one.name
-        return None
+            return not one.start if ended is None else ended.ending is Ending.CHANGED
+
+        return [one.name for one in self._plan.nodes if one.role is Role.SERVER and is_up(one)]
 
     async def _wake(self, nodes: Sequence[K3sNodePlan]) -> None:
         """Start or restart them, and wait at the gate."""
@@ -197,7 +197,7 @@ class _Job:
         woken = {one.name: self._hand.wake(one) for one in going if one.start or one.restart}
         self._note("start", await self._crew.run(woken, timeout=STEP_TIMEOUT))
         going = [one for one in going if one.name in self._going()]
-        passed = await self._gate.wait(going, self._source(), progress=self._progress)
+        passed = await self._gate.wait(going, self._sources(), progress=self._progress)
         for name, why in passed.items():
             self._ended[name] = (
                 NodeOutcome(name, Ending.CHANGED)

@@ -21,31 +21,33 @@ class Tokens:
         self._known: dict[str, Token] = {}
 
     async def hand_on(
-        self, joining: Sequence[K3sNodePlan], source: NodeName | None
+        self, joining: Sequence[K3sNodePlan], sources: Sequence[NodeName]
     ) -> dict[NodeName, Completed | TransportError]:
         """Have each machine's tokens in its files; the answers of those that join, or why there are none."""
+        trouble = TransportError("no server of the cluster could be asked for a token")
+        for source in sources if not self._known else ():
+            try:
+                self._known = await self._learn(source)
+                break
+            except TransportError as error:
+                trouble = error
         if not self._known:
-            trouble = await self._learn(source)
-            if trouble is not None:
-                return {one.name: trouble for one in joining}
+            return {one.name: trouble for one in joining}
         scripts = {one.name: self._hand.take_tokens(self._of(one.role)) for one in joining}
         return await self._crew.run(scripts, timeout=STEP_TIMEOUT)
 
-    async def _learn(self, source: NodeName | None) -> TransportError | None:
-        """Ask a server."""
-        if source is None:
-            return TransportError("no server of the cluster could be asked for a token")
+    async def _learn(self, source: NodeName) -> dict[str, Token]:
+        """Ask a server. Raises TransportError."""
         answers = await self._crew.run({source: self._hand.show_tokens()}, timeout=STEP_TIMEOUT)
         answer = answers[source]
         trouble = trouble_of(source, answer, "token")
         if trouble is not None:
-            return TransportError(f"{source} gave no token: {trouble.detail}", hint=trouble.hint)
+            raise TransportError(f"{source} gave no token: {trouble.detail}", hint=trouble.hint)
         said = read_answer(answer)
         try:
-            self._known = {name: Token(said[name]) for name in ("server", "agent", "short")}
+            return {name: Token(said[name]) for name in ("server", "agent", "short")}
         except (KeyError, ValueError):
-            return TransportError(f"{source} gave no token that k3s would take")
-        return None
+            raise TransportError(f"{source} gave no token that k3s would take") from None
 
     def _of(self, role: Role) -> dict[str, Token]:
         """Which file gets which token. A server has the agents' secret as it was made: k3s compares it so."""
