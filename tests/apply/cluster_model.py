@@ -72,8 +72,8 @@ class Machine:
 class Model:
     """``runs``: machines whose k3s runs. ``broken``: never comes up, and what its log says. ``deaf``: its API
     hangs. ``slow``: rounds until it is ready. ``away``: doesn't answer. ``log``: what happened, in order.
-    ``begun``: whose k3s has begun a cluster. ``held``: for an apply. ``fault``: asked before each script, by its
-    number."""
+    ``begun``: whose k3s has begun a cluster. ``held``: for an apply. ``fault``: asked before each script, by
+    its number."""
 
     servers: tuple[str, ...]
     agents: tuple[str, ...]
