@@ -55,11 +55,11 @@ name_part() {
     part=${1%/*}/.${1##*/}.${2%"$rest"}
 }
 
-# grow FILE DIGEST SIZE: add a piece, which `piece` prints in base64, after the first SIZE bytes. What is behind them
-# is from a piece that was cut off.
+# grow FILE DIGEST SIZE: add a piece, which comes on descriptor 3, after the first SIZE bytes. What is behind them is
+# from a piece that was cut off.
 grow() {
     name_part "$1" "$2"
-    { truncate -s "$3" "$part" && piece | base64 -d >>"$part"; } ||
+    { truncate -s "$3" "$part" && cat <&3 >>"$part"; } ||
         die "$part can't be written: is the disk full, or read-only?"
 }
 
