@@ -20,11 +20,11 @@ PLAIN = "vxlan, no encryption"
 
 FLEET = """\
 fleet: bench
-underlay: { ipv4: 10.99.0.0/16 }
-sites: { fsn: {}, ams: {} }
+underlay: {{ ipv4: 10.99.0.0/16, guard: {guard} }}
+sites: {{ fsn: {{}}, ams: {{}} }}
 nodes:
-  cp1: { site: fsn, ssh: root@203.0.113.1, public: [203.0.113.1], roles: [k3s-server] }
-  w1: { site: ams, ssh: root@203.0.113.2, public: [203.0.113.2], roles: [k3s-agent] }
+  cp1: {{ site: fsn, ssh: root@203.0.113.1, public: [203.0.113.1], roles: [k3s-server] }}
+  w1: {{ site: ams, ssh: root@203.0.113.2, public: [203.0.113.2], roles: [k3s-agent] }}
 """
 CLUSTER = "kubernetes: {{ version: v1.34.2+k3s1, flannel_backend: {} }}\n"
 
@@ -88,9 +88,9 @@ def try_networks(image: Path, k3s: Path, scratch: Path, *, turns: int, seconds: 
 
 
 def raise_cluster(group: Machines, k3s: Path, backend: str | None) -> None:
-    """A server and an agent: on the underlay by wireloom, or by hand beside it."""
+    """A server and an agent: on the underlay by wireloom, or by hand beside it, where no guard keeps pods in."""
     more = CLUSTER.format(backend) if backend else ""
-    group.operator.fleet_file.write_text(FLEET + more)
+    group.operator.fleet_file.write_text(FLEET.format(guard=str(backend is not None).lower()) + more)
     if backend:
         apply(group, k3s)
         return
