@@ -88,7 +88,7 @@ def try_networks(image: Path, k3s: Path, scratch: Path, *, turns: int, seconds: 
 
 
 def raise_cluster(group: Machines, k3s: Path, backend: str | None) -> None:
-    """A server and an agent: on the underlay by wireloom, or by hand beside it, where no guard keeps pods in."""
+    """A server and an agent: on the underlay by wireloom, or by hand beside it, without a guard."""
     more = CLUSTER.format(backend) if backend else ""
     group.operator.fleet_file.write_text(FLEET.format(guard=str(backend is not None).lower()) + more)
     if backend:
