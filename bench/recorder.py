@@ -25,8 +25,8 @@ class Step:
     """One step. Times are seconds since its begin; ``cpu`` is of this process.
 
     ``login``: the last login was done. ``answer``: the last script had answered; what comes after is reckoned
-    here. ``sent``: characters of the scripts by machine (``user@host``), all ASCII; heartbeats
-    are left out, since how many there are is a matter of time.
+    here. ``sent``: bytes of scripts and data by machine (``user@host``); heartbeats are left
+    out, since how many there are is a matter of time.
     """
 
     name: str
@@ -70,11 +70,13 @@ class Recorder:
             step.login = time.perf_counter() - step.begun
             return connection
 
-        async def answered(connection: SshConnection, script: str, *, timeout: float) -> Completed:
+        async def answered(
+            connection: SshConnection, script: str, *, timeout: float, data: bytes = b""
+        ) -> Completed:
             step = self.steps[-1]
             if not script.rpartition("\n}\n")[2].lstrip().startswith("beat "):
-                step.sent[connection.who] = step.sent.get(connection.who, 0) + len(script)
-            completed = await run_script(connection, script, timeout=timeout)
+                step.sent[connection.who] = step.sent.get(connection.who, 0) + len(script) + len(data)
+            completed = await run_script(connection, script, timeout=timeout, data=data)
             step.answer = time.perf_counter() - step.begun
             return completed
 

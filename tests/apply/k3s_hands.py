@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import os
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -98,13 +99,16 @@ class Wire:
     async def connect(self, node: NodeName) -> "Wire":
         return self
 
-    async def run(self, script: str, *, timeout: float) -> Completed:
+    async def run(self, script: str, *, timeout: float, data: bytes = b"") -> Completed:
         number = len(self.scripts)
         self.scripts.append(script)
         changed = self.faults[number](script) if number in self.faults else script
         if isinstance(changed, TransportError):
             raise changed
-        done = await asyncio.to_thread(self.machine.sh, changed)
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(data)
+            file.flush()
+            done = await asyncio.to_thread(self.machine.sh, f"exec 3<{file.name}\n{changed}")
         if changed != script:
             raise TransportError("the connection broke", unreachable=True)
         return Completed(done.returncode, done.stdout, done.stderr)

@@ -296,8 +296,8 @@ class _StuckConnection(FakeConnection):
     reached: asyncio.Event
     go_on: asyncio.Event
 
-    async def run(self, script: str, *, timeout: float) -> Completed:
-        done = await FakeConnection.run(self, script, timeout=timeout)
+    async def run(self, script: str, *, timeout: float, data: bytes = b"") -> Completed:
+        done = await FakeConnection.run(self, script, timeout=timeout, data=data)
         if step_of(script) is self.step:
             self.reached.set()
             await self.go_on.wait()

@@ -135,7 +135,7 @@ async def test_a_delivery_that_was_cut_off_between_pieces_goes_on_there(machine:
 
 
 async def test_a_piece_that_was_cut_off_is_sent_again(machine: Sandbox) -> None:
-    wire = Wire(machine, {2: lambda script: script.replace("base64 -d >>", "base64 -d | head -c 777 >>")})
+    wire = Wire(machine, {2: lambda script: script.replace("cat <&3 >>", "head -c 777 <&3 >>")})
     assert isinstance(await carry(wire, send(K3S)), TransportError)
     assert machine.ask("stat -c %s /usr/local/bin/.k3s.*") == "100777"
     wire.faults.clear()
@@ -354,7 +354,7 @@ def test_a_full_disk_keeps_the_old_file_and_no_half_of_the_new(machine: Sandbox)
 
 def test_a_unit_that_can_not_be_enabled_is_told(machine: Sandbox) -> None:
     assert run(machine, "enable k3s").status == 0
-    assert log_of(machine) == ["daemon-reload", "--quiet enable k3s"]
+    assert log_of(machine) == ["daemon-reload", "--quiet --no-reload enable k3s"]
     machine.ask("touch /run/fake/refuses")
     assert said(run(machine, "enable k3s")) == "the unit k3s can't be enabled"
 
@@ -533,12 +533,20 @@ def test_a_start_from_nothing_is_not_waited_for(machine: Sandbox) -> None:
     set_property(machine, "InvocationID", "")
     assert run(machine, "wake k3s").status == 0
     assert "sleep 1" not in log_of(machine)
-    assert log_of(machine)[:2] == ["daemon-reload", "reset-failed k3s"]
+    assert "daemon-reload" not in log_of(machine)
+
+
+def test_a_unit_that_has_changed_is_read_again_before_it_is_started(machine: Sandbox) -> None:
+    set_property(machine, "ActiveState", "activating")
+    set_property(machine, "NeedDaemonReload", "yes")
+    assert run(machine, "wake k3s").status == 0
+    log = [line for line in log_of(machine) if not line.startswith("show ")]
+    assert log == ["daemon-reload", "reset-failed k3s", "--no-block restart k3s"]
 
 
 def test_a_restart_that_is_due_is_noted_until_it_is_made(machine: Sandbox) -> None:
     set_property(machine, "ActiveState", "activating")
-    machine.ask(HANDS.note_restart())
+    assert run(machine, "note_restart").status == 0
     machine.ask("touch /run/fake/refuses")
     assert said(run(machine, "wake k3s")) == "the unit k3s can't be started"
     assert machine.sh(f"test -e {RESTART_DUE}").returncode == 0

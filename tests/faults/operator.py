@@ -81,10 +81,10 @@ class Watched:
     def host_key(self) -> str:
         return self.real.host_key
 
-    async def run(self, script: str, *, timeout: float) -> Completed:
+    async def run(self, script: str, *, timeout: float, data: bytes = b"") -> Completed:
         if self.fault.meets(self.node, script, "before"):
             await self.fault.strike(self.real)
-        answer = await self.real.run(script, timeout=timeout)
+        answer = await self.real.run(script, timeout=timeout, data=data)
         if self.fault.meets(self.node, script, "after"):
             await self.fault.strike(self.real)
         return answer

@@ -63,6 +63,23 @@ async def test_output_and_script_may_be_big(machine: Sshd, transport: TransportM
     assert (done.status, len(done.stdout), set(done.stdout)) == (0, 8_000_000, {"y"})
 
 
+FED = {
+    "is copied": ("cat <&3", Completed(0, "{\nexit 3\n}\n" * 300_000, "")),
+    "not on stdin": ("cat; head -c 2 <&3", Completed(0, "{\n", "")),
+    "left unread": ("exit 7", Completed(7, "", "")),
+    "left unread by a script that goes on": ("exec 3<&-; sleep 1; echo on", Completed(0, "on\n", "")),
+}
+
+
+@pytest.mark.parametrize(("script", "expected"), FED.values(), ids=FED.keys())
+async def test_data_is_on_descriptor_3_and_never_run(
+    script: str, expected: Completed, machine: Sshd, transport: TransportMaker
+) -> None:
+    connection = await transport({"n": machine}).connect(N)
+    assert await connection.run(script, timeout=20, data=b"{\nexit 3\n}\n" * 300_000) == expected
+    assert await connection.run("echo still there", timeout=10) == Completed(0, "still there\n", "")
+
+
 async def test_too_much_output_is_an_error(
     machine: Sshd, transport: TransportMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -194,6 +194,16 @@ async def test_a_password_is_sent_to_the_prompt_of_each_script_and_leaves_no_tra
     assert (sudo.calls, sudo.asked, sudo.answers) == (["-n", "-S", "-S"], 1, [PASSWORD] * 2)
 
 
+@pytest.mark.parametrize("without", [WANTS_ONE, 'exec "$@"'], ids=["a password", "none"])
+async def test_data_goes_to_the_script_and_not_to_a_prompt(sudo: FakeSudo, without: str) -> None:
+    sudo.behave(without)
+    sudo.password = Password(PASSWORD)
+    connection = await sudo.connect()
+    done = await connection.run("cat; cat <&3; echo end", timeout=10, data=b"one\ntwo\n")
+    assert done == Completed(0, "one\ntwo\nend\n", "")
+    assert sudo.answers == ([PASSWORD] if without == WANTS_ONE else [])
+
+
 async def test_what_was_learned_of_a_machine_holds_for_the_next_connection(sudo: FakeSudo) -> None:
     sudo.password = Password(PASSWORD)
     for _ in range(2):

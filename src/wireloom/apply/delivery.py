@@ -1,6 +1,5 @@
 """Files too large for one script: sent piece by piece over the open connections, or fetched by machines."""
 
-import base64
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -11,8 +10,8 @@ from wireloom.transport.crew import Crew
 from wireloom.transport.port import Completed, TransportError
 from wireloom.values import NodeName
 
-PIECE = 3 * 1024 * 1024
-"""Bytes in one script: a shell reads it whole before it runs it, and holds it twice."""
+PIECE = 8 * 1024 * 1024
+"""Bytes that go with one script: what is sent again, at most, where a connection breaks."""
 
 FETCH_TIMEOUT = 900.0
 """Seconds for a machine to fetch a release: 70 MB over a slow line."""
@@ -98,7 +97,7 @@ def _call(function: str, one: Delivery, *arguments: str) -> str:
 
 
 def _gather(deliveries: Iterable[tuple[NodeName, Delivery]]) -> Iterator[dict[NodeName, Delivery]]:
-    """Machines that get the same file get each piece at the same time: it is read and worded once."""
+    """Machines that get the same file get each piece at the same time: it is read once."""
     groups: dict[tuple[str, str], dict[NodeName, Delivery]] = {}
     for name, one in deliveries:
         groups.setdefault((one.path, one.digest), {})[name] = one
@@ -125,11 +124,10 @@ async def _send(
         if not names:
             continue
         progress(f"sending {one.path.rpartition('/')[2]}: {100 * start // payload.size} %")
-        text = base64.encodebytes(payload.read(start, PIECE)).decode()
-        piece = f"piece() {{ cat <<'END'\n{text}END\n}}"
         sent = await crew.run(
-            dict.fromkeys(names, script(piece, _call("grow", one, str(start)))),
+            dict.fromkeys(names, script(_call("grow", one, str(start)))),
             timeout=PIECE_TIMEOUT,
+            data=payload.read(start, PIECE),
         )
         answers |= sent
         for name in names:

@@ -55,11 +55,11 @@ name_part() {
     part=${1%/*}/.${1##*/}.${2%"$rest"}
 }
 
-# grow FILE DIGEST SIZE: add a piece, which `piece` prints in base64, after the first SIZE bytes. What is behind them
-# is from a piece that was cut off.
+# grow FILE DIGEST SIZE: add a piece, which comes on descriptor 3, after the first SIZE bytes. What is behind them is
+# from a piece that was cut off.
 grow() {
     name_part "$1" "$2"
-    { truncate -s "$3" "$part" && piece | base64 -d >>"$part"; } ||
+    { truncate -s "$3" "$part" && cat <&3 >>"$part"; } ||
         die "$part can't be written: is the disk full, or read-only?"
 }
 
@@ -100,7 +100,7 @@ put() {
 
 # enable UNIT: started at boot; systemd reads it again first.
 enable() {
-    { systemctl daemon-reload && systemctl --quiet enable "$1"; } || die "the unit $1 can't be enabled"
+    { systemctl daemon-reload && systemctl --quiet --no-reload enable "$1"; } || die "the unit $1 can't be enabled"
 }
 
 # make_token FILE: a secret of 256 bits from the kernel's randomness, unless there is one.
@@ -126,10 +126,11 @@ note_restart() {
 }
 
 # wake UNIT: (re)start it, and don't wait: k3s says that it is ready when it is. But systemd has begun when this ends:
-# until then, what is to go would pass for what is to come.
+# until then, what is to go would pass for what is to come. Reading all units again costs more than to ask whether it is
+# due: here, where an apply was cut off before `enable`, or a drop-in is gone.
 wake() {
     rm -f "/run/systemd/system/$1.service.d/wireloom-leaves.conf" # by `k3s remove`, which did not come to its end
-    systemctl daemon-reload
+    test "$(systemctl show --value -p NeedDaemonReload "$1")" != yes || systemctl daemon-reload
     systemctl reset-failed "$1" 2>/dev/null
     before=$(systemctl show --value -p InvocationID "$1")
     systemctl --no-block restart "$1" || die "the unit $1 can't be started"

@@ -33,19 +33,19 @@ class Crew:
         return {name: connection.host_key for name, connection in self._connections.items()}
 
     async def run(
-        self, scripts: Mapping[NodeName, str], *, timeout: float, aside: bool = False
+        self, scripts: Mapping[NodeName, str], *, timeout: float, aside: bool = False, data: bytes = b""
     ) -> dict[NodeName, Completed | TransportError]:
         """Run each node's script on it, all side by side; dials where no connection is open.
 
         A connection that broke is forgotten, so that the next script dials again. ``aside``: another script
-        is at work over it, and goes on if only this one takes too long.
+        is at work over it, and goes on if only this one takes too long. ``data`` is for all of them.
         """
 
         async def run_one(name: NodeName) -> Completed:
             connection = await self._connect(name)
             sent = time.monotonic()
             try:
-                answer = await connection.run(scripts[name], timeout=timeout)
+                answer = await connection.run(scripts[name], timeout=timeout, data=data)
                 return replace(answer, sent=sent, received=time.monotonic())
             except TransportError as error:
                 if aside and not error.unreachable:

@@ -22,7 +22,7 @@ class FakeConnection:
     host_key: str = FAKE_HOST_KEY
     closed: bool = False
 
-    async def run(self, script: str, *, timeout: float) -> Completed:
+    async def run(self, script: str, *, timeout: float, data: bytes = b"") -> Completed:  # noqa: ARG002
         """Record the script and give the node's answer; ``timeout`` must be positive, as for a real one."""
         if self.closed:
             raise TransportError(f"the connection to {self.node} is closed")

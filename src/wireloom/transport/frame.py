@@ -12,14 +12,18 @@ PLAIN = "sh -s"
 REMOTE_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-def frame_script(script: str, nonce: str) -> str:
+def frame_script(script: str, nonce: str, *, fed: bool = False) -> str:
     """Wrap ``script`` for ``sh -s``, so that ``unframe`` can tell its output by ``nonce`` (a random word).
 
     The braces make the shell read all of it before it runs any of it: a script cut short by a lost
     connection is a syntax error, not half a change, and a command in it that reads stdin can't eat the rest.
     Whatever is not root stops before the script's first line: its effective user is the second number of that
     line of proc(5), which costs no process, as `id` would in every step on every machine.
+
+    ``fed``: data follows on stdin, once the shell has named the nonce. Not before: it would read some of it
+    along with the script.
     """
+    stdin = "3<&0 </dev/null" if fed else "</dev/null"
     return f"""{{
 export LC_ALL=C PATH={REMOTE_PATH}
 unset CDPATH ENV BASH_ENV
@@ -27,7 +31,7 @@ while read -r word _ user _; do [ "$word" != Uid: ] || break; done </proc/$$/sta
 if [ "$user" != 0 ]; then echo '{nonce} not root'; exit 126; fi
 echo '{nonce}' $$
 echo '{nonce}' >&2
-exec </dev/null
+exec {stdin}
 {script}
 exit
 }}

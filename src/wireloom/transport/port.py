@@ -58,10 +58,12 @@ class Connection(Protocol):
         """The host key that the machine proved to have: ``type base64``."""
         ...
 
-    async def run(self, script: str, *, timeout: float) -> Completed:
+    async def run(self, script: str, *, timeout: float, data: bytes = b"") -> Completed:
         """Run ``script`` with ``sh -s`` as root, the script on stdin; ``timeout`` in seconds.
 
-        The script sees an empty stdin, ``LC_ALL=C`` and a plain PATH. It runs whole or not at all.
+        The script sees an empty stdin, ``LC_ALL=C`` and a plain PATH, and ``data`` on its descriptor 3. It
+        runs whole or not at all; of the data a broken connection may bring a part, which ends as all of it
+        would.
         Raises TransportError when the connection breaks or the time is up; a script that fails is
         a Completed with its status.
         """

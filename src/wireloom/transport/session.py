@@ -23,6 +23,8 @@ LINGER_SECONDS = 0.5
 """How long an output must be silent, after the script itself has ended, before we ask whether more comes."""
 
 _CHUNK = 64 * 1024
+_SERVING = 1024 * 1024
+"""Bytes of data that are handed to asyncssh at once: it keeps a copy of what is not sent yet."""
 
 
 class _TooMuchError(Exception):
@@ -43,7 +45,7 @@ class SshConnection:
     sudo: MachineSudo | None
     ask: Ask
 
-    async def run(self, script: str, *, timeout: float) -> Completed:
+    async def run(self, script: str, *, timeout: float, data: bytes = b"") -> Completed:
         """Run ``script`` as root; see the port. Out of time or cancelled, its process group is ended.
 
         The time that somebody takes to type a password does not count.
@@ -52,22 +54,22 @@ class SshConnection:
         if sudo is not None and sudo.refusal is not None:
             raise sudo.refusal
         try:
-            return await self._run(script, timeout)
+            return await self._run(script, timeout, data)
         except PasswordWanted:
             if sudo is None or sudo.password is not None:
                 raise
             sudo.password = await self.ask()
             if sudo.password is None:
                 raise
-        return await self._run(script, timeout)
+        return await self._run(script, timeout, data)
 
     async def close(self) -> None:
         """Say goodbye, for at most CLOSE_SECONDS; safe to call twice."""
         await hang_up(self.ssh)
 
-    async def _run(self, script: str, timeout: float) -> Completed:
+    async def _run(self, script: str, timeout: float, data: bytes) -> Completed:
         """Run it once, in the way that sudo is known to want."""
-        talk = self._begin()
+        talk = self._begin(data)
         try:
             raw = await self._hear_out(talk, script, timeout)
             return unframe(raw, talk.prompt.nonce, who=self.who, sudo=self.sudo is not None)
@@ -76,14 +78,14 @@ class SshConnection:
                 self.sudo.refusal = error
             raise
 
-    def _begin(self) -> "_Talk":
+    def _begin(self, data: bytes = b"") -> "_Talk":
         """A talk, not yet begun, with one of the fixed commands."""
         prompt = Prompt(f"wireloom-{secrets.token_hex(8)}")
         if self.sudo is None:
-            return _Talk(self.ssh, PLAIN, prompt)
+            return _Talk(self.ssh, PLAIN, prompt, data)
         if self.sudo.password is None:
-            return _Talk(self.ssh, WITHOUT_PASSWORD, prompt)
-        return _Talk(self.ssh, prompt.command, prompt, self.sudo.password)
+            return _Talk(self.ssh, WITHOUT_PASSWORD, prompt, data)
+        return _Talk(self.ssh, prompt.command, prompt, data, self.sudo.password)
 
     async def _hear_out(self, talk: "_Talk", script: str, timeout: float) -> Raw:
         """All that comes back, in time. Raises TransportError."""
@@ -153,6 +155,7 @@ class _Talk:
     ssh: asyncssh.SSHClientConnection
     command: str
     prompt: Prompt
+    data: bytes = b""
     password: Password | None = None
     process: "asyncssh.SSHClientProcess[bytes] | None" = None
     stdout: bytearray = field(default_factory=bytearray)
@@ -182,7 +185,7 @@ class _Talk:
             self.command, encoding=None, request_pty=False, env={"LC_ALL": "C"}, send_env=[]
         )
         tasks = (
-            asyncio.create_task(self._say(process, frame_script(script, self.prompt.nonce).encode())),
+            asyncio.create_task(self._say(process, script)),
             asyncio.create_task(self._receive(process.stdout, self.stdout)),
             asyncio.create_task(self._receive(process.stderr, self.stderr)),
         )
@@ -197,13 +200,27 @@ class _Talk:
             process.exit_status, self.stdout.decode(errors="replace"), self.stderr.decode(errors="replace")
         )
 
-    async def _say(self, process: "asyncssh.SSHClientProcess[bytes]", script: bytes) -> None:
-        """Write the script and end stdin. A machine that stops reading says why in its output."""
+    async def _say(self, process: "asyncssh.SSHClientProcess[bytes]", script: str) -> None:
+        """Write script and data, and end stdin. A machine that stops reading says why in its output."""
         with contextlib.suppress(OSError, asyncssh.Error):
             if self.password is None or await self._enter(process, self.password):
-                process.stdin.write(script)
+                process.stdin.write(frame_script(script, self.prompt.nonce, fed=bool(self.data)).encode())
                 await process.stdin.drain()
+                await self._feed(process)
             process.stdin.write_eof()
+
+    async def _feed(self, process: "asyncssh.SSHClientProcess[bytes]") -> None:
+        """Write the data, once the script has begun."""
+
+        def has_begun() -> bool:
+            return started_as(self.stdout.decode(errors="replace"), self.prompt.nonce) is not None
+
+        if self.data:
+            await self._wait_for(has_begun)
+        if self.data and has_begun():
+            for start in range(0, len(self.data), _SERVING):
+                process.stdin.write(self.data[start : start + _SERVING])
+                await process.stdin.drain()
 
     async def _enter(self, process: "asyncssh.SSHClientProcess[bytes]", password: Password) -> bool:
         """Get past sudo, and say whether the shell is there that is to read the script.

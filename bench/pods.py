@@ -1,0 +1,148 @@
+"""What pods of two machines get of the network between them. For ``bench/cluster.py``."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+
+from booted import say
+from tests.k3s.conftest import node_machines
+from tests.k3s.hand import SETTLE_SECONDS, ready, start, wait_ready
+from tests.k3s.road import apply, server_of
+from tests.machines.machines import Machines
+from tests.machines.patience import wait_for
+
+NAMES = ("cp1", "w1")
+PODS, UNDERLAY, WIRE = "pods", "machines, WireGuard", "machines, as they are"
+PLAIN = "vxlan, no encryption"
+
+FLEET = """\
+fleet: bench
+underlay: {{ ipv4: 10.99.0.0/16, guard: {guard} }}
+sites: {{ fsn: {{}}, ams: {{}} }}
+nodes:
+  cp1: {{ site: fsn, ssh: root@203.0.113.1, public: [203.0.113.1], roles: [k3s-server] }}
+  w1: {{ site: ams, ssh: root@203.0.113.2, public: [203.0.113.2], roles: [k3s-agent] }}
+"""
+CLUSTER = "kubernetes: {{ version: v1.34.2+k3s1, flannel_backend: {} }}\n"
+
+POD = """\
+apiVersion: v1
+kind: Pod
+metadata: {{ name: {name} }}
+spec:
+  nodeName: {node}
+  hostNetwork: {host}
+  terminationGracePeriodSeconds: 0
+  containers:
+    - {{ name: probe, image: "docker.io/library/wireloom-probe:1", imagePullPolicy: Never,
+        command: [iperf3, --server, --port, "{port}"] }}
+"""
+POD_PORT, HOST_PORT = 5201, 5202
+PINGS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One way from one machine to the other; of each turn Mbit/s of TCP, and the median round trip in ms."""
+
+    mbits: list[float] = field(default_factory=list)
+    rtts: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """The ways between two machines of one cluster. ``datapath`` is what their WireGuard is."""
+
+    ways: Mapping[str, Way]
+    datapath: str
+
+    def share(self, base: str) -> float:
+        """What pods get of the throughput of ``base``: the median of the turns, each of which has both."""
+        return _ratio(self.ways[PODS].mbits, self.ways[base].mbits)
+
+    def delay(self, base: str) -> float:
+        """How many times as long as there a round trip takes, as above."""
+        return _ratio(self.ways[PODS].rtts, self.ways[base].rtts)
+
+
+def _ratio(ours: list[float], theirs: list[float]) -> float:
+    return median(one / other for one, other in zip(ours, theirs, strict=True))
+
+
+def try_networks(image: Path, k3s: Path, scratch: Path, *, turns: int, seconds: int) -> dict[str, Network]:
+    """Each network with machines and a cluster of its own; none where there is no turn."""
+    found: dict[str, Network] = {}
+    if not turns:
+        return found
+    for name, backend in (("vxlan", "vxlan"), ("host-gw", "host-gw"), (PLAIN, None)):
+        say(f"pods: {name}")
+        directory = scratch / name.replace(" ", "-")
+        directory.mkdir()
+        with node_machines(NAMES, image, directory) as group:
+            raise_cluster(group, k3s, backend)
+            found[name] = _try_network(group, backend is None, turns=turns, seconds=seconds)
+    return found
+
+
+def raise_cluster(group: Machines, k3s: Path, backend: str | None) -> None:
+    """A server and an agent: on the underlay by wireloom, or by hand beside it, without a guard."""
+    more = CLUSTER.format(backend) if backend else ""
+    group.operator.fleet_file.write_text(FLEET.format(guard=str(backend is not None).lower()) + more)
+    if backend:
+        apply(group, k3s)
+        return
+    group.operator.run("apply", "--yes")
+    for one in NAMES:
+        server_of(group, one).install(k3s)
+    start(group, "cp1")
+    wait_ready(server_of(group), "cp1")
+    start(group, "w1", role="agent", first="cp1")
+    wait_ready(server_of(group), *NAMES)
+
+
+def _try_network(group: Machines, beside: bool, *, turns: int, seconds: int) -> Network:
+    """All ways in turn, there and back: other work on the computer is then borne by all alike.
+
+    ``beside``: the pods go beside the underlay, so that the wire is tried, too.
+    """
+    server = server_of(group)
+    assert ready(server) == set(NAMES)
+    ends = {PODS: ("pod-cp1", _start_probes(group), POD_PORT), UNDERLAY: ("host-cp1", "10.99.0.2", HOST_PORT)}
+    if beside:
+        ends[WIRE] = ("host-cp1", str(group["w1"].address.ip), HOST_PORT)
+    ways = {name: Way() for name in ends}
+    for turn in range(turns):
+        for name in list(ends)[:: 1 if turn % 2 == 0 else -1]:
+            source, address, port = ends[name]
+            exec_in = ("exec", source, "--")
+            said = server.kubectl(
+                *exec_in, "iperf3", "-J", "-t", str(seconds), "-p", str(port), "-c", address
+            )
+            ways[name].mbits.append(json.loads(said)["end"]["sum_received"]["bits_per_second"] / 1e6)
+            said = server.kubectl(*exec_in, "ping", "-c", str(PINGS), "-i", "0.05", address)
+            ways[name].rtts.append(median(float(one) for one in re.findall(r" time=([0-9.]+) ms", said)))
+            say(f"{name}: {ways[name].mbits[-1]:,.0f} Mbit/s, {ways[name].rtts[-1]:.3f} ms")
+    link = server.run("ip", "-details", "link", "show", "dev", "wg0")
+    return Network(ways, "wireguard-go, in user space" if " tun " in link else "the kernel's")
+
+
+def _start_probes(group: Machines) -> str:
+    """A pod, and one in the machine's own network, on both machines; the address of the pod on the second."""
+    server = server_of(group)
+    probes = [
+        POD.format(name=f"{kind}-{node}", node=node, host=str(kind == "host").lower(), port=port)
+        for node in NAMES
+        for kind, port in (("pod", POD_PORT), ("host", HOST_PORT))
+    ]
+    server.kubectl("apply", "--filename=-", stdin="---\n".join(probes))
+    running = ("get", "pods", "--field-selector=status.phase=Running", "--output=name")
+    wait_for(
+        lambda: len(server.kubectl(*running, expect=None).split()) == len(probes),
+        lambda: server.kubectl("describe", "pods", expect=None)[-6000:],
+        seconds=SETTLE_SECONDS,
+        pause=0.5,
+    )
+    return server.kubectl("get", "pod", "pod-w1", "--output=jsonpath={.status.podIP}")
