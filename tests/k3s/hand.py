@@ -3,12 +3,11 @@
 import json
 from typing import Any
 
-from tests.k3s.machine import Node
+from tests.k3s.machine import ClusterMachine, Node
 from tests.machines.machines import Machines
 from tests.machines.patience import wait_for
 
 TOKEN = "a-secret-of-this-test"
-SETTLE_SECONDS = 240.0
 
 FIRST = """\
 cluster-init: true
@@ -55,7 +54,7 @@ def start(group: Machines, name: str, *, role: str = "server", first: str | None
     return machine
 
 
-def ready(server: Node) -> set[str]:
+def ready(server: ClusterMachine) -> set[str]:
     """The nodes that are Ready, as that server says; none while it doesn't answer."""
     found = set()
     for node in _items(server, "nodes"):
@@ -65,17 +64,17 @@ def ready(server: Node) -> set[str]:
     return found
 
 
-def wait_ready(server: Node, *names: str) -> None:
+def wait_ready(server: ClusterMachine, *names: str) -> None:
     """Wait until exactly these are Ready."""
     wait_for(
         lambda: ready(server) == set(names),
         lambda: f"{ready(server)} of {names}\n{server.journal()}",
-        seconds=SETTLE_SECONDS,
+        seconds=server.settling,
         pause=0.5,
     )
 
 
-def _items(server: Node, kind: str) -> list[dict[str, Any]]:
+def _items(server: ClusterMachine, kind: str) -> list[dict[str, Any]]:
     said = server.kubectl(
         "get", kind, "--all-namespaces", "--output=json", "--request-timeout=5s", expect=None
     )
@@ -85,7 +84,7 @@ def _items(server: Node, kind: str) -> list[dict[str, Any]]:
         return []
 
 
-def probe(server: Node, *nodes: str) -> dict[str, str]:
+def probe(server: ClusterMachine, *nodes: str) -> dict[str, str]:
     """A pod on each of these nodes; its address by node."""
     server.kubectl("apply", "--filename=-", stdin="---\n".join(POD.format(node=node) for node in nodes))
     wanted = {f"probe-{node}": node for node in nodes}
@@ -102,11 +101,11 @@ def probe(server: Node, *nodes: str) -> dict[str, str]:
     return wait_for(
         addresses,
         lambda: server.kubectl("describe", "pods", expect=None)[-6000:],
-        seconds=SETTLE_SECONDS,
+        seconds=server.settling,
         pause=0.5,
     )
 
 
-def inside(server: Node, node: str, *words: str, expect: int | None = 0) -> str:
+def inside(server: ClusterMachine, node: str, *words: str, expect: int | None = 0) -> str:
     """A command in the probe on that node."""
     return server.kubectl("exec", f"probe-{node}", "--", *words, expect=expect)

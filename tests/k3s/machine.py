@@ -3,9 +3,11 @@
 import os
 from contextlib import suppress
 from pathlib import Path
+from typing import ClassVar
 
 from tests.machines.container import Container
 from tests.machines.image import Recipe, find_recipe
+from tests.machines.machine import Machine
 
 HERE = Path(__file__).parent
 VARIABLE = "WIRELOOM_K3S"
@@ -75,7 +77,22 @@ def find_k3s_recipe() -> Recipe:
     return Recipe(base.suite, PACKAGES, finish, base=base)
 
 
-class Node(Container):
+class ClusterMachine(Machine):
+    """What every kind of machine is asked that k3s runs on."""
+
+    settling: ClassVar[float] = 240.0
+    """Seconds that a cluster of such machines may take until it is as it should be."""
+
+    def kubectl(self, *words: str, expect: int | None = 0, stdin: str = "") -> str:
+        """Ask the API server of this server."""
+        return self.run("/usr/local/bin/k3s", "kubectl", *words, expect=expect, stdin=stdin)
+
+    def journal(self) -> str:
+        """The end of what k3s said."""
+        return self.run("journalctl", "--no-pager", "--lines=80", "--unit=k3s*", expect=None)
+
+
+class Node(ClusterMachine, Container):
     """A machine that may do all that containers in it need, with the cgroup controllers of this computer."""
 
     patience = 180.0
@@ -137,14 +154,6 @@ class Node(Container):
         self.run("systemctl", "daemon-reload")
         self.run("systemctl", "--quiet", "enable", UNITS[role])
         self.run("systemctl", "start", "--no-block", UNITS[role])
-
-    def kubectl(self, *words: str, expect: int | None = 0, stdin: str = "") -> str:
-        """Ask the API server of this server."""
-        return self.run("/usr/local/bin/k3s", "kubectl", *words, expect=expect, stdin=stdin)
-
-    def journal(self) -> str:
-        """The end of what k3s said."""
-        return self.run("journalctl", "--no-pager", "--lines=80", "--unit=k3s*", expect=None)
 
 
 UNITS = {"server": "k3s.service", "agent": "k3s-agent.service"}

@@ -31,9 +31,9 @@ def supply(k3s: Path) -> list[str]:
     return [f"--k3s-binary={k3s}", *([f"--k3s-images={images}"] if images.is_dir() else [])]
 
 
-def apply(group: Machines, k3s: Path, *words: str, expect: int = 0) -> str:
+def apply(group: Machines, k3s: Path, *words: str, expect: int = 0, timeout: float = 900) -> str:
     """``wireloom apply``, which takes its time here."""
-    done = group.operator.run("apply", "--yes", *supply(k3s), *words, expect=expect, timeout=900)
+    done = group.operator.run("apply", "--yes", *supply(k3s), *words, expect=expect, timeout=timeout)
     return done.stdout + done.stderr
 
 

@@ -5,16 +5,15 @@ import tarfile
 import tempfile
 from contextlib import suppress
 from pathlib import Path
+from typing import ClassVar
 
 from tests.kernel.agent import run_by_agent
 from tests.machines.machine import ENVIRONMENT, RUN_SECONDS, Machine
 
 QEMU = "qemu-system-x86_64"
-MEGABYTES = 512
-ACCELERATOR = "tcg,tb-size=128"
+ACCELERATOR = "tcg"
 """Software, the same everywhere: that there is a /dev/kvm says too little, in some virtual machines it starts
-guests that never get on. Room for 128 MB of translations: with more of them a second boot gets slower, with
-fewer the first.
+guests that never get on.
 """
 CPU = "qemu64,rdrand=on,svm=off"
 """Plain, which software imitates fastest; with randomness at hand, and nothing to load KVM for."""
@@ -30,6 +29,11 @@ class VirtualMachine(Machine):
     patience = 240.0  # 20 s where nothing else wants the processor
     pause = 0.5  # each look costs it a process
 
+    megabytes: ClassVar[int] = 512
+    processors: ClassVar[int] = 1
+    translations: ClassVar[int] = 128
+    """Megabytes for translated code: with more of them a second boot gets slower, with fewer the first."""
+
     def prepare(self) -> None:
         place = self._outside(self._directory)
         place.mkdir(parents=True)
@@ -44,8 +48,9 @@ class VirtualMachine(Machine):
         place = self._directory
         # QEMU unlinks the file of what is written to a snapshot as soon as it has it open.
         return [
-            *("env", f"TMPDIR={place}", QEMU, "-accel", ACCELERATOR, "-cpu", CPU),
-            *("-name", f"{self.space.name}/{self.name}", "-m", f"{MEGABYTES}M"),
+            *("env", f"TMPDIR={place}", QEMU, "-cpu", CPU, "-smp", str(self.processors)),
+            *("-accel", f"{ACCELERATOR},tb-size={self.translations}", "-m", f"{self.megabytes}M"),
+            *("-name", f"{self.space.name}/{self.name}"),
             *("-nodefaults", "-no-user-config", "-display", "none"),
             *("-serial", "stdio", "-kernel", f"{self.image}/kernel", "-initrd", f"{self.image}/early"),
             *("-append", KERNEL_LINE),

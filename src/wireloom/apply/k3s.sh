@@ -143,18 +143,21 @@ wake() {
     done
 }
 
-# gate UNIT SECONDS: answer how far the unit is, as soon as it is active or has failed; at most so late.
+# gate UNIT SECONDS: answer how far the unit is, as soon as it is active or has failed; at most so late. By the clock: on
+# a machine that is busy starting k3s a look at systemd takes its time, too.
 gate() {
-    left=$2
-    while state=$(systemctl show --value -p ActiveState "$1") && test "$left" -gt 0; do
+    read -r now _ </proc/uptime
+    end=$((${now%.*} + $2))
+    while state=$(systemctl show --value -p ActiveState "$1") && restarts=$(systemctl show --value -p NRestarts "$1"); do
         case $state in active | failed) break ;; esac
         # Restart=always: a k3s that gives up is "activating" again and again.
-        test "$(systemctl show --value -p NRestarts "$1")" -lt 3 || break
+        test "$restarts" -lt 3 || break
+        read -r now _ </proc/uptime
+        test "${now%.*}" -lt "$end" || break
         sleep 1
-        left=$((left - 1))
     done
     echo "state=$state"
-    echo "restarts=$(systemctl show --value -p NRestarts "$1")"
+    echo "restarts=$restarts"
     test "$state" = active || complain "$1"
 }
 

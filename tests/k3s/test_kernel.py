@@ -1,0 +1,115 @@
+"""Flannel's own WireGuard, in kernels that have it: one server and one agent, with a router between them.
+
+Software imitates these machines, and a Kubernetes on them takes its time: a quarter of an hour and more.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.k3s.hand import inside, probe, wait_ready
+from tests.k3s.road import apply
+from tests.k3s.virtual import VirtualNode, find_virtual_recipe
+from tests.kernel.conftest import NORTH, SOUTH
+from tests.kernel.virtual import QEMU
+from tests.machines.machines import COMMANDS, Machines, group_of_machines
+from tests.machines.suite import provide
+
+WANTED = "WIRELOOM_K3S_KERNEL"
+pytestmark = pytest.mark.skipif(not os.environ.get(WANTED), reason=f"{WANTED} is not set: this takes long")
+
+FLEET = """\
+fleet: kernel
+underlay: { ipv4: 10.99.0.0/16 }
+sites: { north: {}, south: {} }
+nodes:
+  cp1: { site: north, ssh: root@203.0.113.1, public: [203.0.113.1], roles: [k3s-server] }
+  w1: { site: south, ssh: root@198.51.100.1, public: [198.51.100.1], roles: [k3s-agent] }
+kubernetes: { version: v1.34.2+k3s1, encrypt: cni }
+"""
+ADDRESSES = {"cp1": "203.0.113.1", "w1": "198.51.100.1"}
+PATIENT = "--ready-within=60m"
+
+KUBELET = "kubelet-arg: [node-status-update-frequency=1m, runtime-request-timeout=15m]\n"
+SERVER = """\
+kube-apiserver-arg: [enable-priority-and-fairness=false]
+kube-controller-manager-arg: [leader-elect=false, node-monitor-grace-period=15m]
+kube-scheduler-arg: [leader-elect=false]
+"""
+"""Settings of users beside wireloom's: what is slow here is not dead, and one server has nobody to lead."""
+
+WIREGUARD = "udp port 51820"
+SAFE = f"({WIREGUARD}) or (tcp port 22 or 6443 or 10250) or arp or icmp6"
+"""Flannel's WireGuard; SSH and TLS; what is no IPv4 packet."""
+
+
+@pytest.fixture(scope="module")
+def cluster(k3s: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
+    """Everything by one command."""
+    recipe = find_virtual_recipe()
+    variable = "WIRELOOM_TEST_KERNEL_IMAGE"
+    image = provide(
+        recipe, skip=WANTED, variable=variable, beside="k3s", commands=(*COMMANDS, "mke2fs", QEMU)
+    )
+    directory = tmp_path_factory.mktemp("kernel")
+    with group_of_machines([NORTH, SOUTH], directory=directory) as group:
+        group.add(VirtualNode, "cp1", image=image, wire=NORTH)
+        group.add(VirtualNode, "w1", image=image, wire=SOUTH)
+        group.boot()
+        for name, settings in {"cp1": KUBELET + SERVER, "w1": KUBELET}.items():
+            group[name].write("/etc/rancher/k3s/config.yaml.d/slow.yaml", settings)
+            for unit in ("k3s", "k3s-agent"):
+                group[name].write(f"/etc/default/{unit}", "GOGC=400\n")  # memory is cheaper here than time
+        group.operator.fleet_file.write_text(FLEET)
+        apply(group, k3s, PATIENT, timeout=5400)
+        yield group
+
+
+def node(group: Machines, name: str) -> VirtualNode:
+    machine = group[name]
+    assert isinstance(machine, VirtualNode)
+    return machine
+
+
+@pytest.fixture(scope="module")
+def pods(cluster: Machines) -> dict[str, str]:
+    return probe(node(cluster, "cp1"), *ADDRESSES)
+
+
+def test_both_are_ready(cluster: Machines) -> None:
+    wait_ready(node(cluster, "cp1"), *ADDRESSES)
+
+
+@pytest.mark.parametrize("name", ADDRESSES)
+def test_flannels_interface_is_the_kernels_and_its_key_is_published(cluster: Machines, name: str) -> None:
+    machine = cluster[name]
+    assert "wireguard" in machine.run("ip", "-details", "link", "show", "flannel-wg")
+    path = r"{.metadata.annotations.flannel\.alpha\.coreos\.com/backend-data}"
+    told = node(cluster, "cp1").kubectl("get", "node", name, f"--output=jsonpath={path}")
+    assert re.findall(r'"PublicKey":"([^"]+)"', told) == [
+        machine.run("wg", "show", "flannel-wg", "public-key").strip()
+    ]
+
+
+def test_pods_talk_through_it_and_nothing_of_it_is_in_clear(cluster: Machines, pods: dict[str, str]) -> None:
+    server, agent = node(cluster, "cp1"), cluster["w1"]
+    capture = ("tcpdump", "-n", "-U", "-i", "eth0", "-w", "/run/wire.pcap")
+    agent.run("systemd-run", "--quiet", "--unit=capture", *capture)
+    said = inside(server, "cp1", "ping", "-c", "20", "-i", "0.2", pods["w1"])
+    agent.run("systemctl", "stop", "capture")
+    assert "20 packets transmitted, 20 " in said
+
+    def seen(which: str) -> list[str]:
+        return agent.run("tcpdump", "-n", "-r", "/run/wire.pcap", which).splitlines()
+
+    assert len(seen(WIREGUARD)) >= 40
+    assert seen(f"not ({SAFE})") == []
+    assert agent.run("wg", "show", "flannel-wg", "latest-handshakes").split()[1] != "0"
+
+
+def test_verify_holds(cluster: Machines, pods: dict[str, str]) -> None:
+    done = cluster.operator.run("--json", "verify", expect=None, timeout=1800)
+    assert done.returncode == 0, done.stdout + done.stderr
