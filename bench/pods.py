@@ -9,7 +9,7 @@ from statistics import median
 
 from booted import say
 from tests.k3s.conftest import node_machines
-from tests.k3s.hand import SETTLE_SECONDS, ready, start, wait_ready
+from tests.k3s.hand import ready, start, wait_ready
 from tests.k3s.road import apply, server_of
 from tests.machines.machines import Machines
 from tests.machines.patience import wait_for
@@ -142,7 +142,7 @@ def _start_probes(group: Machines) -> str:
     wait_for(
         lambda: len(server.kubectl(*running, expect=None).split()) == len(probes),
         lambda: server.kubectl("describe", "pods", expect=None)[-6000:],
-        seconds=SETTLE_SECONDS,
+        seconds=server.settling,
         pause=0.5,
     )
     return server.kubectl("get", "pod", "pod-w1", "--output=jsonpath={.status.podIP}")
