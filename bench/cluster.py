@@ -88,7 +88,7 @@ def travel(
             roads[way].append(found)
             told = ", ".join(f"{phase} {seconds:.1f}" for phase, seconds in found.phases.items())
             say(f"{way}: {found.seconds:.1f} s: {told}")
-    return roads, loads, read_steps(record) if runs else []
+    return roads, loads, fold(read_steps(record)) if runs else []
 
 
 def by_wireloom(bench: Bench, k3s: Path, record: Path) -> Road:
@@ -114,6 +114,25 @@ def add_up(steps: Sequence[Step]) -> dict[str, float]:
     if later:
         raise BrokenRunError(f"wireloom tells of no {later[0]}: have its words changed?")
     return phases
+
+
+def fold(steps: Sequence[Step]) -> list[Step]:
+    """The pieces of a file as one step."""
+    folded: dict[str, list[Step]] = {}
+    for step in steps:
+        sending = step.name.startswith("sending ")
+        folded.setdefault(step.name.rpartition(": ")[0] if sending else step.name, []).append(step)
+    return [
+        Step(
+            name=name,
+            login=sum(one.login for one in parts),
+            answer=sum(one.answer for one in parts),
+            seconds=sum(one.seconds for one in parts),
+            cpu=sum(one.cpu for one in parts),
+            sent=sum(one.sent for one in parts),
+        )
+        for name, parts in folded.items()
+    ]
 
 
 def by_hand(bench: Bench, k3s: Path) -> Road:
