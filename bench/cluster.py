@@ -27,7 +27,7 @@ from statistics import median
 
 from booted import HERE, LIMITS, Bench, Step, print_steps, raised, read_steps, run_bench, say
 from export import BrokenRunError, Target, print_targets
-from pods import PODS, UNDERLAY, Network, try_networks
+from pods import BACKENDS, PODS, UNDERLAY, Network, try_networks
 from tests.k3s.conftest import find_obstacle, node_machines
 from tests.k3s.hand import ready
 from tests.k3s.machine import find_k3s, find_k3s_recipe
@@ -222,6 +222,7 @@ def parse_arguments() -> argparse.Namespace:
         "--runs", type=int, default=3, help="runs of each way to a cluster (default 3; 0: none)"
     )
     parser.add_argument("--turns", type=int, default=5, help="turns on each network (default 5; 0: none)")
+    parser.add_argument("--network", action="append", choices=BACKENDS, help="only this one; repeatable")
     parser.add_argument("--seconds", type=int, default=5, help="of one iperf3 (default 5)")
     arguments = parser.parse_args()
     if arguments.runs < 0 or arguments.turns < 0:
@@ -245,7 +246,10 @@ def main() -> int:
         image = provide_image(recipe, find_place(recipe))
         with tempfile.TemporaryDirectory(prefix="wireloom-bench-") as name, raised(LIMITS):
             roads, loads, steps = travel(image, k3s, Path(name), arguments.runs)
-            networks = try_networks(image, k3s, Path(name), turns=arguments.turns, seconds=arguments.seconds)
+            names = arguments.network or list(BACKENDS)
+            networks = try_networks(
+                names, image, k3s, Path(name), turns=arguments.turns, seconds=arguments.seconds
+            )
             return Results(roads, loads, steps, networks)
 
     return run_bench(measure, judge, print_report, runs=arguments.runs, file=arguments.json)
