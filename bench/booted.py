@@ -289,8 +289,8 @@ def read_steps(record: Path) -> list[Step]:
 
 def print_steps(what: str, steps: Sequence[Step]) -> None:
     """One apply, step by step, on stdout."""
-    heads = ("seconds", "login", "answer", "our CPU", "bytes")
-    print(f"\n{what:<38}" + "".join(f" {head:>8}" for head in heads))
+    heads = ("seconds", "login", "answer", "our CPU")
+    print(f"\n{what:<38}" + "".join(f" {head:>8}" for head in heads) + f" {'bytes':>11}")
     for step in steps:
         numbers = (step.seconds, step.login, step.answer, step.cpu)
-        print(f"{step.name[:38]:<38}" + "".join(f" {one:8.2f}" for one in numbers) + f" {step.sent:8,.0f}")
+        print(f"{step.name[:38]:<38}" + "".join(f" {one:8.2f}" for one in numbers) + f" {step.sent:11,.0f}")

@@ -27,7 +27,7 @@ from statistics import median
 
 from booted import HERE, LIMITS, Bench, Step, print_steps, raised, read_steps, run_bench, say
 from export import BrokenRunError, Target, print_targets
-from pods import PODS, UNDERLAY, Network, try_networks
+from pods import BACKENDS, PODS, UNDERLAY, Network, try_networks
 from tests.k3s.conftest import find_obstacle, node_machines
 from tests.k3s.hand import ready
 from tests.k3s.machine import find_k3s, find_k3s_recipe
@@ -88,7 +88,7 @@ def travel(
             roads[way].append(found)
             told = ", ".join(f"{phase} {seconds:.1f}" for phase, seconds in found.phases.items())
             say(f"{way}: {found.seconds:.1f} s: {told}")
-    return roads, loads, read_steps(record) if runs else []
+    return roads, loads, fold(read_steps(record)) if runs else []
 
 
 def by_wireloom(bench: Bench, k3s: Path, record: Path) -> Road:
@@ -114,6 +114,25 @@ def add_up(steps: Sequence[Step]) -> dict[str, float]:
     if later:
         raise BrokenRunError(f"wireloom tells of no {later[0]}: have its words changed?")
     return phases
+
+
+def fold(steps: Sequence[Step]) -> list[Step]:
+    """The pieces of a file as one step."""
+    folded: dict[str, list[Step]] = {}
+    for step in steps:
+        sending = step.name.startswith("sending ")
+        folded.setdefault(step.name.rpartition(": ")[0] if sending else step.name, []).append(step)
+    return [
+        Step(
+            name=name,
+            login=sum(one.login for one in parts),
+            answer=sum(one.answer for one in parts),
+            seconds=sum(one.seconds for one in parts),
+            cpu=sum(one.cpu for one in parts),
+            sent=sum(one.sent for one in parts),
+        )
+        for name, parts in folded.items()
+    ]
 
 
 def by_hand(bench: Bench, k3s: Path) -> Road:
@@ -203,6 +222,7 @@ def parse_arguments() -> argparse.Namespace:
         "--runs", type=int, default=3, help="runs of each way to a cluster (default 3; 0: none)"
     )
     parser.add_argument("--turns", type=int, default=5, help="turns on each network (default 5; 0: none)")
+    parser.add_argument("--network", action="append", choices=BACKENDS, help="only this one; repeatable")
     parser.add_argument("--seconds", type=int, default=5, help="of one iperf3 (default 5)")
     arguments = parser.parse_args()
     if arguments.runs < 0 or arguments.turns < 0:
@@ -226,7 +246,10 @@ def main() -> int:
         image = provide_image(recipe, find_place(recipe))
         with tempfile.TemporaryDirectory(prefix="wireloom-bench-") as name, raised(LIMITS):
             roads, loads, steps = travel(image, k3s, Path(name), arguments.runs)
-            networks = try_networks(image, k3s, Path(name), turns=arguments.turns, seconds=arguments.seconds)
+            names = arguments.network or list(BACKENDS)
+            networks = try_networks(
+                names, image, k3s, Path(name), turns=arguments.turns, seconds=arguments.seconds
+            )
             return Results(roads, loads, steps, networks)
 
     return run_bench(measure, judge, print_report, runs=arguments.runs, file=arguments.json)

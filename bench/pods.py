@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -16,7 +16,8 @@ from tests.machines.patience import wait_for
 
 NAMES = ("cp1", "w1")
 PODS, UNDERLAY, WIRE = "pods", "machines, WireGuard", "machines, as they are"
-PLAIN = "vxlan, no encryption"
+BACKENDS = {"vxlan": "vxlan", "host-gw": "host-gw", "vxlan, no encryption": None}
+"""Networks, and flannel's backend on the underlay; None: beside it."""
 
 FLEET = """\
 fleet: bench
@@ -72,12 +73,13 @@ def _ratio(ours: list[float], theirs: list[float]) -> float:
     return median(one / other for one, other in zip(ours, theirs, strict=True))
 
 
-def try_networks(image: Path, k3s: Path, scratch: Path, *, turns: int, seconds: int) -> dict[str, Network]:
+def try_networks(
+    names: Sequence[str], image: Path, k3s: Path, scratch: Path, *, turns: int, seconds: int
+) -> dict[str, Network]:
     """Each network with machines and a cluster of its own; none where there is no turn."""
     found: dict[str, Network] = {}
-    if not turns:
-        return found
-    for name, backend in (("vxlan", "vxlan"), ("host-gw", "host-gw"), (PLAIN, None)):
+    for name in names if turns else ():
+        backend = BACKENDS[name]
         say(f"pods: {name}")
         directory = scratch / name.replace(" ", "-")
         directory.mkdir()
