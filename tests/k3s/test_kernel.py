@@ -12,6 +12,7 @@ import pytest
 
 from tests.k3s.hand import inside, probe, wait_ready
 from tests.k3s.road import apply
+from tests.k3s.test_claims import IMAGE
 from tests.k3s.virtual import VirtualNode, find_virtual_recipe
 from tests.kernel.conftest import NORTH, SOUTH
 from tests.kernel.virtual import QEMU
@@ -110,6 +111,15 @@ def test_pods_talk_through_it_and_nothing_of_it_is_in_clear(cluster: Machines, p
     assert agent.run("wg", "show", "flannel-wg", "latest-handshakes").split()[1] != "0"
 
 
+def test_there_is_nothing_left_to_do(cluster: Machines) -> None:
+    plan = cluster.operator.json("plan", expect=0)
+    assert (plan["changes"], plan["cluster"]["changes"]) == ([], [])
+
+
+def test_the_status_knows_nothing_against_it(cluster: Machines) -> None:
+    assert cluster.operator.run("k3s", "status", "--quiet").stdout == ""
+
+
 def test_verify_holds(cluster: Machines, pods: dict[str, str]) -> None:
-    done = cluster.operator.run("--json", "verify", expect=None, timeout=1800)
+    done = cluster.operator.run("--json", "verify", IMAGE, expect=None, timeout=1800)
     assert done.returncode == 0, done.stdout + done.stderr
