@@ -18,6 +18,7 @@ from tests.k3s.virtual import VirtualNode, find_virtual_recipe
 from tests.kernel.conftest import NORTH, SOUTH
 from tests.kernel.virtual import QEMU
 from tests.machines.machines import COMMANDS, Machines, group_of_machines
+from tests.machines.patience import wait_for
 from tests.machines.suite import provide
 
 WANTED = "WIRELOOM_K3S_KERNEL"
@@ -125,7 +126,13 @@ def test_there_is_nothing_left_to_do(cluster: Machines) -> None:
 
 
 def test_the_status_knows_nothing_against_it(cluster: Machines) -> None:
-    assert cluster.operator.run("k3s", "status", "--quiet").stdout == ""
+    """Once: it gives kubectl 12 s, which is little here."""
+
+    def status() -> tuple[int, str]:
+        done = cluster.operator.run("k3s", "status", "--quiet", expect=None)
+        return done.returncode, done.stdout
+
+    wait_for(lambda: status() == (0, ""), lambda: str(status()), seconds=600, pause=5)
 
 
 HASTE = {"logs", "exec"}
