@@ -1,6 +1,7 @@
 """A virtual machine that a Kubernetes node can run on: its kernel, WireGuard and cgroups are its own."""
 
 import shutil
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
@@ -29,6 +30,11 @@ class VirtualNode(ClusterMachine, VirtualMachine):
     megabytes = 3072
     processors = 2
     translations = 512
+
+    def _execute(
+        self, words: tuple[str, ...], stdin: str = "", seconds: float = 300.0
+    ) -> "subprocess.CompletedProcess[str] | None":
+        return super()._execute(words, stdin, seconds)  # kubectl alone takes some seconds to begin
 
     def _personalise(self, root: Path) -> None:
         super()._personalise(root)
