@@ -107,6 +107,11 @@ def _conclude(world: World, network: Network, findings: Sequence[Finding]) -> No
         where = f"{len(behind)} of {count(machines, 'machine')}"
         print_data(f"{place}: not ready: {count(len(errors), 'error')} on {where}")
     elif not world.settings.quiet:
-        ranges = ", ".join(map(str, network.ranges))
-        network_name = f"{network.interface}: {ranges}, port {network.port}"
-        print_data(f"{place}: {count(machines, 'machine')} ready for {network_name}")
+        print_data(f"{place}: {count(machines, 'machine')} ready{_what_for(world, network)}")
+
+
+def _what_for(world: World, network: Network) -> str:
+    """What comes next; without an underlay it is k3s alone, if that."""
+    if not world.fleet.has_underlay:
+        return f" for k3s {world.fleet.k3s.version}" if world.fleet.k3s else ""
+    return f" for {network.interface}: {', '.join(map(str, network.ranges))}, port {network.port}"
