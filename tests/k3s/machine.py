@@ -1,11 +1,10 @@
 """A systemd machine that a Kubernetes node can run on, and the k3s that the environment names."""
 
 import os
-from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar
 
-from tests.machines.container import Container
+from tests.machines.container import Container, find_init
 from tests.machines.image import Recipe, find_recipe
 from tests.machines.machine import Machine
 
@@ -127,10 +126,7 @@ class Node(ClusterMachine, Container):
     @property
     def init(self) -> int | None:
         """Its first process, by our number; None while it has none."""
-        for file in self._outside(f"/run/cgroup/systemd/{self._cgroup}").rglob("init.scope/cgroup.procs"):
-            with suppress(OSError):
-                return min((int(one) for one in file.read_text().split()), default=None)
-        return super().init
+        return find_init(self._outside(f"/run/cgroup/systemd/{self._cgroup}")) or super().init
 
     def install(self, program: Path) -> None:
         """Put k3s and the images beside it where an air-gapped installation has them."""

@@ -36,10 +36,7 @@ class Container(Machine):
     @property
     def init(self) -> int | None:
         """Its first process, by our number; None while it has none."""
-        with suppress(OSError):
-            for file in self._outside(f"{self.space.cgroup}/{self.name}").rglob("init.scope/cgroup.procs"):
-                return min((int(one) for one in file.read_text().split()), default=None)
-        return None
+        return find_init(self._outside(f"{self.space.cgroup}/{self.name}"))
 
     @property
     def boot(self) -> str | None:
@@ -69,3 +66,24 @@ class Container(Machine):
             timeout=RUN_SECONDS,
             env=ENVIRONMENT,
         )
+
+
+def find_init(cgroup: Path) -> int | None:
+    """The first process of the machine whose cgroup this is; None where it has none.
+
+    Not only that is in init.scope: what systemd starts is there for a moment, and may have a lower number.
+    """
+    for file in cgroup.rglob("init.scope/cgroup.procs"):
+        with suppress(OSError):
+            for process in file.read_text().split():
+                if _is_first(process):
+                    return int(process)
+    return None
+
+
+def _is_first(process: str) -> bool:
+    """Whether it is number 1 in its own PID namespace (proc(5), NSpid)."""
+    with suppress(OSError):
+        status = Path(f"/proc/{process}/status").read_text()
+        return any(line.startswith("NSpid:") and line.split()[-1] == "1" for line in status.splitlines())
+    return False

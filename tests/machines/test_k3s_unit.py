@@ -63,7 +63,7 @@ def test_a_restart_is_under_way_when_the_step_ends(machine: Machine) -> None:
     gate(machine)
     for _ in range(5):
         before = invocation(machine)
-        machine.shell(HANDS.note_restart())
+        machine.shell(HANDS.script("note_restart"))
         wake(machine)
         machine.shell(f"test ! -e {RESTART_DUE}")
         assert gate(machine) == ["state=active", "restarts=0"]
