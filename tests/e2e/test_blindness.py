@@ -37,11 +37,11 @@ done
 exec "$real" "$@\"
 """
 KILLED = """\
-trap : INT
+said=$(readlink /proc/$$/fd/2)
 "$real" "$@" &
 catcher=$!
-{ sleep 1; kill -KILL $catcher; } >/dev/null 2>&1 </dev/null &
-while kill -0 $catcher 2>/dev/null; do wait $catcher; done
+{ until grep -q listening "$said"; do sleep 0.05; done; kill -KILL $catcher; } >/dev/null 2>&1 </dev/null &
+wait $catcher
 """
 NO_CONTROL = "no control beside the tunnel was seen on w1: its capture proves nothing"
 PINGS_ONLY = "no control over udp, no control over tcp was seen on cp2: its capture proves nothing"
