@@ -81,6 +81,8 @@ ROUTES = """\
 10.99.0.0/16 proto kernel scope link src 10.99.0.1
 10.8.0.0/16 scope link mtu 1400
 default via 10.99.0.9 metric 7
+10.42.1.0/24 via 10.99.0.2
+fd00:42:0:1::/64 via fd42:99::2 metric 1024 pref medium
 local 10.99.0.1 table local proto kernel scope host src 10.99.0.1
 fd42:99::/64 proto kernel metric 256 pref medium
 fe80::/64 proto kernel metric 256 pref medium

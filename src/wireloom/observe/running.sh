@@ -35,7 +35,8 @@ END
 # order. Private and preshared keys end here, and none is in a variable of the shell, which a trace would show.
 #
 # From `ip`: the MTU, up or down, and the addresses that are not link-local; what leads to the interface, and the
-# unreachable ranges behind it, of the main table alone: it is the one that ip does not name.
+# unreachable ranges behind it, of the main table alone: it is the one that ip does not name. A route by way of another
+# node is none of wireloom's: under host-gw flannel makes one for the pods of each, whenever it likes.
 normal_form() {
     awk -F '\t' -v "whole=$1" '
         BEGIN { OFS = FS }
@@ -60,6 +61,7 @@ normal_form() {
         /^ +inet6? / { if (!/ scope link /) print "address " word[2]; next }
         / table / || /^fe80:/ { next }
         /^unreachable / { sub(/.* metric /, ""); print "route unreachable " word[2] " " ($0 + 0); next }
+        / via / && !/^default/ { next }
         /^(default|[0-9a-f]*[.:])/ { print "route " word[1] }
     '
 }
