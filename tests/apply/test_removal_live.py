@@ -6,7 +6,8 @@ import pytest
 
 from tests.apply.sandbox import Sandbox, sandbox
 from wireloom.apply.removal import HANDS
-from wireloom.cluster.places import BINARY, DATA, ETCD_PORTS, STATE
+from wireloom.cluster.places import BINARY, DATA, STATE
+from wireloom.values import ETCD_PORTS
 
 # What is a disk of the computer's own otherwise: nothing here may reach it.
 SHIELD = """\

@@ -14,7 +14,8 @@ from tests.machines.machine import Machine
 from tests.machines.machines import Machines
 from tests.machines.suite import provide
 from wireloom.apply.removal import HANDS
-from wireloom.cluster.places import BINARY, DATA, ETCD_PORTS, STATE
+from wireloom.cluster.places import BINARY, DATA, STATE
+from wireloom.values import ETCD_PORTS
 
 FLEET = """\
 fleet: shop

@@ -11,7 +11,7 @@ from wireloom.apply.outcome import Ending
 from wireloom.apply.script import LEASE, Hand
 from wireloom.apply.step import STEP_TIMEOUT, read_all, trouble_of
 from wireloom.apply.terms import Terms
-from wireloom.cluster.places import BINARY, DATA, ETCD_PORTS, STATE
+from wireloom.cluster.places import BINARY, DATA, STATE
 from wireloom.cluster.removal import Removal
 from wireloom.errors import UserError
 from wireloom.grammar import count
@@ -19,7 +19,7 @@ from wireloom.observe.shell import read_functions
 from wireloom.transport.crew import Crew
 from wireloom.transport.each import carry_through
 from wireloom.transport.port import Completed, TransportError
-from wireloom.values import NodeName
+from wireloom.values import ETCD_PORTS, NodeName
 
 HANDS = read_functions("wireloom.cluster", "removal.sh")
 

@@ -12,6 +12,7 @@ from wireloom.cluster.fleet import learn_pods, make_cluster_plan
 from wireloom.cluster.look import look_cluster
 from wireloom.cluster.plan import ClusterPlan
 from wireloom.cluster.seen import ClusterSeen
+from wireloom.cluster.standing import cluster_nodes
 from wireloom.errors import Diagnostic, UserError
 from wireloom.grammar import count
 from wireloom.network.network import Network
@@ -109,7 +110,7 @@ async def look_at_cluster(world: World, crew: Crew, seen: Seen) -> ClusterSeen |
     """Look at k3s on the machines that have a role and answered; None where wireloom makes no cluster."""
     if world.fleet.k3s is None:
         return None
-    roles = [name for name, node in world.fleet.nodes.items() if node.roles]
+    roles = cluster_nodes(world.fleet)
     reached = [name for name in roles if isinstance(seen.get(name), NodeState)]
     found = await look_cluster(crew, world.fleet, reached, nonce())
     away = {name: one for name in roles if isinstance(one := seen.get(name), Unreachable)}

@@ -3,12 +3,12 @@
 from collections.abc import Collection, Mapping
 
 from wireloom.cluster.desired import Entry
-from wireloom.cluster.places import API_PORT, Role
+from wireloom.cluster.places import Role
 from wireloom.cluster.settings import read_entry
 from wireloom.cluster.standing import cluster_nodes, server_address
 from wireloom.intent.fleet import Fleet
 from wireloom.network.network import Network
-from wireloom.values import Address, NodeName
+from wireloom.values import API_PORT, Address, NodeName
 
 
 def choose_entries(

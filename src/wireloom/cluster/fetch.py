@@ -4,11 +4,11 @@ import shlex
 from dataclasses import dataclass
 
 from wireloom.cluster.kubeconfig import Access, read_access
-from wireloom.cluster.places import API_PORT, DATA, KUBECONFIG, STATE
+from wireloom.cluster.places import DATA, KUBECONFIG, STATE
 from wireloom.observe.probes import PATH, split_sections
 from wireloom.observe.shell import read_functions
 from wireloom.transport.port import Completed, TransportError
-from wireloom.values import NodeName
+from wireloom.values import API_PORT, NodeName
 
 SHELL = read_functions("wireloom.cluster", "kubeconfig.sh")
 

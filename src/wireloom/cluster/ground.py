@@ -6,7 +6,7 @@ What runs disproves most of them: they are for machines where k3s does not run y
 from collections.abc import Iterator
 
 from wireloom.cluster.lasting import parse_version
-from wireloom.cluster.places import API_PORT, ETCD_PORTS, KUBELET_PORT, Role
+from wireloom.cluster.places import Role
 from wireloom.cluster.probe import LOCAL_PORT
 from wireloom.cluster.release import ASSETS
 from wireloom.cluster.seen import K3sSeen
@@ -14,6 +14,7 @@ from wireloom.errors import Severity
 from wireloom.intent.fleet import Kubernetes
 from wireloom.network.network import Network
 from wireloom.preflight.finding import Check, Finding
+from wireloom.values import API_PORT, ETCD_PORTS, KUBELET_PORT
 
 CONTROLLERS = {2: ("cpu", "cpuset", "memory", "pids"), 1: ("cpu", "cpuacct", "cpuset", "memory", "pids")}
 """Without one of these k3s or its kubelet ends at once (k3s pkg/cgroups, kubelet's container manager)."""

@@ -1,10 +1,6 @@
-"""Where k3s keeps what on a machine, and what it listens on (docs.k3s.io/installation/requirements)."""
+"""Where k3s keeps what on a machine."""
 
 from enum import StrEnum
-
-from wireloom import values
-
-API_PORT, ETCD_PORTS, KUBELET_PORT = values.API_PORT, values.ETCD_PORTS, values.KUBELET_PORT
 
 BINARY = "/usr/local/bin/k3s"
 SETTINGS = "/etc/rancher/k3s/config.yaml"

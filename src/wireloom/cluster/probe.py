@@ -7,13 +7,10 @@ import shlex
 
 from wireloom.cluster.places import (
     AGENT_TOKEN,
-    API_PORT,
     BINARY,
     DATA,
     DATASTORE_ENDPOINT,
-    ETCD_PORTS,
     FLANNEL_SETTINGS,
-    KUBELET_PORT,
     RESTART_DUE,
     SERVER_TOKEN,
     SETTINGS,
@@ -23,6 +20,7 @@ from wireloom.cluster.places import (
 from wireloom.observe.probes import PATH, Probe
 from wireloom.observe.shell import read_functions
 from wireloom.render.wg_quick import MARK
+from wireloom.values import API_PORT, ETCD_PORTS, KUBELET_PORT
 
 LOOK = read_functions("wireloom.cluster", "look.sh")
 

@@ -4,12 +4,11 @@ import re
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-from wireloom.cluster.places import API_PORT
 from wireloom.cluster.standing import node_addresses
 from wireloom.errors import UserError
 from wireloom.intent.fleet import Fleet
 from wireloom.network.network import Network
-from wireloom.values import NodeName
+from wireloom.values import API_PORT, NodeName
 
 UNDERLAY, PUBLIC = "underlay", "public"
 

@@ -7,6 +7,9 @@ from pathlib import Path
 
 from wireloom.values import Address, NodeName, Prefix, SiteName, SshTarget
 
+K3S_RELEASES = "https://github.com/k3s-io/k3s/releases/download"
+"""Where k3s publishes its releases (k3s, install.sh, GITHUB_URL)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Underlay:
@@ -74,7 +77,7 @@ class Kubernetes:
     flannel_backend: str | None = "vxlan"
     datastore: str = "embedded"
     public_api: bool = False
-    mirror: str = "https://github.com/k3s-io/k3s/releases/download"
+    mirror: str = K3S_RELEASES
     protected: bool = False
 
     @property

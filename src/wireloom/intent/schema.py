@@ -5,6 +5,7 @@ from enum import Enum
 from wireloom.intent.access import DEFAULTS, Access
 from wireloom.intent.fields import Entry, Field, JsonSchema, ListOf, NotYet, Record, Table, Values
 from wireloom.intent.finding import Located
+from wireloom.intent.fleet import K3S_RELEASES
 from wireloom.intent.scalars import (
     ADDRESS,
     PUBLIC_KEY,
@@ -24,9 +25,6 @@ from wireloom.values import Address, Prefix, PublicKey
 # --service-cidr). They are kept free of the underlay also where the file has no `kubernetes:`.
 K3S_PODS = "10.42.0.0/16"
 K3S_SERVICES = "10.43.0.0/16"
-
-# Where k3s publishes its releases (k3s, install.sh, GITHUB_URL).
-K3S_RELEASES = "https://github.com/k3s-io/k3s/releases/download"
 
 IPV6_MIN_MTU = 1280  # RFC 8200, section 5
 

@@ -11,7 +11,6 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 
-from wireloom.cluster.places import API_PORT, ETCD_PORTS, KUBELET_PORT
 from wireloom.cluster.seen import ClusterSeen
 from wireloom.grammar import count
 from wireloom.intent.fleet import Fleet
@@ -20,7 +19,7 @@ from wireloom.observe.probes import PEERS, RUNNING
 from wireloom.observe.shell import read_functions
 from wireloom.transport.crew import Crew
 from wireloom.transport.port import Completed, TransportError
-from wireloom.values import Address, NodeName
+from wireloom.values import API_PORT, ETCD_PORTS, KUBELET_PORT, Address, NodeName
 from wireloom.verify.claim import Claim, Verdict, conclude
 from wireloom.verify.judge import REJECT_AFTER, Report, read_report
 

@@ -5,10 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
-from wireloom.cluster.places import KUBELET_PORT
 from wireloom.cluster.seen import Member
 from wireloom.observe.shell import read_functions
-from wireloom.values import Address, NodeName
+from wireloom.values import KUBELET_PORT, Address, NodeName
 from wireloom.verify.cluster.intended import BRIDGE
 from wireloom.verify.cluster.probes import FUNCTIONS, PORT, Probes, mark_of, pod_name
 from wireloom.verify.probe import ICMP_HEADER, IP_HEADER, PARALLEL
