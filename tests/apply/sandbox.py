@@ -48,7 +48,7 @@ class Sandbox:
     def ask(self, script: str) -> str:
         """What a script prints; it must go well."""
         done = self.sh(script)
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == 0, done
         return done.stdout.strip()
 
     def link(self, other: "Sandbox", own: str, theirs: str) -> None:
