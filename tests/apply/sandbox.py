@@ -9,7 +9,8 @@ from pathlib import Path
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-# The directories of a node, each of them its own small disk, so that one of them can fill up.
+# The directories of a node, each of them its own small disk, so that one of them can fill up. The first process goes on
+# with a sleep that no test replaces: it may begin only when the test has.
 SETUP = """\
 set -e
 mount -t tmpfs -o mode=755 run /run
@@ -20,7 +21,7 @@ mount -t sysfs sysfs /sys
 ip link set lo up
 echo ready
 exec 1>&-
-sleep infinity & wait
+/bin/sleep infinity & wait
 """
 
 
