@@ -9,8 +9,8 @@ from pathlib import Path
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-# The directories of a node, each of them its own small disk, so that one of them can fill up. The first process goes on
-# with a sleep that no test replaces: it may begin only when the test has.
+# The directories of a node, each of them its own small disk, so that one of them can fill up. The first
+# process goes on with a sleep that no test replaces: it may begin only when the test has.
 SETUP = """\
 set -e
 mount -t tmpfs -o mode=755 run /run

@@ -100,7 +100,7 @@ async def claims_of(path: Path) -> list[Claim]:
     intended = intend(world.fleet, world.network)
     assert intended is not None
     async with open_crew(world, yes=True, progress=Progress(quiet=True)) as crew:
-        trials = {name: list(choose_trials(name, PAIRS[name], MEMBERS, PROBES)) for name in NAMES}
+        trials = {name: dict(enumerate(choose_trials(name, PAIRS[name], MEMBERS, PROBES))) for name in NAMES}
         scripts = {name: trying_script(RUN, name, NAMES, trials[name]) for name in NAMES}
         answers = await crew.run(scripts, timeout=60)
         tried = {name: read_tried(one.stdout) for name, one in answers.items() if isinstance(one, Completed)}

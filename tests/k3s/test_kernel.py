@@ -136,7 +136,7 @@ def test_the_status_knows_nothing_against_it(cluster: Machines) -> None:
 
 
 HASTE = {"logs", "exec"}
-"""Claims by kubectl, which gets 15 s there, and four at once may take longer here."""
+"""Claims by kubectl, which gets 30 s there, and four at once may take longer here."""
 
 
 def test_all_that_is_claimed_of_the_network_holds(cluster: Machines) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from tests.verify.cluster.cluster import CP1, MEMBERS, PROBES, W1
 from wireloom.values import NodeName
-from wireloom.verify.cluster.judge import judge_trials, unknown_trials
+from wireloom.verify.cluster.judge import choose_again, judge_trials, unknown_trials
 from wireloom.verify.cluster.probes import Probe, Probes
 from wireloom.verify.cluster.trials import (
     How,
@@ -18,7 +18,7 @@ from wireloom.verify.cluster.trials import (
 )
 
 RUN = "wireloom-verify-0a1b2c3d"
-TRIALS = [*choose_trials(CP1, [W1], MEMBERS, PROBES), *choose_requests(CP1, [CP1, W1], RUN)]
+TRIALS = dict(enumerate([*choose_trials(CP1, [W1], MEMBERS, PROBES), *choose_requests(CP1, [CP1, W1], RUN)]))
 PING = "PING 10.42.1.7 3 packets transmitted, 3 received, 0% packet loss rtt min/avg/max/mdev = 1/2/3/0 ms"
 LOST = "PING 10.42.1.7 3 packets transmitted, 0 received, 100% packet loss"
 TOO_LONG = "ping: local error: message too long, mtu=1300 3 packets transmitted, 0 received, +3 errors"
@@ -44,14 +44,12 @@ FINE = {
 
 def number_of(claim: str, how: How, target: NodeName | None = W1) -> int:
     return next(
-        number
-        for number, one in enumerate(TRIALS)
-        if (one.claim, one.how, one.target) == (claim, how, target)
+        number for number, one in TRIALS.items() if (one.claim, one.how, one.target) == (claim, how, target)
     )
 
 
 def answer(changed: dict[int, str | None], head: str = "process 4711\nmtu 1370\nbridged veth1\n") -> str:
-    said = {number: GOOD[one.how].format(expected=one.expected) for number, one in enumerate(TRIALS)}
+    said = {number: GOOD[one.how].format(expected=one.expected) for number, one in TRIALS.items()}
     lines = [f"said {number} {text}" for number, text in (said | changed).items() if text is not None]
     return head + "\n".join([*lines, "done", ""])
 
@@ -125,7 +123,7 @@ FAULTS = {
     ),
     "exec hangs": (
         {number_of("exec", How.EXEC): "124 "},
-        {("exec", "w1"): ("falsified", "no answer in 15 s")},
+        {("exec", "w1"): ("falsified", "no answer in 30 s")},
     ),
     "logs of another": (
         {number_of("logs", How.LOGS): "0 hello"},
@@ -166,14 +164,14 @@ INSIDE = {"pod-pod", "pod-service", "pod-node", "pod-mtu", "dns"}
 
 
 def test_without_the_control_nothing_within_the_probe_is_known() -> None:
-    control = next(number for number, one in enumerate(TRIALS) if one.claim == "control" and one.inside)
+    control = next(number for number, one in TRIALS.items() if one.claim == "control" and one.inside)
     found = wrong(answer({control: "failed no answer in 8 s"}))
     assert {kind for kind, _ in found} == INSIDE
     assert set(found.values()) == {("unknown", "its own probe is not heard: no answer in 8 s")}
 
 
 def test_without_an_api_server_logs_and_exec_are_open() -> None:
-    control = next(number for number, one in enumerate(TRIALS) if one.how is How.ASK)
+    control = next(number for number, one in TRIALS.items() if one.how is How.ASK)
     found = wrong(answer({control: "1 The connection to the server 127.0.0.1:6443 was refused"}))
     assert {kind for kind, _ in found} == {"logs", "exec"}
     assert {verdict for verdict, _ in found.values()} == {"unknown"}
@@ -200,11 +198,11 @@ def test_an_empty_answer_leaves_all_open() -> None:
 
 def test_a_pod_that_is_not_ready_is_no_fault_of_the_way() -> None:
     probes = Probes({CP1: PROBES.pods[CP1], W1: Probe(why="its probe is not ready: Pending")}, {}, PROBES.api)
-    trials = list(choose_trials(CP1, [W1], MEMBERS, probes))
+    trials = dict(enumerate(choose_trials(CP1, [W1], MEMBERS, probes)))
     claims = list(judge_trials(CP1, [W1], trials, read_tried("process 1\ndone\n"), probes))
     found = {one.claim: one.detail for one in claims if one.target == W1}
     assert found["pod-pod"] == "w1: its probe is not ready: Pending"
-    assert "w1" in {one.target for one in trials if one.claim == "pod-node"}
+    assert "w1" in {one.target for one in trials.values() if one.claim == "pod-node"}
     assert not any(one.verdict == "holds" for one in claims)
 
 
@@ -233,7 +231,7 @@ def test_both_families_are_tried() -> None:
 
 def test_a_script_has_an_order_for_each_trial() -> None:
     script = trying_script(RUN, CP1, [CP1, W1], TRIALS)
-    for number, one in enumerate(TRIALS):
+    for number, one in TRIALS.items():
         assert f" {number} " in script or f"\n{number} {one.how.value} " in script, one
     assert f"find_probe '{RUN}/cp1/'" in script
     assert "logs probe-1" in script
@@ -252,4 +250,38 @@ def test_lines_that_make_no_sense_are_left_out() -> None:
 
 
 def test_a_trial_of_oneself_is_no_pair() -> None:
-    assert Trial("logs", None, How.LOGS, False, expected=f"probe {RUN}/cp1/") in TRIALS
+    assert Trial("logs", None, How.LOGS, False, expected=f"probe {RUN}/cp1/") in TRIALS.values()
+
+
+AGAIN: dict[str, tuple[dict[int, str | None], set[tuple[str, str]]]] = {
+    "all holds": ({}, set()),
+    "a pod does not answer": ({number_of("pod-pod", How.FETCH): "failed x"}, {("pod-pod", "fetch")}),
+    "no DNS yet": ({number_of("dns", How.RESOLVE, None): "failed x"}, {("dns", "resolve")}),
+    "one of two signs of life": ({number_of("pod-node", How.PING): LOST}, set()),
+    "both sizes of what is too long": (
+        {number_of("pod-mtu", How.FULL): LOST},
+        {("pod-mtu", "ping"), ("pod-mtu", "full")},
+    ),
+    "not tried": ({number_of("node-pod", How.FETCH): None}, {("node-pod", "fetch")}),
+}
+
+
+@pytest.mark.parametrize(("changed", "expected"), AGAIN.values(), ids=AGAIN)
+def test_what_does_not_hold_is_tried_once_more_with_its_controls(
+    changed: dict[int, str | None], expected: set[tuple[str, str]]
+) -> None:
+    claims = judge_trials(CP1, [W1], TRIALS, read_tried(answer(changed)), PROBES)
+    again = choose_again({CP1: TRIALS}, claims)
+    chosen = {(one.claim, one.how.value) for one in again.get(CP1, {}).values()}
+    assert chosen == (expected and expected | {("control", "fetch"), ("control", "ask")})
+    assert all(TRIALS[number] == one for number, one in again.get(CP1, {}).items())
+
+
+def test_a_second_try_stands_in_place_of_the_first() -> None:
+    number = number_of("pod-pod", How.FETCH)
+    first = read_tried(answer({number: "failed x"}, head="mtu 1370\nbridged veth1\n"))
+    second = read_tried(f"process 4711\nsaid {number} ok w1\ndone\n")
+    both = first.amended(second)
+    assert (both.said[number], both.process, both.mtu, both.bridged) == ("ok w1", 4711, 1370, {"veth1"})
+    assert both.said.keys() == TRIALS.keys()
+    assert not first.amended(read_tried("")).ended

@@ -99,7 +99,7 @@ def test_they_are_taken_away(server: Sandbox) -> None:
 
 
 def test_logs_and_exec_are_told_by_their_last_line(server: Sandbox) -> None:
-    trials = list(choose_requests(CP1, [W1], RUN))
+    trials = dict(enumerate(choose_requests(CP1, [W1], RUN)))
     tried = read_tried(server.sh(trying_script(RUN, CP1, NAMES, trials)).stdout)
     assert tried.said == {
         0: "0 ",

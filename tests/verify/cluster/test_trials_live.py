@@ -112,7 +112,7 @@ def machine() -> Iterator[Sandbox]:
 
 
 def attempt(machine: Sandbox, *trials: Trial) -> tuple[Tried, list[str]]:
-    done = machine.sh(trying_script(RUN, CP1, [CP1, W1], trials))
+    done = machine.sh(trying_script(RUN, CP1, [CP1, W1], dict(enumerate(trials))))
     tried = read_tried(done.stdout)
     assert tried.ended, done.stderr
     return tried, [tried.said.get(number, "") for number in range(len(trials))]
@@ -129,7 +129,7 @@ def test_the_probe_is_found_with_its_devices(machine: Sandbox) -> None:
 
 
 def test_a_probe_of_another_run_is_not_found(machine: Sandbox) -> None:
-    done = machine.sh(trying_script("wireloom-verify-ffffffff", CP1, [CP1], []))
+    done = machine.sh(trying_script("wireloom-verify-ffffffff", CP1, [CP1], {}))
     assert read_tried(done.stdout).process is None
 
 

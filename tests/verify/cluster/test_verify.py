@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.verify.cluster.cluster import CP1, FLEET, NAMES, NETWORK, SEEN, W1, fleet_of, member, network_of
+from tests.verify.cluster.test_judge import answer, number_of
 from tests.verify.cluster.test_probes import API, HELPER, READY, pod, service
 from wireloom.cluster.seen import ClusterSeen, K3sSeen
 from wireloom.intent.fleet import Fleet
@@ -19,6 +20,8 @@ from wireloom.transport.port import Completed, TransportError
 from wireloom.values import NodeName
 from wireloom.verify.canaries import Catch
 from wireloom.verify.claim import KINDS, Verdict
+from wireloom.verify.cluster import verify as verifying
+from wireloom.verify.cluster.trials import How
 from wireloom.verify.cluster.verify import verify_cluster
 from wireloom.verify.verify import Wish
 
@@ -33,6 +36,11 @@ LINKS = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verifying, "SETTLE_SECONDS", 0)
+
+
 @dataclass(slots=True)
 class Stage:
     """Machines that answer each script as good ones do, but for what a test changes.
@@ -43,6 +51,7 @@ class Stage:
     spoil: Callable[[NodeName, str], Completed | None] = lambda _name, _step: None
     steps: list[tuple[NodeName, str]] = field(default_factory=list)
     raised: str = ""
+    tries: list[str] = field(default_factory=list)
 
     def answer(self, name: NodeName, script: str) -> Completed:
         step = next(
@@ -62,6 +71,8 @@ class Stage:
         )
         self.steps.append((name, step))
         self.raised = script if step == "raise" else self.raised
+        if step == "try" and name == CP1:
+            self.tries.append(script)
         told = self.spoil(name, step)
         return told or Completed(0, _good(name, step, script), "")
 
@@ -178,6 +189,37 @@ async def test_interrupted_at_any_step_they_are_taken_away(step: str) -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert stage.steps[-1] == (CP1, "remove")
+
+
+POD = number_of("pod-pod", How.FETCH)
+FAILED = answer({POD: "failed no answer in 8 s"})
+SECOND = {
+    "it was busy": (FAILED, answer({}), Verdict.HOLDS),
+    "it fails again": (FAILED, FAILED, Verdict.FALSIFIED),
+    "it could not be asked": (TransportError("gone"), answer({}), Verdict.HOLDS),
+    "it is gone": (FAILED, TransportError("gone"), Verdict.FALSIFIED),
+}
+
+
+@pytest.mark.parametrize(("first", "second", "verdict"), SECOND.values(), ids=SECOND)
+async def test_what_fails_is_tried_once_more(
+    first: str | TransportError, second: str | TransportError, verdict: Verdict
+) -> None:
+    stage = Stage()
+
+    def spoil(name: NodeName, step: str) -> Completed | None:
+        if (name, step) != (CP1, "try"):
+            return None
+        told = first if len(stage.tries) == 1 else second
+        if isinstance(told, TransportError):
+            raise told
+        return Completed(0, told, "")
+
+    stage.spoil = spoil
+    claims = (await run(stage)).claims
+    assert {one.verdict for one in claims if (one.claim, one.source) == ("pod-pod", CP1)} == {verdict}
+    assert len(stage.tries) == 2
+    assert ("10.43.0.8 8080" in stage.tries[1]) == isinstance(first, TransportError)  # of a claim that held
 
 
 async def test_a_machine_that_can_not_be_asked_leaves_its_claims_open() -> None:

@@ -1,13 +1,13 @@
 """What came of the trials → claims with verdicts. Pure."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from wireloom.values import NodeName
 from wireloom.verify.canary import MEND
 from wireloom.verify.claim import Claim, Verdict, conclude
 from wireloom.verify.cluster.probes import Probes
-from wireloom.verify.cluster.trials import CONTROL, How, Trial, Tried
+from wireloom.verify.cluster.trials import CONTROL, KUBECTL_SECONDS, How, Trial, Tried
 from wireloom.verify.probe import parse_ping
 
 PAIRWISE = ("pod-pod", "pod-service", "pod-node", "node-pod", "pod-mtu")
@@ -20,12 +20,12 @@ Look = tuple[Verdict, str]
 
 
 def judge_trials(
-    name: NodeName, others: Sequence[NodeName], trials: Sequence[Trial], tried: Tried, probes: Probes
+    name: NodeName, others: Sequence[NodeName], trials: Mapping[int, Trial], tried: Tried, probes: Probes
 ) -> Iterator[Claim]:
     """All claims of one machine about its probe, and about others. What was not tried is unknown."""
     looks: dict[tuple[str, NodeName | None], list[tuple[Trial, Look]]] = defaultdict(list)
     blind = _find_blindness(trials, tried)
-    for number, one in enumerate(trials):
+    for number, one in trials.items():
         if one.claim != CONTROL:
             look = _look(one, tried.said.get(number), blind[one.inside])
             looks[one.claim, one.target].append((one, look))
@@ -48,12 +48,31 @@ def unknown_trials(name: NodeName, others: Sequence[NodeName], why: str) -> Iter
     yield Claim("dns", name, None, Verdict.UNKNOWN, why)
 
 
-def _find_blindness(trials: Sequence[Trial], tried: Tried) -> dict[bool, str]:
+def choose_again(
+    trials: Mapping[NodeName, Mapping[int, Trial]], claims: Iterable[Claim]
+) -> dict[NodeName, dict[int, Trial]]:
+    """What each machine tries once more, with its controls: whatever a claim hangs on that does not hold.
+
+    A busy machine loses packets and takes its time, and a cluster that has just begun has no name server yet.
+    """
+    doubtful = {(one.claim, one.source, one.target) for one in claims if one.verdict is not Verdict.HOLDS}
+    chosen = {
+        name: {
+            number: one
+            for number, one in ones.items()
+            if one.claim == CONTROL or (one.claim, name, one.target) in doubtful
+        }
+        for name, ones in trials.items()
+    }
+    return {name: ones for name, ones in chosen.items() if any(one.claim != CONTROL for one in ones.values())}
+
+
+def _find_blindness(trials: Mapping[int, Trial], tried: Tried) -> dict[bool, str]:
     """Why failures from within the probe (True), or of the machine (False), would prove nothing."""
     blind = {True: "", False: ""}
     if tried.process is None:
         blind[True] = "the process of its probe was not found" if tried.ended else "the trials were cut short"
-    for number, one in enumerate(trials):
+    for number, one in trials.items():
         if one.claim != CONTROL:
             continue
         verdict, detail = _look(one, tried.said.get(number), blind[one.inside])
@@ -106,7 +125,7 @@ def _look_at_answer(trial: Trial, said: str) -> Look:
     """By the exit status of kubectl, and the last line of what it said."""
     status, _, text = said.partition(" ")
     if status == TIMED_OUT:
-        return Verdict.FALSIFIED, "no answer in 15 s"
+        return Verdict.FALSIFIED, f"no answer in {KUBECTL_SECONDS} s"
     if not status.isdecimal():
         return Verdict.UNKNOWN, "the answer makes no sense"
     if status != "0":

@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # Probes in the cluster, made, told of and taken away on one of its servers; and their processes on their machines.
-# Needs: probe, the namespace of this run; pid for what runs within a probe.
+# Needs: probe, the namespace of this run; pid for what runs within a probe; patience, in seconds, to ask a kubelet.
 # shellcheck disable=SC2154  # the caller's
 
 export KUBECONFIG=/etc/rancher/k3s/k3s.yaml
@@ -78,6 +78,6 @@ ping_within() {
 ask_kubectl() {
     number=$1
     shift
-    said=$(timeout 15 k3s kubectl -n "$probe" "$@" 2>&1)
+    said=$(timeout "$patience" k3s kubectl -n "$probe" "$@" 2>&1)
     echo "said $number $? $(printf '%s\n' "$said" | tail -n 1)"
 }

@@ -17,6 +17,8 @@ CONTROL = "control"
 """In the place of a claim's kind: what must work, or the machine's other failures tell nothing."""
 
 PARALLEL_KUBECTL = 8
+KUBECTL_SECONDS = 30
+"""What an API server and a kubelet may take to answer; a busy server takes some seconds for kubectl alone."""
 
 _KNOCK = read_functions("wireloom.verify.cluster", "knock.pl")
 
@@ -68,6 +70,16 @@ class Tried:
     bridged: set[str] = field(default_factory=set)
     ended: bool = False
 
+    def amended(self, second: "Tried") -> "Tried":
+        """With what a second try of some trials told."""
+        return Tried(
+            said=self.said | second.said,
+            process=second.process or self.process,
+            mtu=second.mtu or self.mtu,
+            bridged=self.bridged | second.bridged,
+            ended=second.ended,
+        )
+
 
 def choose_trials(
     name: NodeName, others: Sequence[NodeName], members: Mapping[NodeName, Member], probes: Probes
@@ -107,14 +119,14 @@ def choose_requests(name: NodeName, others: Sequence[NodeName], probe: str) -> I
         yield Trial("exec", target, How.EXEC, False, expected=other)
 
 
-def trying_script(probe: str, name: NodeName, nodes: Sequence[NodeName], trials: Sequence[Trial]) -> str:
-    """Shell that tries all of it side by side.
+def trying_script(probe: str, name: NodeName, nodes: Sequence[NodeName], trials: Mapping[int, Trial]) -> str:
+    """Shell that tries all of it, by number, side by side.
 
     Prints ``said NUMBER TEXT`` for each, ``process``, ``mtu`` and ``bridged`` with what they are, ``done``.
     Only names, addresses and numbers go into it.
     """
     lines = [
-        f"probe={probe}\n{FUNCTIONS}",
+        f"probe={probe} patience={KUBECTL_SECONDS}\n{FUNCTIONS}",
         f"list_bridged {BRIDGE}",
         f"if find_probe '{mark_of(probe, name)}'; then",
         *_knock('within perl - "$server" "$domain"', trials, inside=True),
@@ -127,10 +139,10 @@ def trying_script(probe: str, name: NodeName, nodes: Sequence[NodeName], trials:
     return "\n".join([*lines, ""])
 
 
-def _knock(program: str, trials: Sequence[Trial], *, inside: bool) -> Iterator[str]:
+def _knock(program: str, trials: Mapping[int, Trial], *, inside: bool) -> Iterator[str]:
     orders = [
         f"{number} {one.how.value} {_where(one)}"
-        for number, one in enumerate(trials)
+        for number, one in trials.items()
         if one.how.knocks and one.inside is inside
     ]
     if orders:
@@ -144,8 +156,8 @@ def _where(trial: Trial) -> str:
     return f"{trial.address} {trial.port}"
 
 
-def _pings(trials: Sequence[Trial]) -> Iterator[str]:
-    for number, one in enumerate(trials):
+def _pings(trials: Mapping[int, Trial]) -> Iterator[str]:
+    for number, one in trials.items():
         if one.address is None or one.how not in {How.PING, How.FULL}:
             continue
         headers = IP_HEADER[one.address.version] + ICMP_HEADER
@@ -153,9 +165,9 @@ def _pings(trials: Sequence[Trial]) -> Iterator[str]:
         yield f"ping_within {number} {one.address} {size}"
 
 
-def _requests(trials: Sequence[Trial], nodes: Sequence[NodeName]) -> Iterator[str]:
+def _requests(trials: Mapping[int, Trial], nodes: Sequence[NodeName]) -> Iterator[str]:
     """The place of a trial's target among ``nodes`` is the number of its pod, which its expectation names."""
-    for number, one in enumerate(trials):
+    for number, one in trials.items():
         match one.how:
             case How.ASK:
                 yield f"ask_kubectl {number} get pods -o name"

@@ -1,7 +1,8 @@
 """Test the claims about a cluster: by what it and its machines say, then by probes in it."""
 
+import asyncio
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from wireloom.cluster.seen import ClusterSeen, Member
@@ -15,7 +16,7 @@ from wireloom.verify.canaries import Catch
 from wireloom.verify.claim import Claim, Verdict
 from wireloom.verify.cluster.canaries import Stage, send_pod_canaries
 from wireloom.verify.cluster.intended import Intended, choose_probed, intend
-from wireloom.verify.cluster.judge import judge_trials, unknown_trials
+from wireloom.verify.cluster.judge import choose_again, judge_trials, unknown_trials
 from wireloom.verify.cluster.layers import judge_layers
 from wireloom.verify.cluster.members import judge_members
 from wireloom.verify.cluster.probes import (
@@ -29,6 +30,7 @@ from wireloom.verify.cluster.probes import (
 )
 from wireloom.verify.cluster.reading import Reading, read_reading, reading_script
 from wireloom.verify.cluster.trials import (
+    KUBECTL_SECONDS,
     PARALLEL_KUBECTL,
     Trial,
     Tried,
@@ -42,6 +44,9 @@ from wireloom.verify.sample import Pairs
 from wireloom.verify.verify import NOT_ASKABLE, Wish
 
 READ_SECONDS = 30.0
+SETTLE_SECONDS = 5.0
+"""Before what failed is tried once more: CoreDNS of a cluster that has just begun takes as long."""
+
 REQUEST_SECONDS = 90.0
 """For what a server is asked, image look-up and clean-up included."""
 
@@ -153,27 +158,48 @@ class _Work:
         return answer.stdout
 
     async def _test(self, nodes: Sequence[NodeName], probes: Probes) -> Catch:
-        trials = {name: list(self._choose(name, probes)) for name in self.pairs}
-        scripts = {
-            name: trying_script(self.name, name, nodes, trials[name])
-            for name in self.pairs
-            if name in self.askable
-        }
-        most = max(map(len, trials.values()), default=0)
-        timeout = READ_SECONDS + most * (8 / 64 + 4 / PARALLEL + 15 / PARALLEL_KUBECTL)
-        answers = await self.crew.run(scripts, timeout=timeout)
-        tried: dict[NodeName, Tried] = {}
-        claims: list[Claim] = []
-        for name, others in self.pairs.items():
-            answer = answers.get(name, NOT_ASKABLE)
-            if isinstance(answer, TransportError):
-                claims += unknown_trials(name, others, answer.what)
-            else:
-                tried[name] = read_tried(answer.stdout)
-                claims += judge_trials(name, others, trials[name], tried[name], probes)
+        trials = {name: dict(enumerate(self._choose(name, probes))) for name in self.pairs}
+        answers = await self._try(nodes, trials)
+        claims = list(self._judge(trials, answers, probes))
+        if again := choose_again(trials, claims):
+            await asyncio.sleep(SETTLE_SECONDS)
+            second = await self._try(nodes, again)
+            answers |= {name: _amend(answers[name], one) for name, one in second.items()}
+            claims = list(self._judge(trials, answers, probes))
+        tried = {name: one for name, one in answers.items() if isinstance(one, Tried)}
         stage = Stage(self.intended, self.network, self.members, probes, tried)
         catch = await send_pod_canaries(stage, self.crew, self.pairs) if self.intended.backend else Catch()
         return Catch((*claims, *catch.claims), catch.captures)
+
+    async def _try(
+        self, nodes: Sequence[NodeName], trials: Mapping[NodeName, Mapping[int, Trial]]
+    ) -> dict[NodeName, Tried | TransportError]:
+        """Every machine that can be asked tries its own."""
+        scripts = {
+            name: trying_script(self.name, name, nodes, ones)
+            for name, ones in trials.items()
+            if name in self.askable
+        }
+        most = max(map(len, trials.values()), default=0)
+        timeout = READ_SECONDS + most * (8 / 64 + 4 / PARALLEL + KUBECTL_SECONDS / PARALLEL_KUBECTL)
+        answers = await self.crew.run(scripts, timeout=timeout)
+        return {
+            name: one if isinstance(one, TransportError) else read_tried(one.stdout)
+            for name, one in answers.items()
+        }
+
+    def _judge(
+        self,
+        trials: Mapping[NodeName, Mapping[int, Trial]],
+        answers: Mapping[NodeName, Tried | TransportError],
+        probes: Probes,
+    ) -> Iterator[Claim]:
+        for name, others in self.pairs.items():
+            answer = answers.get(name, NOT_ASKABLE)
+            if isinstance(answer, TransportError):
+                yield from unknown_trials(name, others, answer.what)
+            else:
+                yield from judge_trials(name, others, trials[name], answer, probes)
 
     def _choose(self, name: NodeName, probes: Probes) -> list[Trial]:
         """What one machine tries; a server also asks the kubelets."""
@@ -194,3 +220,10 @@ class _Work:
         return claims + [
             Claim(kind, name, None, Verdict.UNKNOWN, why) for name in servers for kind in ("logs", "exec")
         ]
+
+
+def _amend(first: Tried | TransportError, second: Tried | TransportError) -> Tried | TransportError:
+    """What one machine said, by its second try where there is one."""
+    if isinstance(second, TransportError):
+        return first
+    return second if isinstance(first, TransportError) else first.amended(second)
