@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from wireloom.apply.outcome import Ending
-from wireloom.apply.removal import Departure, Way, holding, remove_node, uninstall
+from wireloom.apply.removal import Departure, Way, leaving, remove_node, uninstall
 from wireloom.apply.terms import Terms
 from wireloom.cluster.removal import Removal
 from wireloom.errors import UserError
@@ -66,7 +66,7 @@ async def remove(
         NodeName(name): answering(WELL.get(name, {}) | said.get(name, {})) for name in ("cp1", "cp3")
     }
     fake = FakeTransport(answers)
-    async with Crew(fake) as crew, holding(crew, TERMS, "wg0", "shop", list(answers)) as (leave, missing):
+    async with Crew(fake) as crew, leaving(crew, TERMS, "wg0", "shop", list(answers)) as (leave, missing):
         done = await remove_node(leave, missing, removal, way, lambda _: None)
     return done, [(name, call) for name, script in fake.scripts for call in calls(script)]
 
@@ -197,7 +197,7 @@ async def test_k3s_goes_off_all_machines_and_each_says_how() -> None:
     }
     async with (
         Crew(FakeTransport(answers)) as crew,
-        holding(crew, TERMS, "wg0", "shop", list(answers)) as (leave, missing),
+        leaving(crew, TERMS, "wg0", "shop", list(answers)) as (leave, missing),
     ):
         done = await uninstall(leave, missing, list(answers))
     assert [(one.name, one.ending, one.step, one.detail) for one in done] == [

@@ -5,14 +5,13 @@ again, and leaves a machine from which the next apply goes on. A server that doe
 keeps all that follow waiting; an agent keeps only itself.
 """
 
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from wireloom.apply.delivery import Delivery, deliver
 from wireloom.apply.gate import Gate
 from wireloom.apply.handover import Tokens
-from wireloom.apply.heartbeat import heartbeat
+from wireloom.apply.holding import holding
 from wireloom.apply.k3s import K3sHand
 from wireloom.apply.outcome import Ending, NodeOutcome
 from wireloom.apply.script import Hand
@@ -23,11 +22,9 @@ from wireloom.cluster.plan import ClusterPlan, K3sNodePlan
 from wireloom.grammar import count
 from wireloom.secret import DatastoreEndpoint
 from wireloom.transport.crew import Crew
-from wireloom.transport.each import carry_through
 from wireloom.transport.port import Completed, TransportError
 from wireloom.values import NodeName
 
-FAREWELL_TIMEOUT = 10.0
 Answers = Mapping[NodeName, Completed | TransportError]
 
 
@@ -54,25 +51,23 @@ async def carry_out_cluster(
 
     ``interface`` is what machines are held by for one apply at a time.
     """
+    lease = Hand(interface, terms.id, terms.who)
     job = _Job(
         plan=plan,
         crew=crew,
-        lease=Hand(interface, terms.id, terms.who),
+        hand=K3sHand(lease),
         goods=goods,
         gate=gate,
         max_parallel=terms.max_parallel,
         progress=progress,
     )
-    async with heartbeat(crew, job.beats, job.spoken):
-        try:
-            await job.hold()
-            await job.bring()
-            await job.begin()
-            await job.revive()
-            await job.add_servers()
-            await job.add_agents()
-        finally:
-            await carry_through(job.let_go())
+    async with holding(crew, lease, job.machines) as answers:
+        job.note("hold", answers)
+        await job.bring()
+        await job.begin()
+        await job.revive()
+        await job.add_servers()
+        await job.add_agents()
     return job.outcome()
 
 
@@ -84,7 +79,7 @@ class _Job:
         *,
         plan: ClusterPlan,
         crew: Crew,
-        lease: Hand,
+        hand: K3sHand,
         goods: Goods,
         gate: Gate,
         max_parallel: int,
@@ -92,55 +87,45 @@ class _Job:
     ) -> None:
         self._plan = plan
         self._crew = crew
-        self._lease = lease
         self._goods = goods
         self._gate = gate
         self._max_parallel = max_parallel
         self._progress = progress
-        self._hand = K3sHand(lease)
-        self._tokens = Tokens(crew, self._hand)
+        self._hand = hand
+        self._tokens = Tokens(crew, hand)
         self._nodes = {one.name: one for one in (*plan.servers, *plan.agents)}
         self._ended: dict[NodeName, NodeOutcome] = {}
-        self._held: set[NodeName] = set()
-        self.spoken: dict[NodeName, float] = {}
 
-    def beats(self) -> dict[NodeName, str]:
-        """What each machine that is held has to hear."""
-        return dict.fromkeys(self._held, self._lease.beat())
-
-    async def hold(self) -> None:
-        """Have every machine that changes for this apply alone."""
-        self._held = set(self._nodes)  # an interruption of this lets all of them go
-        self.spoken |= dict.fromkeys(self._held, time.monotonic())
-        answers = await self._crew.run(dict.fromkeys(self._nodes, self._lease.hold()), timeout=STEP_TIMEOUT)
-        self._note("hold", answers)
-        self._held = set(self._going())
+    @property
+    def machines(self) -> Collection[NodeName]:
+        """All that change."""
+        return self._nodes.keys()
 
     async def bring(self) -> None:
         """The binary, images and files: nothing of it runs yet."""
         notes = {name: self._hand.take_note(self._nodes[name]) for name in self._going()}
-        self._note("files", await self._crew.run(notes, timeout=STEP_TIMEOUT))
+        self.note("files", await self._crew.run(notes, timeout=STEP_TIMEOUT))
         names = self._going()
         wanted = {name: self._goods.binaries[name] for name in names if self._nodes[name].install}
         if wanted:
             self._progress(f"bringing k3s to {count(len(wanted), 'node')}")
             script = self._hand.script
-            self._note("install", await deliver(self._crew, wanted, script, progress=self._progress))
+            self.note("install", await deliver(self._crew, wanted, script, progress=self._progress))
         for image in self._goods.images:
             told = dict.fromkeys(self._going(), image)
-            self._note("images", await deliver(self._crew, told, self._hand.script, progress=self._progress))
+            self.note("images", await deliver(self._crew, told, self._hand.script, progress=self._progress))
         self._progress(f"writing the files of {count(len(self._going()), 'node')}")
         scripts = {
             name: self._hand.prepare(self._nodes[name], self._goods.database) for name in self._going()
         }
-        self._note("files", await self._crew.run(scripts, timeout=STEP_TIMEOUT))
+        self.note("files", await self._crew.run(scripts, timeout=STEP_TIMEOUT))
 
     async def begin(self) -> None:
         """The first server begins the cluster."""
         for one in self._plan.servers:
             if one.begins and not self._stopped():
                 self._progress(f"{one.name} begins the cluster")
-                self._note(
+                self.note(
                     "tokens",
                     await self._crew.run({one.name: self._hand.make_tokens()}, timeout=STEP_TIMEOUT),
                 )
@@ -180,7 +165,7 @@ class _Job:
         """Whoever joins gets a token, from a server that is in the cluster."""
         joining = [one for one in nodes if one.joins and one.name in self._going()]
         if joining:
-            self._note("token", await self._tokens.hand_on(joining, self._sources()))
+            self.note("token", await self._tokens.hand_on(joining, self._sources()))
 
     def _sources(self) -> list[NodeName]:
         """Servers to ask for tokens and for who is ready: that ran before, or got through their gates."""
@@ -195,7 +180,7 @@ class _Job:
         """Start or restart them, and wait at the gate."""
         going = [one for one in nodes if one.name in self._going()]
         woken = {one.name: self._hand.wake(one) for one in going if one.start or one.restart}
-        self._note("start", await self._crew.run(woken, timeout=STEP_TIMEOUT))
+        self.note("start", await self._crew.run(woken, timeout=STEP_TIMEOUT))
         going = [one for one in going if one.name in self._going()]
         passed = await self._gate.wait(going, self._sources(), progress=self._progress)
         for name, why in passed.items():
@@ -204,11 +189,6 @@ class _Job:
                 if why is None
                 else NodeOutcome(name, Ending.FAILED, why, _hint(self._nodes[name]), "ready")
             )
-
-    async def let_go(self) -> None:
-        """Others may have the machines."""
-        scripts = dict.fromkeys(self._held, self._lease.withdraw())
-        await self._crew.run(scripts, timeout=FAREWELL_TIMEOUT)
 
     def _going(self) -> list[NodeName]:
         """Those that have not ended yet."""
@@ -226,7 +206,8 @@ class _Job:
             if one.ending is not Ending.CHANGED and self._nodes[name].role is Role.SERVER
         ]
 
-    def _note(self, step: str, answers: Answers) -> None:
+    def note(self, step: str, answers: Answers) -> None:
+        """Who did not get through a step has ended there."""
         for name, answer in answers.items():
             trouble = trouble_of(name, answer, step)
             if trouble is None:

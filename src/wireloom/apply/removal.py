@@ -2,11 +2,10 @@
 
 import contextlib
 import shlex
-import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from wireloom.apply.heartbeat import heartbeat
+from wireloom.apply.holding import holding
 from wireloom.apply.outcome import Ending
 from wireloom.apply.script import LEASE, Hand
 from wireloom.apply.step import STEP_TIMEOUT, read_all, trouble_of
@@ -17,7 +16,6 @@ from wireloom.errors import UserError
 from wireloom.grammar import count
 from wireloom.observe.shell import read_functions
 from wireloom.transport.crew import Crew
-from wireloom.transport.each import carry_through
 from wireloom.transport.port import Completed, TransportError
 from wireloom.values import ETCD_PORTS, NodeName
 
@@ -31,8 +29,6 @@ PUT_OUT_SECONDS = 60
 
 ERASE_TIMEOUT = 300.0
 """Seconds: pods are ended, and gigabytes of images deleted."""
-
-FAREWELL_TIMEOUT = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,26 +97,18 @@ def _departure(name: NodeName, answer: Completed | TransportError) -> Departure:
 
 
 @contextlib.asynccontextmanager
-async def holding(
+async def leaving(
     crew: Crew, terms: Terms, interface: str, fleet: str, machines: Collection[NodeName]
 ) -> AsyncIterator[tuple[Leave, Mapping[NodeName, Departure]]]:
     """Have machines for this removal alone, as an apply does; and why some could not be had."""
     hand = Hand(interface, terms.id, terms.who)
-    held: set[NodeName] = set()
-    spoken: dict[NodeName, float] = {}
-    async with heartbeat(crew, lambda: dict.fromkeys(held, hand.beat()), spoken):
-        try:
-            answers = await crew.run(dict.fromkeys(machines, hand.hold()), timeout=STEP_TIMEOUT)
-            missing = {
-                name: replace(_departure(name, answer), step="hold")
-                for name, answer in answers.items()
-                if trouble_of(name, answer, "hold")
-            }
-            held |= set(machines) - set(missing)
-            spoken |= dict.fromkeys(held, time.monotonic())
-            yield Leave(crew, hand, fleet), missing
-        finally:
-            await carry_through(crew.run(dict.fromkeys(held, hand.withdraw()), timeout=FAREWELL_TIMEOUT))
+    async with holding(crew, hand, machines) as answers:
+        missing = {
+            name: replace(_departure(name, answer), step="hold")
+            for name, answer in answers.items()
+            if trouble_of(name, answer, "hold")
+        }
+        yield Leave(crew, hand, fleet), missing
 
 
 async def uninstall(

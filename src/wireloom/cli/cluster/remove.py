@@ -3,7 +3,7 @@
 import click
 
 from wireloom.apply.outcome import Ending
-from wireloom.apply.removal import Departure, Way, holding, remove_node
+from wireloom.apply.removal import Departure, Way, leaving, remove_node
 from wireloom.apply.terms import Terms
 from wireloom.cli.carry import yes_option
 from wireloom.cli.cluster.farewell import conclude
@@ -65,7 +65,7 @@ async def _remove(world: World, name: NodeName, way: Way, terms: Terms, *, yes: 
             ask(f"Remove {name}?", yes=yes)
             machines = _machines(seen)
             interface = world.network.interface
-            async with holding(crew, terms, interface, world.fleet.name, machines) as (leave, missing):
+            async with leaving(crew, terms, interface, world.fleet.name, machines) as (leave, missing):
                 progress("looking again")
                 now = plan_removal(world.fleet, await look_again(world, crew), name, force=way.force)
                 if not now.same_as(removal):

@@ -5,7 +5,7 @@ from collections.abc import Collection
 import click
 
 from wireloom.apply.outcome import Ending
-from wireloom.apply.removal import Departure, holding, uninstall
+from wireloom.apply.removal import Departure, leaving, uninstall
 from wireloom.apply.terms import Terms
 from wireloom.cli.cluster.farewell import conclude
 from wireloom.cli.cluster.ground import visit_cluster
@@ -73,7 +73,7 @@ async def _uninstall(
             machines = [name for name in chosen if name in world.dialled]
             progress(f"taking k3s off {count(len(machines), 'machine')}")
             interface = world.network.interface
-            async with holding(crew, terms, interface, world.fleet.name, machines) as (leave, missing):
+            async with leaving(crew, terms, interface, world.fleet.name, machines) as (leave, missing):
                 done = await uninstall(leave, missing, machines)
             return (*done, *_not_asked(chosen, machines))
 
