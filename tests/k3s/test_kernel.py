@@ -1,6 +1,7 @@
-"""Flannel's own WireGuard, in kernels that have it: one server and one agent, with a router between them.
+"""Flannel's own WireGuard, alone and inside the underlay's, in kernels that have it.
 
-Software imitates these machines, and a Kubernetes on them takes its time: a quarter of an hour and more.
+One server and one agent, with a router between them. Software imitates these machines, and a Kubernetes on
+them takes its time: a quarter of an hour and more.
 """
 
 import json
@@ -26,14 +27,14 @@ pytestmark = pytest.mark.skipif(not os.environ.get(WANTED), reason=f"{WANTED} is
 
 FLEET = """\
 fleet: kernel
-underlay: { ipv4: 10.99.0.0/16 }
-sites: { north: {}, south: {} }
+underlay: {{ ipv4: 10.99.0.0/16 }}
+sites: {{ north: {{}}, south: {{}} }}
 nodes:
-  cp1: { site: north, ssh: root@203.0.113.1, public: [203.0.113.1], roles: [k3s-server] }
-  w1: { site: south, ssh: root@198.51.100.1, public: [198.51.100.1], roles: [k3s-agent] }
-kubernetes: { version: v1.34.2+k3s1, encrypt: cni }
+  cp1: {{ site: north, ssh: root@203.0.113.1, public: [203.0.113.1], roles: [k3s-server] }}
+  w1: {{ site: south, ssh: root@198.51.100.1, public: [198.51.100.1], roles: [k3s-agent] }}
+kubernetes: {{ version: v1.34.2+k3s1, encrypt: {layer} }}
 """
-ADDRESSES = {"cp1": "203.0.113.1", "w1": "198.51.100.1"}
+NAMES = ("cp1", "w1")
 PATIENT = "--ready-within=60m"
 
 KUBELET = "kubelet-arg: [node-status-update-frequency=1m, runtime-request-timeout=15m]\n"
@@ -44,7 +45,16 @@ kube-scheduler-arg: [leader-elect=false]
 """
 """Settings of users beside wireloom's: what is slow here is not dead, and one server has nobody to lead."""
 
-WIREGUARD = "udp port 51820"
+ON_THE_WIRE = {
+    "cni": "udp port 51820 or tcp port 22 or 6443 or 10250 or arp or icmp6",
+    "both": "udp port 51820 or tcp port 22 or arp or icmp6",
+}
+"""All that machines may send each other: WireGuard, SSH, and Kubernetes' own TLS where no underlay has it;
+and what is no IPv4 packet."""
+
+WITHIN = "udp port 51830 or tcp port 6443 or 10250"
+"""All that goes through the underlay: flannel's WireGuard, which has a port of its own there, and TLS."""
+
 PING = """\
 for one in $(ip netns list | cut -d ' ' -f 1); do
     if ip -n "$one" address | grep -q "inet $1/"; then exec ip netns exec "$one" ping -n -c 20 -i 0.2 "$2"; fi
@@ -52,12 +62,15 @@ done
 """
 """From the network of the pod with the one address to the other pod, without asking the API server."""
 
-SAFE = f"({WIREGUARD}) or (tcp port 22 or 6443 or 10250) or arp or icmp6"
-"""Flannel's WireGuard; SSH and TLS; what is no IPv4 packet."""
+
+@pytest.fixture(scope="module", params=ON_THE_WIRE)
+def layer(request: pytest.FixtureRequest) -> str:
+    """What encrypts: flannel's WireGuard (cni), or both that and the underlay."""
+    return str(request.param)
 
 
 @pytest.fixture(scope="module")
-def cluster(k3s: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
+def cluster(layer: str, k3s: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
     """Everything by one command."""
     recipe = find_virtual_recipe()
     variable = "WIRELOOM_TEST_KERNEL_IMAGE"
@@ -73,7 +86,7 @@ def cluster(k3s: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mac
             group[name].write("/etc/rancher/k3s/config.yaml.d/slow.yaml", settings)
             for unit in ("k3s", "k3s-agent"):
                 group[name].write(f"/etc/default/{unit}", "GOGC=400\n")  # memory is cheaper here than time
-        group.operator.fleet_file.write_text(FLEET)
+        group.operator.fleet_file.write_text(FLEET.format(layer=layer))
         apply(group, k3s, PATIENT, timeout=5400)
         yield group
 
@@ -86,14 +99,14 @@ def node(group: Machines, name: str) -> VirtualNode:
 
 @pytest.fixture(scope="module")
 def pods(cluster: Machines) -> dict[str, str]:
-    return probe(node(cluster, "cp1"), *ADDRESSES)
+    return probe(node(cluster, "cp1"), *NAMES)
 
 
 def test_both_are_ready(cluster: Machines) -> None:
-    wait_ready(node(cluster, "cp1"), *ADDRESSES)
+    wait_ready(node(cluster, "cp1"), *NAMES)
 
 
-@pytest.mark.parametrize("name", ADDRESSES)
+@pytest.mark.parametrize("name", NAMES)
 def test_flannels_interface_is_the_kernels_and_its_key_is_published(cluster: Machines, name: str) -> None:
     machine = cluster[name]
     assert "wireguard" in machine.run("ip", "-details", "link", "show", "flannel-wg")
@@ -104,19 +117,26 @@ def test_flannels_interface_is_the_kernels_and_its_key_is_published(cluster: Mac
     ]
 
 
-def test_pods_talk_through_it_and_nothing_of_it_is_in_clear(cluster: Machines, pods: dict[str, str]) -> None:
+def test_pods_talk_through_it_and_nothing_of_it_is_in_clear(
+    layer: str, cluster: Machines, pods: dict[str, str]
+) -> None:
     agent = cluster["w1"]
-    capture = ("tcpdump", "-n", "-U", "-i", "eth0", "-w", "/run/wire.pcap")
-    agent.run("systemd-run", "--quiet", "--unit=capture", *capture)
+    devices = ("eth0", "wg0") if layer == "both" else ("eth0",)
+    for device in devices:
+        capture = ("tcpdump", "-n", "-U", "-i", device, "-w", f"/run/{device}.pcap")
+        agent.run("systemd-run", "--quiet", f"--unit=capture-{device}", *capture)
     said = agent.run("sh", "-c", PING, "sh", pods["w1"], pods["cp1"])
-    agent.run("systemctl", "stop", "capture")
+    agent.run("systemctl", "stop", *(f"capture-{device}" for device in devices))
     assert "20 packets transmitted, 20 " in said
 
-    def seen(which: str) -> list[str]:
-        return agent.run("tcpdump", "-n", "-r", "/run/wire.pcap", which).splitlines()
+    def seen(device: str, which: str) -> list[str]:
+        return agent.run("tcpdump", "-n", "-r", f"/run/{device}.pcap", which).splitlines()
 
-    assert len(seen(WIREGUARD)) >= 40
-    assert seen(f"not ({SAFE})") == []
+    assert len(seen("eth0", "udp port 51820")) >= 40
+    assert seen("eth0", f"not ({ON_THE_WIRE[layer]})") == []
+    if layer == "both":
+        assert len(seen("wg0", "udp port 51830")) >= 40
+        assert seen("wg0", f"not ({WITHIN})") == []
     assert agent.run("wg", "show", "flannel-wg", "latest-handshakes").split()[1] != "0"
 
 
