@@ -162,6 +162,15 @@ def test_what_can_not_be_read_is_told(tmp_path: Path) -> None:
     )
 
 
+def test_a_file_that_is_replaced_after_the_question_is_read_again(tmp_path: Path) -> None:
+    file = tmp_path / "images.tar"
+    file.write_bytes(b"one")
+    first = FilePayload.of(file)
+    assert FilePayload.of(file) == first
+    file.write_bytes(b"another")
+    assert FilePayload.of(file).digest == hashlib.sha256(b"another").hexdigest() != first.digest
+
+
 def test_a_file_that_vanishes_while_it_is_sent_is_told(tmp_path: Path) -> None:
     payload = FilePayload.of(program(tmp_path / "k3s"))
     payload.path.unlink()

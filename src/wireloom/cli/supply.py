@@ -1,10 +1,8 @@
 """Where k3s comes from: files that are here, or its releases, known by their digests."""
 
+import functools
 import hashlib
-import http.client
 import os
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +17,7 @@ from wireloom.cli.terms import Seconds
 from wireloom.cluster.elf import elf_architecture
 from wireloom.cluster.places import BINARY, IMAGES
 from wireloom.cluster.plan import ClusterPlan
-from wireloom.cluster.release import ASSETS, Release
+from wireloom.cluster.release import Release
 from wireloom.cluster.seen import ClusterSeen
 from wireloom.errors import UserError
 from wireloom.intent.fleet import Kubernetes
@@ -28,13 +26,16 @@ from wireloom.secret import DatastoreEndpoint
 from wireloom.values import NodeName
 
 F = TypeVar("F", bound=Callable[..., Any])
-CHECKSUMS_TIMEOUT = 30.0
-MOST_CHECKSUMS = 1024 * 1024
-"""Bytes of a list of digests, which has a dozen lines."""
-
 DATABASE_VARIABLE = "WIRELOOM_DATASTORE_ENDPOINT"
 ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.zst", ".tar.lz4", ".tar.bz2")
 """How the names of those end that k3s takes (docs.k3s.io/installation/airgap)."""
+
+
+@functools.cache
+def _digest(path: Path, _changed: int, _size: int) -> str:
+    """The SHA-256 of a file, hundreds of MB maybe: for the question, and for what comes after it."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +48,10 @@ class FilePayload:
 
     @classmethod
     def of(cls, path: Path) -> "FilePayload":
-        """Read it once. Raises UserError."""
+        """Read it, unless it is as it was when it was last read. Raises UserError."""
         try:
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-                return cls(path, digest, file.tell())
+            status = path.stat()
+            return cls(path, _digest(path, status.st_mtime_ns, status.st_size), status.st_size)
         except OSError as error:
             raise UserError.one(f"can't be read: {error.strerror}", where=str(path)) from None
 
@@ -131,7 +131,10 @@ def gather_goods(
     version = cluster.version or ""
     releases = {one: Release(version, one, cluster.mirror) for one in away}
     unknown = [one for one in releases.values() if one.name not in lock.releases]
-    lock = lock.with_releases({one.name: _fetch_digest(one) for one in unknown})
+    if unknown:
+        from wireloom.cli.checksums import fetch_digest  # what it imports takes its time, and few need it
+
+        lock = lock.with_releases({one.name: fetch_digest(one) for one in unknown})
     programs = {
         one: Delivery(BINARY, 0o755, file.digest, payload=file, version=version) for one, file in here.items()
     }
@@ -207,26 +210,3 @@ def _list_images(paths: Iterable[Path]) -> list[Path]:
                 what = f"another archive has this name, too: {found[one.name]}"
                 raise UserError.one(what, where=str(one), hint="name one of them, or rename it")
     return list(found.values())
-
-
-def _fetch_digest(release: Release) -> str:
-    """What a release must be, from the list beside it. Raises UserError."""
-    url = release.checksums_url
-    hint = f"without a way there: --k3s-binary FILE, from any copy of {release.url}"
-    try:
-        with urllib.request.urlopen(url, timeout=CHECKSUMS_TIMEOUT) as answer:  # noqa: S310  # http(s), by `check`
-            text = answer.read(MOST_CHECKSUMS).decode("ascii", errors="replace")
-    except urllib.error.HTTPError as error:
-        if error.code == 404:
-            what = (
-                f"there is no k3s {release.version} for {ASSETS[release.architecture][0]}: {url} is not there"
-            )
-            raise UserError.one(what, hint="github.com/k3s-io/k3s/releases names the versions") from None
-        raise UserError.one(f"{url}: {error}", hint=hint) from None
-    except (OSError, http.client.HTTPException) as error:
-        why = getattr(error, "reason", "") or str(error).strip() or type(error).__name__
-        raise UserError.one(f"{url} can't be fetched: {why}", hint=hint) from None
-    try:
-        return release.find_digest(text)
-    except ValueError as error:
-        raise UserError.one(f"{url} is not a list of digests: {error}", hint=hint) from None
