@@ -160,6 +160,7 @@ async def test_another_file_does_not_grow_on_the_beginning_of_one(machine: Sandb
     other = program(seed=2)
     await carry(wire, send(other))
     assert digest_of(machine) == other.digest
+    assert beside(machine) == ["k3s"]
 
 
 async def test_what_is_not_what_was_meant_is_removed_and_replaces_nothing(machine: Sandbox) -> None:

@@ -80,7 +80,8 @@ fetch() {
     }
 }
 
-# finish FILE DIGEST MODE VERSION: it is whole, and what was meant: put it in its place.
+# finish FILE DIGEST MODE VERSION: it is whole, and what was meant: put it in its place. Parts of others, which nobody
+# waits for any more, go.
 finish() {
     name_part "$1" "$2"
     holds "$1" "$2" || {
@@ -88,6 +89,7 @@ finish() {
         fit "$part" "$3" "$4" || { rm -f "$part" && die "$1: $wrong"; }
         { sync "$part" && mv "$part" "$1"; } || die "$1 can't be written: is the disk full, or read-only?"
     }
+    rm -f "${1%/*}/.${1##*/}."????????????
 }
 
 # put FILE MODE: write the text that `text` prints, whole or not at all.
