@@ -83,6 +83,18 @@ async def test_what_was_seen_before_is_kept_for_the_next_look(fleet: Path, trans
         assert [(await lookout.look()).nodes[0].unanswered for _ in range(3)] == [None, 0, 0]
 
 
+@pytest.mark.parametrize(
+    ("encrypt", "expected"), [("underlay", (True, 2, False)), ("cni", (True, None, None))]
+)
+async def test_no_underlay_is_missed_where_the_network_plugin_encrypts_alone(
+    fleet: Path, transport: FakeTransport, encrypt: str, expected: tuple[bool, int | None, bool | None]
+) -> None:
+    write(fleet, f"{FLEET}kubernetes: {{ encrypt: {encrypt} }}\n")
+    async with looking() as lookout:
+        [cp1, *_] = (await lookout.look()).nodes
+    assert (cp1.reachable, cp1.planned, cp1.up) == expected
+
+
 async def test_a_connection_that_has_broken_is_no_machine_that_is_gone(
     fleet: Path, transport: FakeTransport, answers: dict[NodeName, Answer], capsys: Printed
 ) -> None:

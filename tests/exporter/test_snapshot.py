@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from tests.apply.machines import CP1, FLEET, NAMES, NAS1, W1, Scene, key_of
-from wireloom.exporter.snapshot import NodeReading, PeerReading, Snapshot, read_nodes
+from wireloom.exporter.snapshot import NodeReading, PeerReading, Snapshot, read_nodes, read_reachable
 from wireloom.exporter.verified import NoReport
 from wireloom.network.topology import weave
 from wireloom.observe.state import LinkSeen, NodeState, PeerSeen, Seen, Unreachable
@@ -129,6 +129,15 @@ def test_what_can_not_be_planned_for_has_errors_and_no_drift() -> None:
     seen = state(system=replace(state().system, tools=frozenset()))
     assert cp1(seen).errors
     assert cp1(seen).drift is None
+
+
+def test_without_an_underlay_only_who_answers_is_told() -> None:
+    seen: Seen = {CP1: state(), W1: Unreachable(W1, "no answer")}
+    network = weave(SCENE.fleet, SCENE.lock)
+    assert [(node.reachable, replace(node, reachable=None)) for node in read_reachable(network, seen)] == [
+        (reachable, NodeReading(name, FLEET.nodes[name].site))
+        for name, reachable in ((CP1, True), (W1, False), (NAS1, None))
+    ]
 
 
 Bytes = tuple[int | None, int]

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import time
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from wireloom.cli.settings import Settings
 from wireloom.cli.survey import look_around
 from wireloom.cli.world import World, open_crew, open_world, verdicts_path
 from wireloom.errors import Diagnostic, Severity, UserError
-from wireloom.exporter.snapshot import Snapshot, read_nodes
+from wireloom.exporter.snapshot import NodeReading, Snapshot, read_nodes, read_reachable
 from wireloom.exporter.verified import MAX_BYTES, LastVerify, read_verified
 from wireloom.network.topology import weave
 from wireloom.observe.state import Seen, Unreachable
@@ -110,17 +111,23 @@ class Lookout:
 
     def _read(self, seen: Seen, seconds: float) -> Snapshot:
         world = self._world
-        network = weave(world.fleet, world.lock.with_keys(keys_seen(seen)))
-        plan = make_plan(world.fleet, world.lock, network, seen)
         return Snapshot(
-            fleet=network.fleet,
+            fleet=world.fleet.name,
             generation=world.lock.generation,
-            nodes=tuple(read_nodes(network, plan, seen, self._before)),
+            nodes=tuple(self._read_nodes(seen)),
             verified=_find_verified(verdicts_path(world)),
             taken=time.time(),
             seconds=seconds,
             file_valid=not self._mistakes,
         )
+
+    def _read_nodes(self, seen: Seen) -> Iterable[NodeReading]:
+        world = self._world
+        network = weave(world.fleet, world.lock.with_keys(keys_seen(seen)))
+        if not world.fleet.has_underlay:
+            return read_reachable(network, seen)
+        plan = make_plan(world.fleet, world.lock, network, seen)
+        return read_nodes(network, plan, seen, self._before)
 
 
 def _find_verified(path: Path) -> LastVerify:

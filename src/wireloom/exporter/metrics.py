@@ -176,7 +176,7 @@ METRICS = (
     ),
     _of_node(
         "wireloom_node_drift_changes",
-        "How many changes `wireloom plan` would make on the node.",
+        "How many changes `wireloom plan` would make to the network on the node.",
         lambda node: node.drift,
     ),
     _of_node(

@@ -37,16 +37,16 @@ Peers = tuple[PeerReading, ...]
 class NodeReading:
     """One node. None stands for what is not known, and becomes no metric at all rather than a zero.
 
-    ``planned``: how many peers it should have. ``reachable``: it answered over SSH; None for one without
-    ``ssh``. ``up``: its interface. ``received``, ``sent``: bytes through the interface since it was made.
-    ``drift``: changes that a plan would make. ``errors``: what keeps it out of any plan. ``peers``: the
-    planned ones, as it sees them. ``unanswered``: those that it has sent to since the look before, and has no
-    live session with.
+    ``planned``: how many peers it should have; None in a fleet without an underlay. ``reachable``: it
+    answered over SSH; None for one without ``ssh``. ``up``: its interface. ``received``, ``sent``: bytes
+    through the interface since it was made. ``drift``: changes that a plan would make. ``errors``: what keeps
+    it out of any plan. ``peers``: the planned ones, as it sees them. ``unanswered``: those that it has sent
+    to since the look before, and has no live session with.
     """
 
     name: NodeName
     site: SiteName
-    planned: int
+    planned: int | None = None
     reachable: bool | None = None
     up: bool | None = None
     generation: int | None = None
@@ -113,6 +113,15 @@ def read_nodes(network: Network, plan: Plan, seen: Seen, before: Snapshot | None
             errors=errors.count(name),
             peers=peers,
             unanswered=_count_unanswered(peers_before.get(name), peers),
+        )
+
+
+def read_reachable(network: Network, seen: Seen) -> Iterator[NodeReading]:
+    """Every node of a fleet without an underlay: who answers. No interface is expected, and none missed."""
+    for name, member in network.members.items():
+        state = seen.get(name)
+        yield NodeReading(
+            name, member.site, reachable=None if state is None else isinstance(state, NodeState)
         )
 
 
