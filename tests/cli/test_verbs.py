@@ -15,6 +15,7 @@ from wireloom.cli.carry import conclude, note
 from wireloom.cli.main import run
 from wireloom.cli.settings import Settings
 from wireloom.errors import UserError
+from wireloom.report.standing import NodeStanding
 from wireloom.values import NodeName
 
 Printed = pytest.CaptureFixture[str]
@@ -74,6 +75,35 @@ def test_one_of_each_is_counted_as_one(fleet: Path, capsys: Printed) -> None:
     )
     assert run(["check"]) == 0
     assert "fine. 2 nodes in 1 site, 1 tunnel, " in capsys.readouterr().out
+
+
+ROLES = """\
+fleet: cluster
+underlay: { ipv4: 10.99.0.0/24 }
+sites: { fsn: {} }
+nodes:
+  cp1: { site: fsn, ssh: root@127.0.0.1:1, public: [203.0.113.1], roles: [k3s-server] }
+  w1: { site: fsn, ssh: root@127.0.0.1:2, public: [203.0.113.2], roles: [k3s-agent] }
+  w2: { site: fsn, ssh: root@127.0.0.1:3, public: [203.0.113.3], roles: [k3s-agent] }
+"""
+UNDERLAY = "3 tunnels, 10.99.0.0/24 on wg0, port 51820, MTU 1440"
+MADE = {
+    "the underlay alone": ("pods: [10.42.0.0/16]", UNDERLAY),
+    "k3s on it": ("version: v1.34.2+k3s1", f"{UNDERLAY}, k3s v1.34.2+k3s1 on 1 server and 2 agents"),
+    "k3s alone": (
+        "version: v1.34.2+k3s1, encrypt: cni",
+        "no underlay, k3s v1.34.2+k3s1 on 1 server and 2 agents",
+    ),
+}
+
+
+@pytest.mark.parametrize(("kubernetes", "made"), MADE.values(), ids=MADE)
+def test_check_says_what_is_made_of_the_fleet(
+    fleet: Path, capsys: Printed, kubernetes: str, made: str
+) -> None:
+    fleet.write_text(f"{ROLES}kubernetes: {{ {kubernetes} }}\n")
+    assert run(["check"]) == 0
+    assert capsys.readouterr().out == f"fleet.yaml: fine. 3 nodes in 1 site, {made}\n"
 
 
 NODES: dict[str, tuple[list[str], str]] = {
@@ -279,6 +309,20 @@ def test_status_quietly_shows_only_what_is_wrong(fleet: Path) -> None:
     assert (done.returncode, done.stderr) == (1, "")
     assert [line.split()[0] for line in done.stdout.splitlines()] == ["NODE", "cp1"]
     assert len(json.loads(wireloom(fleet.parent, "status", "-q", "--json").stdout)["nodes"]) == 3
+
+
+def test_status_misses_no_interface_where_there_is_no_underlay(
+    fleet: Path, capsys: Printed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def look(*_: object, **__: object) -> list[NodeStanding]:
+        return [NodeStanding(NodeName("cp1"), "fsn", (), "absent", 2)]
+
+    monkeypatch.setattr("wireloom.cli.status._look", look)
+    fleet.write_text(f"{ROLES}kubernetes: {{ version: v1.34.2+k3s1, encrypt: cni }}\n")
+    assert run(["status", "-q"]) == 0
+    assert capsys.readouterr() == ("", "")
+    assert run(["status"]) == 0
+    assert "`wireloom k3s status` shows its cluster" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words", [["status", "-q"], ["plan", "-q"]], ids=" ".join)

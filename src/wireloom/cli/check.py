@@ -9,6 +9,7 @@ from wireloom.cli.world import open_world
 from wireloom.grammar import count
 
 if TYPE_CHECKING:
+    from wireloom.cli.world import World
     from wireloom.network.network import Network
 
 
@@ -42,14 +43,31 @@ def command(settings: Settings, nodes: bool, install: bool, yes: bool) -> int:
         print_document({"ok": True, "network": network_document(network)})
         return 0
     if not settings.quiet:
-        print_data(f"{world.fleet.path}: fine. {_describe(network, len(world.fleet.sites))}")
+        print_data(f"{world.fleet.path}: fine. {_describe(world)}")
     return 0
 
 
-def _describe(network: "Network", sites: int) -> str:
+def _describe(world: "World") -> str:
+    """The fleet in a line, by what wireloom makes of it: the underlay, k3s, or both."""
+    fleet = world.fleet
+    parts = [f"{count(len(fleet.nodes), 'node')} in {count(len(fleet.sites), 'site')}"]
+    parts += _describe_underlay(world.network) if fleet.has_underlay else ["no underlay"]
+    if fleet.k3s:
+        from wireloom.cluster.places import Role
+        from wireloom.cluster.standing import cluster_nodes
+
+        roles = list(cluster_nodes(fleet).values())
+        machines = [count(roles.count(one), one.name.lower()) for one in Role if one in roles]
+        parts.append(f"k3s {fleet.k3s.version} on {' and '.join(machines)}")
+    return ", ".join(parts)
+
+
+def _describe_underlay(network: "Network") -> list[str]:
     tunnels = sum(1 for name in network.members for _ in network.peers(name)) // 2
     ranges = ", ".join(map(str, network.ranges))
-    return (
-        f"{count(len(network.members), 'node')} in {count(sites, 'site')}, {count(tunnels, 'tunnel')},"
-        f" {ranges} on {network.interface}, port {network.port}, MTU {network.mtu}"
-    )
+    return [
+        count(tunnels, "tunnel"),
+        f"{ranges} on {network.interface}",
+        f"port {network.port}",
+        f"MTU {network.mtu}",
+    ]

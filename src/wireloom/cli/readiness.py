@@ -111,7 +111,10 @@ def _conclude(world: World, network: Network, findings: Sequence[Finding]) -> No
 
 
 def _what_for(world: World, network: Network) -> str:
-    """What comes next; without an underlay it is k3s alone, if that."""
-    if not world.fleet.has_underlay:
-        return f" for k3s {world.fleet.k3s.version}" if world.fleet.k3s else ""
-    return f" for {network.interface}: {', '.join(map(str, network.ranges))}, port {network.port}"
+    """What comes next: the underlay, k3s, or both."""
+    parts = []
+    if world.fleet.has_underlay:
+        parts = [f"{network.interface}: {', '.join(map(str, network.ranges))}", f"port {network.port}"]
+    if world.fleet.k3s:
+        parts.append(f"k3s {world.fleet.k3s.version}")
+    return f" for {', '.join(parts)}" if parts else ""

@@ -10,7 +10,7 @@ from wireloom.cli.world import World, open_world, run_async
 from wireloom.report.documents import print_document, status_document
 from wireloom.report.standing import NodeStanding, take_standing
 from wireloom.report.status import StatusView, show_status
-from wireloom.report.terminal import Progress, can_redraw
+from wireloom.report.terminal import Progress, can_redraw, say
 
 PAUSE = 2.0
 """Seconds between two looks of ``--watch``."""
@@ -46,10 +46,17 @@ def _show(world: World, standings: list[NodeStanding]) -> None:
     chosen = _chosen(world, standings)
     if chosen or not world.settings.quiet:
         show_status(chosen)
+    if not (world.fleet.has_underlay or world.settings.quiet):
+        say("The fleet file has no underlay (`encrypt: cni`): `wireloom k3s status` shows its cluster.")
 
 
 def _chosen(world: World, standings: list[NodeStanding]) -> list[NodeStanding]:
-    return [one for one in standings if one.went_wrong] if world.settings.quiet else standings
+    """With -q those that something is wrong with; where no underlay is wanted, none is missed."""
+    if not world.settings.quiet:
+        return standings
+    if not world.fleet.has_underlay:
+        return [one for one in standings if one.state == "unreachable"]
+    return [one for one in standings if one.went_wrong]
 
 
 def _watch(world: World, *, yes: bool) -> int:
