@@ -1,6 +1,8 @@
 """Where k3s comes from: files that are here, and a mirror on this machine's own loopback."""
 
+import errno
 import hashlib
+import os
 import struct
 import threading
 from collections.abc import Callable, Iterator
@@ -23,7 +25,7 @@ from wireloom.lock.lock import Lock
 from wireloom.network.topology import weave
 from wireloom.values import NodeName
 
-MACHINES = {"x86_64": 62, "aarch64": 183}
+MACHINES = {"x86_64": (1, 62), "aarch64": (1, 183), "s390x": (2, 22)}
 DIGEST = "ab" * 32
 RELEASE = f"{VERSION}/amd64"
 LIST = f"{'00' * 32}  k3s-airgap-images-amd64.tar\n{DIGEST}  k3s\n"
@@ -33,7 +35,9 @@ Answer = tuple[int, bytes] | None
 
 def program(path: Path, architecture: str = "x86_64", *, then: bytes = b"") -> Path:
     """The head of an ELF file for that architecture (elf(5))."""
-    path.write_bytes(b"\x7fELF\x02\x01" + bytes(12) + struct.pack("<H", MACHINES[architecture]) + then)
+    order, machine = MACHINES[architecture]
+    words = struct.pack("<H" if order == 1 else ">H", machine)
+    path.write_bytes(b"\x7fELF\x02" + bytes([order]) + bytes(12) + words + then)
     return path
 
 
@@ -73,7 +77,8 @@ def gather(
     at: str = "http://127.0.0.1:1",
     lock: Lock | None = None,
     settled: bool = False,
-    **supply: tuple[Path, ...],
+    binaries: tuple[Path, ...] = (),
+    images: tuple[Path, ...] = (),
 ) -> tuple[Goods, Lock]:
     """What comes to a server of Intel's kind and an agent of ARM's, both blank."""
     fleet = cluster(CP1, W1, mirror=at)
@@ -87,7 +92,14 @@ def gather(
     if settled:
         plan = replace(plan, nodes=tuple(replace(one, changes=(), install=False) for one in plan.nodes))
     assert fleet.k3s is not None
-    return gather_goods(Supply(**supply), fleet.k3s, plan, seen, lock or Lock("shop"))
+    return gather_goods(supply(binaries=binaries, images=images), fleet.k3s, plan, seen, lock or Lock("shop"))
+
+
+def supply(
+    *, binaries: tuple[Path, ...] = (), images: tuple[Path, ...] = (), database: Path | None = None
+) -> Supply:
+    """As a verb makes it of its options, before any machine is dialled."""
+    return Supply.of(k3s_binary=binaries, k3s_images=images, ready_within=300, datastore_endpoint=database)
 
 
 def told(call: Callable[[], object]) -> tuple[str, str, str]:
@@ -138,7 +150,7 @@ NOT_K3S = {
 def test_what_is_no_program_for_an_architecture_of_k3s_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "k3s"
     path.write_bytes(content)
-    what, where, hint = told(lambda: gather(binaries=(path,)))
+    what, where, hint = told(lambda: supply(binaries=(path,)))
     assert what == "not a Linux program for an architecture that k3s has"
     assert where == str(path)
     assert "not the installer" in hint
@@ -146,19 +158,19 @@ def test_what_is_no_program_for_an_architecture_of_k3s_is_refused(tmp_path: Path
 
 def test_two_binaries_for_one_architecture_are_refused(tmp_path: Path) -> None:
     paths = (program(tmp_path / "a"), program(tmp_path / "b"))
-    assert told(lambda: gather(binaries=paths)) == (
+    assert told(lambda: supply(binaries=paths)) == (
         "two binaries for x86_64",
         str(paths[1]),
         "name one of them",
     )
 
 
-def test_what_can_not_be_read_is_told(tmp_path: Path) -> None:
-    assert told(lambda: gather(binaries=(tmp_path,)))[:2] == ("can't be read: Is a directory", str(tmp_path))
-    gone = tmp_path / "gone.tar"
-    assert told(lambda: gather(images=(gone,), binaries=(program(tmp_path / "k3s"),)))[:2] == (
-        "can't be read: No such file or directory",
-        str(gone),
+def test_a_binary_that_no_machine_can_run_is_refused_before_another_is_fetched(tmp_path: Path) -> None:
+    path = program(tmp_path / "k3s-s390x", "s390x")
+    assert told(lambda: gather(binaries=(path,))) == (
+        "is for s390x, and no machine of the cluster is: aarch64, x86_64",
+        str(path),
+        "of a release they need `k3s-arm64` and `k3s`",
     )
 
 
@@ -169,6 +181,24 @@ def test_a_file_that_is_replaced_after_the_question_is_read_again(tmp_path: Path
     assert FilePayload.of(file) == first
     file.write_bytes(b"another")
     assert FilePayload.of(file).digest == hashlib.sha256(b"another").hexdigest() != first.digest
+
+
+def test_a_binary_that_nobody_needs_is_no_mistake_where_nothing_is_fetched(tmp_path: Path) -> None:
+    paths = (program(tmp_path / "k3s"), program(tmp_path / "k3s-s390x", "s390x"))
+    assert list(gather(binaries=paths)[0].binaries) == ["cp1"]
+
+
+def test_what_can_not_be_read_is_told(tmp_path: Path) -> None:
+    gone = tmp_path / "gone.tar"
+    assert told(lambda: supply(images=(gone,)))[:2] == ("can't be read: No such file or directory", str(gone))
+
+
+def test_what_is_no_ordinary_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.tar"
+    os.mkfifo(pipe)
+    for path in (tmp_path, pipe):
+        assert told(lambda path=path: supply(binaries=(path,)))[:2] == ("not an ordinary file", str(path))  # type: ignore[misc]
+    assert told(lambda: supply(images=(pipe,)))[:2] == ("not an ordinary file", str(pipe))
 
 
 def test_a_file_that_vanishes_while_it_is_sent_is_told(tmp_path: Path) -> None:
@@ -192,10 +222,23 @@ def test_archives_of_a_directory_come_by_name_and_nothing_else_of_it(tmp_path: P
 
 
 def test_a_directory_without_archives_is_refused(tmp_path: Path) -> None:
-    binary = program(tmp_path / "k3s")
-    what, where, hint = told(lambda: gather(images=(tmp_path,), binaries=(binary,)))
+    what, where, hint = told(lambda: supply(images=(tmp_path,)))
     assert (what, where) == ("no archive of images", str(tmp_path))
     assert ".tar.zst" in hint
+
+
+def test_an_empty_archive_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "images.tar"
+    path.touch()
+    assert told(lambda: supply(images=(tmp_path,))) == ("is empty", str(path), "is the download complete?")
+
+
+def test_a_directory_that_can_not_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: Path) -> Iterator[Path]:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", refuse)  # root may read all
+    assert told(lambda: supply(images=(tmp_path,)))[:2] == ("can't be read: Permission denied", str(tmp_path))
 
 
 def test_two_archives_of_one_name_are_refused(tmp_path: Path) -> None:
@@ -203,17 +246,39 @@ def test_two_archives_of_one_name_are_refused(tmp_path: Path) -> None:
     for directory in ("one", "two"):
         (tmp_path / directory).mkdir()
         paths.append(tmp_path / directory / "images.tar")
-        paths[-1].touch()
-    what, where, hint = told(lambda: gather(images=tuple(paths), binaries=(program(tmp_path / "k3s"),)))
+        paths[-1].write_text(directory)
+    what, where, hint = told(lambda: supply(images=tuple(paths)))
     assert what == f"another archive has this name, too: {paths[0]}"
     assert where == str(paths[1])
     assert hint
 
 
 def test_where_nothing_changes_nothing_is_brought_and_nobody_asked(tmp_path: Path) -> None:
-    (tmp_path / "a.tar").touch()
+    (tmp_path / "a.tar").write_text("images")
     goods, lock = gather(settled=True, images=(tmp_path,))
     assert (goods, lock) == (Goods({}, ()), Lock("shop"))
+
+
+# A database
+
+
+def test_where_the_database_is_is_read_once_also_from_a_pipe(tmp_path: Path) -> None:
+    pipe = tmp_path / "url"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=("postgres://k3s:hunter2@db:5432/k3s\n",))
+    writer.start()
+    found = supply(database=pipe)
+    writer.join()
+    assert found.database is not None
+    assert found.database.reveal() == "postgres://k3s:hunter2@db:5432/k3s"
+
+
+def test_what_is_no_url_of_a_database_is_told_and_not_repeated(tmp_path: Path) -> None:
+    path = tmp_path / "url"
+    path.write_text("hunter2")
+    what, where, _ = told(lambda: supply(database=path))
+    assert where == str(path)
+    assert "hunter2" not in what
 
 
 # A mirror

@@ -311,6 +311,12 @@ def test_status_quietly_shows_only_what_is_wrong(fleet: Path) -> None:
     assert len(json.loads(wireloom(fleet.parent, "status", "-q", "--json").stdout)["nodes"]) == 3
 
 
+def test_a_k3s_for_a_fleet_that_gets_none_is_a_mistake(fleet: Path, capsys: Printed) -> None:
+    Path("k3s").write_bytes(b"\x7fELF\x02\x01" + bytes(12) + b"\x3e\x00")
+    assert run(["apply", "--k3s-binary", "k3s"]) == 1
+    assert "fleet.yaml: error: wireloom makes no cluster of this fleet" in capsys.readouterr().err
+
+
 def test_status_misses_no_interface_where_there_is_no_underlay(
     fleet: Path, capsys: Printed, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,7 @@ from wireloom.apply.outcome import Outcome
 from wireloom.apply.terms import Terms
 from wireloom.cli.carry import approve, conclude, show, yes_option
 from wireloom.cli.cluster.carry import raise_cluster, vouch
+from wireloom.cli.cluster.ground import require_cluster
 from wireloom.cli.saved import SavedPlan, read_plan
 from wireloom.cli.settings import Settings, Verb, settings_of
 from wireloom.cli.supply import Supply, with_supply
@@ -51,6 +52,8 @@ def command(
     wanted = None if saved is None else read_plan(saved)
     world = open_world(settings)
     supply = Supply.of(**supplied)
+    if not supply.empty:
+        require_cluster(world)
     new_terms = partial(make_terms, window=window, max_parallel=max_parallel)
     return conclude(settings, run_async(_apply(world, new_terms, supply, saved=wanted, yes=yes)))
 

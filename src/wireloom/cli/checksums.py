@@ -27,7 +27,8 @@ def fetch_digest(release: Release) -> str:
             raise UserError.one(what, hint="github.com/k3s-io/k3s/releases names the versions") from None
         raise UserError.one(f"{url}: {error}", hint=hint) from None
     except (OSError, http.client.HTTPException) as error:
-        why = getattr(error, "reason", "") or str(error).strip() or type(error).__name__
+        reason = getattr(error, "reason", error)
+        why = getattr(reason, "strerror", "") or str(reason).strip() or type(error).__name__
         raise UserError.one(f"{url} can't be fetched: {why}", hint=hint) from None
     try:
         return release.find_digest(text)

@@ -1,10 +1,12 @@
 """Where k3s comes from: files that are here, or its releases, known by their digests."""
 
+import contextlib
 import functools
 import hashlib
 import os
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,7 +19,7 @@ from wireloom.cli.terms import Seconds
 from wireloom.cluster.elf import elf_architecture
 from wireloom.cluster.places import BINARY, IMAGES
 from wireloom.cluster.plan import ClusterPlan
-from wireloom.cluster.release import Release
+from wireloom.cluster.release import ASSETS, Release
 from wireloom.cluster.seen import ClusterSeen
 from wireloom.errors import UserError
 from wireloom.intent.fleet import Kubernetes
@@ -57,27 +59,36 @@ class FilePayload:
 
     def read(self, start: int, length: int) -> bytes:
         """A piece of it. Raises UserError."""
-        try:
-            with self.path.open("rb") as file:
-                file.seek(start)
-                return file.read(length)
-        except OSError as error:
-            hint = "apply again when it is there: what was sent is not lost"
-            raise UserError.one(f"can't be read: {error.strerror}", where=str(self.path), hint=hint) from None
+        with _reading(self.path, hint="apply again when it is there: what was sent is not lost") as file:
+            file.seek(start)
+            return file.read(length)
+
+
+@contextlib.contextmanager
+def _reading(path: Path, *, hint: str = "") -> Iterator[BufferedReader]:
+    """A file to read from. A pipe would be waited for, and be empty at the second look. Raises UserError."""
+    try:
+        if path.exists() and not path.is_file():
+            hint = "it is read more than once: name the file itself"
+            raise UserError.one("not an ordinary file", where=str(path), hint=hint)
+        with path.open("rb") as file:
+            yield file
+    except OSError as error:
+        raise UserError.one(f"can't be read: {error.strerror}", where=str(path), hint=hint) from None
 
 
 @dataclass(frozen=True, slots=True)
 class Supply:
-    """What the user has here: binaries, one for each architecture; images, as files or directories of them.
+    """What the user has here: binaries, by the architecture (as `uname -m` names it); archives of images.
 
-    ``ready_within``: seconds that a machine may take until it is ready. ``database``: the file that holds the
-    URL of one.
+    ``ready_within``: seconds that a machine may take until it is ready. ``database``: where one is, if a file
+    says it.
     """
 
-    binaries: tuple[Path, ...] = ()
+    binaries: Mapping[str, Path] = field(default_factory=dict)
     images: tuple[Path, ...] = ()
     ready_within: int = 300
-    database: Path | None = None
+    database: DatastoreEndpoint | None = None
 
     @classmethod
     def of(
@@ -88,8 +99,14 @@ class Supply:
         ready_within: int,
         datastore_endpoint: Path | None,
     ) -> "Supply":
-        """From the options that ``with_supply`` gives a verb."""
-        return cls(k3s_binary, k3s_images, ready_within, datastore_endpoint)
+        """From the options that ``with_supply`` gives a verb. Raises UserError for files that won't do."""
+        database = None if datastore_endpoint is None else _read_database(datastore_endpoint)
+        return cls(_sort_binaries(k3s_binary), _list_images(k3s_images), ready_within, database)
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is here."""
+        return not (self.binaries or self.images or self.database)
 
 
 def with_supply(function: F) -> F:
@@ -126,8 +143,10 @@ def gather_goods(
 ) -> tuple[Goods, Lock]:
     """What is to be brought to whom, and the lock with the digests that it goes by. Raises UserError."""
     missing = {one.name: _architecture(seen, one.name) for one in plan.nodes if one.install}
-    here = _read_binaries(supply.binaries)
+    here = {one: path for one, path in supply.binaries.items() if one in missing.values()}
     away = sorted(set(missing.values()) - set(here))
+    if away:
+        _refuse_strangers(supply.binaries, {_architecture(seen, name) for name in seen.nodes})
     version = cluster.version or ""
     releases = {one: Release(version, one, cluster.mirror) for one in away}
     unknown = [one for one in releases.values() if one.name not in lock.releases]
@@ -136,36 +155,58 @@ def gather_goods(
 
         lock = lock.with_releases({one.name: fetch_digest(one) for one in unknown})
     programs = {
-        one: Delivery(BINARY, 0o755, file.digest, payload=file, version=version) for one, file in here.items()
+        one: Delivery(BINARY, 0o755, file.digest, payload=file, version=version)
+        for one, file in ((one, FilePayload.of(path)) for one, path in here.items())
     }
     programs |= {
         one: Delivery(BINARY, 0o755, lock.releases[release.name], url=release.url, version=version)
         for one, release in releases.items()
     }
     binaries = {name: programs[one] for name, one in missing.items()}
-    images = [
+    brought = supply.images if any(one.changes for one in plan.nodes) else ()
+    images = tuple(
         Delivery(f"{IMAGES}/{one.path.name}", 0o600, one.digest, payload=one)
-        for one in map(FilePayload.of, _list_images(supply.images))
-    ]
-    database = _read_database(supply.database) if any(one.database for one in plan.nodes) else None
-    return Goods(binaries, images if any(one.changes for one in plan.nodes) else (), database), lock
+        for one in map(FilePayload.of, brought)
+    )
+    wanted = any(one.database for one in plan.nodes)
+    database = (supply.database or _find_database()) if wanted else None
+    return Goods(binaries, images, database), lock
 
 
-def _read_database(path: Path | None) -> DatastoreEndpoint:
-    """Where the database is, from a file or the environment. Raises UserError, which does not repeat it."""
-    if path is not None:
-        where = str(path)
-        try:
-            text = path.read_text(encoding="ascii", errors="replace").strip()
-        except OSError as error:
-            raise UserError.one(f"can't be read: {error.strerror}", where=where) from None
-    else:
-        where, text = DATABASE_VARIABLE, os.environ.get(DATABASE_VARIABLE, "")
+def _refuse_strangers(binaries: Mapping[str, Path], machines: Collection[str]) -> None:
+    """Raise UserError for a binary that no machine can run, where another would have to be fetched.
+
+    ``machines``: what each is, as `uname -m` names it; empty for one that did not answer.
+    """
+    for architecture, path in binaries.items():
+        if architecture not in machines and "" not in machines:
+            needed = ", ".join(sorted(machines))
+            files = " and ".join(f"`{ASSETS[one][1]}`" for one in sorted(machines) if one in ASSETS)
+            what = f"is for {architecture}, and no machine of the cluster is: {needed}"
+            raise UserError.one(what, where=str(path), hint=f"of a release they need {files}")
+
+
+def _find_database() -> DatastoreEndpoint:
+    """Where the database is, from the environment. Raises UserError, which does not repeat it."""
+    text = os.environ.get(DATABASE_VARIABLE, "")
     if not text:
         hint = (
             f"--datastore-endpoint FILE, or {DATABASE_VARIABLE}, has the URL: it is in no file of the fleet"
         )
         raise UserError.one("servers have to be told where the database is", hint=hint)
+    return _parse_database(text, DATABASE_VARIABLE)
+
+
+def _read_database(path: Path) -> DatastoreEndpoint:
+    """Where the database is, from a file, which may be a pipe: it is read once. Raises UserError."""
+    try:
+        text = path.read_text(encoding="ascii", errors="replace").strip()
+    except OSError as error:
+        raise UserError.one(f"can't be read: {error.strerror}", where=str(path)) from None
+    return _parse_database(text, str(path))
+
+
+def _parse_database(text: str, where: str) -> DatastoreEndpoint:
     try:
         return DatastoreEndpoint(text)
     except ValueError as error:
@@ -177,30 +218,30 @@ def _architecture(seen: ClusterSeen, name: NodeName) -> str:
     return state.architecture if state else ""
 
 
-def _read_binaries(paths: Iterable[Path]) -> dict[str, FilePayload]:
-    """Each binary by the architecture that it is for (as `uname -m` names it)."""
-    found: dict[str, FilePayload] = {}
+def _sort_binaries(paths: Iterable[Path]) -> dict[str, Path]:
+    """Each binary by the architecture that it is for (as `uname -m` names it). Raises UserError."""
+    found: dict[str, Path] = {}
     for path in paths:
-        try:
-            with path.open("rb") as file:
-                architecture = elf_architecture(file.read(64))
-        except OSError as error:
-            raise UserError.one(f"can't be read: {error.strerror}", where=str(path)) from None
+        with _reading(path) as file:
+            architecture = elf_architecture(file.read(64))
         if architecture is None:
             what = "not a Linux program for an architecture that k3s has"
             hint = "the file `k3s` of a release, or `k3s-arm64`; not the installer, nor an archive"
             raise UserError.one(what, where=str(path), hint=hint)
         if architecture in found:
             raise UserError.one(f"two binaries for {architecture}", where=str(path), hint="name one of them")
-        found[architecture] = FilePayload.of(path)
+        found[architecture] = path
     return found
 
 
-def _list_images(paths: Iterable[Path]) -> list[Path]:
-    """The archives of directories, by name. They come to lie in one directory."""
+def _list_images(paths: Iterable[Path]) -> tuple[Path, ...]:
+    """The archives of directories, by name. They come to lie in one directory. Raises UserError."""
     found: dict[str, Path] = {}
     for path in paths:
-        files = sorted(one for one in path.iterdir() if one.is_file()) if path.is_dir() else [path]
+        try:
+            files = sorted(one for one in path.iterdir() if one.is_file()) if path.is_dir() else [path]
+        except OSError as error:
+            raise UserError.one(f"can't be read: {error.strerror}", where=str(path)) from None
         good = [one for one in files if one.name.endswith(ARCHIVES)]
         if not good:
             hint = f"archives of images end in {', '.join(ARCHIVES)}"
@@ -209,4 +250,7 @@ def _list_images(paths: Iterable[Path]) -> list[Path]:
             if found.setdefault(one.name, one) != one:
                 what = f"another archive has this name, too: {found[one.name]}"
                 raise UserError.one(what, where=str(one), hint="name one of them, or rename it")
-    return list(found.values())
+            with _reading(one) as file:
+                if not file.read(1):
+                    raise UserError.one("is empty", where=str(one), hint="is the download complete?")
+    return tuple(found.values())

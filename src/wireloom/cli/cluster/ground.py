@@ -18,12 +18,17 @@ from wireloom.values import NodeName
 def open_cluster(settings: Settings) -> tuple[World, Kubernetes]:
     """The world of a fleet, and the cluster that wireloom makes of it. Raises UserError for another."""
     world = open_world(settings)
+    return world, require_cluster(world)
+
+
+def require_cluster(world: World) -> Kubernetes:
+    """The cluster that wireloom makes of the fleet. Raises UserError where it makes none."""
     cluster = world.fleet.k3s
     if cluster is None:
-        where = str(settings.fleet_path)
+        where = str(world.settings.fleet_path)
         hint = "`kubernetes: { version: v1.34.2+k3s1 }`, and `roles` on its nodes, make wireloom do it"
         raise UserError.one("wireloom makes no cluster of this fleet", where=where, hint=hint)
-    return world, cluster
+    return cluster
 
 
 @contextlib.asynccontextmanager

@@ -11,12 +11,13 @@ from wireloom.apply.outcome import Outcome
 from wireloom.apply.terms import Terms
 from wireloom.cli.carry import approve, conclude, nothing_to_do, show, yes_option
 from wireloom.cli.cluster.carry import raise_cluster, vouch
+from wireloom.cli.cluster.ground import open_cluster
 from wireloom.cli.settings import Settings, Verb, settings_of
 from wireloom.cli.supply import Supply, with_supply
 from wireloom.cli.survey import survey, survey_again
 from wireloom.cli.terms import make_terms, with_terms
 from wireloom.cli.walk import let_pods_through
-from wireloom.cli.world import World, open_world, run_async
+from wireloom.cli.world import World, run_async
 from wireloom.errors import UserError
 from wireloom.report.terminal import Progress
 
@@ -42,11 +43,7 @@ def command(
     ends with an apply of the network, which lets pods through.
     Exit code 2: done, but for machines that did not answer, or that wait for one.
     """
-    world = open_world(settings)
-    if world.fleet.k3s is None:
-        where = str(settings.fleet_path)
-        hint = "`kubernetes: { version: v1.34.2+k3s1 }`, and `roles` on its nodes, make wireloom do it"
-        raise UserError.one("wireloom makes no cluster of this fleet", where=where, hint=hint)
+    world, _ = open_cluster(settings)
     supply = Supply.of(**supplied)
     new_terms = partial(make_terms, window=window, max_parallel=max_parallel)
     return conclude(settings, run_async(_up(world, new_terms, supply, yes=yes)))
