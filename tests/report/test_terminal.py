@@ -73,6 +73,9 @@ SHOWN: dict[str, Shower] = {
     "plan, peers gathered": lambda: show_plan(PEERS, every_peer=False),
     "plan, every peer": lambda: show_plan(PEERS, every_peer=True),
     "plan of nothing": lambda: show_plan(Plan("shop", 2, (NodePlan(CP1), NodePlan(W1))), every_peer=False),
+    "plan of nothing before one for k3s": lambda: show_plan(
+        Plan("shop", 2, (NodePlan(CP1), NodePlan(W1))), every_peer=False, alone=False
+    ),
     "plan of nothing on one node": lambda: show_plan(Plan("shop", 2, (NodePlan(CP1),)), every_peer=False),
     "plan of nothing, one away": lambda: show_plan(replace(PLAN, nodes=(NodePlan(CP1),)), every_peer=False),
     "plan of what can't be done one by one": lambda: show_plan(TOGETHER, every_peer=False),

@@ -114,11 +114,11 @@ class _Job:
         for image in self._goods.images:
             told = dict.fromkeys(self._going(), image)
             self.note("images", await deliver(self._crew, told, self._hand.script, progress=self._progress))
-        self._progress(f"writing the files of {count(len(self._going()), 'node')}")
-        scripts = {
-            name: self._hand.prepare(self._nodes[name], self._goods.database) for name in self._going()
-        }
-        self.note("files", await self._crew.run(scripts, timeout=STEP_TIMEOUT))
+        left = self._going()
+        if left:
+            self._progress(f"writing the files of {count(len(left), 'node')}")
+            scripts = {name: self._hand.prepare(self._nodes[name], self._goods.database) for name in left}
+            self.note("files", await self._crew.run(scripts, timeout=STEP_TIMEOUT))
 
     async def begin(self) -> None:
         """The first server begins the cluster."""

@@ -19,17 +19,20 @@ def show(found: Survey, settings: Settings) -> None:
     """Show plans that may be carried out. Raises UserError for others."""
     if found.refusals:
         raise UserError(found.refusals)
-    show_one(found.plan, settings)
+    show_one(found.plan, settings, alone=found.k3s is None)
     if found.k3s and not (settings.json or settings.quiet):
         show_cluster_plan(found.cluster)
 
 
-def show_one(plan: Plan, settings: Settings, *, source: str = "the fleet file") -> None:
-    """Show a plan that may be carried out, and was made from ``source``. Raises UserError for another."""
+def show_one(plan: Plan, settings: Settings, *, source: str = "the fleet file", alone: bool = True) -> None:
+    """Show a plan that may be carried out, and was made from ``source``. Raises UserError for another.
+
+    Not ``alone``: that for k3s follows.
+    """
     if plan.refusals:
         raise UserError(plan.refusals)
     if not (settings.json or settings.quiet):
-        show_plan(plan, every_peer=settings.verbose, source=source)
+        show_plan(plan, every_peer=settings.verbose, source=source, alone=alone)
 
 
 def approve(nodes: int, what: str = "Apply this to") -> None:

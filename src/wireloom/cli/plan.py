@@ -47,7 +47,7 @@ def command(settings: Settings, output: Path | None, yes: bool) -> int:
         show_unreachable(found.plan.unreachable)
         show_diagnostics(found.refusals)
     else:
-        show_plan(found.plan, every_peer=settings.verbose)
+        show_plan(found.plan, every_peer=settings.verbose, alone=found.k3s is None)
         if found.k3s:
             show_cluster_plan(found.cluster)
     return exit_code(found)

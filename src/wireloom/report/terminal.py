@@ -134,10 +134,10 @@ def show_findings(findings: Sequence[Finding]) -> None:
             console.print(line)
 
 
-def show_plan(plan: Plan, *, every_peer: bool, source: str = "the fleet file") -> None:
+def show_plan(plan: Plan, *, every_peer: bool, source: str = "the fleet file", alone: bool = True) -> None:
     """The changes of each node, peers of one kind gathered in a line unless ``every_peer``.
 
-    ``source`` is what the nodes are to be as.
+    ``source`` is what the nodes are to be as. Not ``alone``: a plan for k3s follows.
     """
     console = out()
     for node in plan.nodes:
@@ -159,7 +159,8 @@ def show_plan(plan: Plan, *, every_peer: bool, source: str = "the fleet file") -
         console.print(Text("Nothing to change for now."))
     elif (plan.nodes or plan.unreachable) and not plan.refusals:
         unseen = f", {len(plan.unreachable)} could not be looked at" if plan.unreachable else ""
-        console.print(Text(f"Nothing to change: {_all_as(source, len(plan.nodes))}{unseen}."))
+        nothing = "Nothing to change" if alone else "Nothing to change in the network"
+        console.print(Text(f"{nothing}: {_all_as(source, len(plan.nodes))}{unseen}."))
     _show_steps(plan)
     show_unreachable(plan.unreachable)
     show_diagnostics(gather([*plan.notes, *plan.refusals]))
