@@ -181,7 +181,7 @@ def test_yes_alone_is_no_name(monkeypatch: Patch, capsys: Printed) -> None:
     fake = see(monkeypatch, cluster_of(), ALL)
     assert run(["k3s", "uninstall", "--yes"]) == 1
     printed = capsys.readouterr().err
-    assert "Nobody can be asked here\n    --yes-i-mean shop says so" in printed
+    assert "the name of the fleet (shop). Nobody can be asked here\n    --yes-i-mean shop says so" in printed
     assert nothing_done(fake)
 
 
@@ -221,6 +221,13 @@ def test_uninstall_of_a_fleet_whose_cluster_is_no_longer_written_down(here: Path
     write_fleet(here, text.partition("kubernetes:")[0])
     answer_for(monkeypatch, "wireloom.cli.cluster.ground", ALL | {"db1": answering({})})
     assert run(["k3s", "uninstall", "-q", "--yes-i-mean", "shop"]) == 0
+
+
+def test_what_brings_k3s_back_is_told_after_an_uninstall(monkeypatch: Patch, capsys: Printed) -> None:
+    see(monkeypatch, cluster_of(), ALL | {"db1": answering({})})
+    assert run(["k3s", "uninstall", "--yes-i-mean", "shop"]) == 0
+    told = capsys.readouterr().err
+    assert "Take `version` out of fleet.yaml, or the next apply brings k3s back." in told
 
 
 def test_machines_that_do_not_answer_are_left_with_exit_code_2(monkeypatch: Patch, capsys: Printed) -> None:

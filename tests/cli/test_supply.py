@@ -197,7 +197,7 @@ def test_what_is_no_ordinary_file_is_refused_and_not_waited_for(tmp_path: Path) 
     pipe = tmp_path / "pipe.tar"
     os.mkfifo(pipe)
     for path in (tmp_path, pipe):
-        assert told(lambda path=path: supply(binaries=(path,)))[:2] == ("not an ordinary file", str(path))  # type: ignore[misc]
+        assert told(lambda path=path: supply(binaries=(path,)))[:2] == ("not an ordinary file", str(path))
     assert told(lambda: supply(images=(pipe,)))[:2] == ("not an ordinary file", str(pipe))
 
 

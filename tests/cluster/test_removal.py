@@ -91,6 +91,11 @@ def test_how_a_node_leaves(seen: ClusterSeen, name: str, expected: Removal) -> N
 
 ALONE = cluster_of({"cp2": away("cp2"), "cp3": away("cp3")}, {"cp2": None, "cp3": None})
 REFUSED = {
+    "nobody of that name, and nobody to ask": (
+        replace(cluster_of(), members=None),
+        "w9",
+        "w9: is not in the fleet file, and no server tells of the cluster",
+    ),
     "nobody of that name": (cluster_of(), "w9", "w9: is neither in the fleet file nor in the cluster"),
     "no server tells": (cluster_of(told_by=None), "w1", "no server tells of the cluster"),
     "the last server": (ALONE, "cp1", "cp1: is the last server: without it there is no cluster"),

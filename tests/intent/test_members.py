@@ -49,7 +49,7 @@ MEMBERS = {
     "three servers, agents, a host, a NAT": (fleet("server@a", "server@b", "server@b", "agent@n", "host@a"), []),
     "no role at all": (fleet("host@a", "host@b"), ["7: no node has a role"]),
     "agents alone": (fleet("agent@a", "agent@b"), ["7: no node is a k3s server, and the agents have none to join"]),
-    "two servers": (fleet("server@a", "server@b"), ["6: 2 servers survive the loss of no more of them than 1 do"]),
+    "two servers": (fleet("server@a", "server@b"), ["6: 2 servers survive the loss of no more of them than 1 does"]),
     "four servers": (fleet(*["server@a"] * 4), ["8: 4 servers survive the loss of no more of them than 3 do"]),
     "no way in": (fleet("server@a", "agent@export"), ["6: `x2` has a role, and no `ssh` by which k3s could be installed on it"]),
     "no way in, and no role": (fleet("server@a", "host@export"), []),

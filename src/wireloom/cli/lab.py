@@ -21,7 +21,7 @@ def command() -> None:
     """
 
 
-@command.command("up", cls=Verb)
+@command.command("up", cls=Verb, short_help="Build the machines and networks of the fleet.")
 @settings_of
 def up_command(settings: Settings) -> None:
     """Build the machines and networks of the fleet. Again with the lab up: nothing to do."""
@@ -39,7 +39,7 @@ def up_command(settings: Settings) -> None:
         say(f"Look around: wireloom {settings.flags}lab exec {first} -- ip address")
 
 
-@command.command("down", cls=Verb)
+@command.command("down", cls=Verb, short_help="Take a lab down, and everything in it.")
 @click.argument("name", required=False)
 @settings_of
 def down_command(settings: Settings, name: str | None) -> None:
@@ -64,7 +64,10 @@ def list_command(settings: Settings) -> None:
 
 
 @command.command(
-    "exec", cls=Verb, context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False}
+    "exec",
+    cls=Verb,
+    short_help="Run a command in a machine of the lab.",
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
 )
 @click.argument("machine")
 @click.argument("words", nargs=-1, required=True, metavar="COMMAND...", type=click.UNPROCESSED)

@@ -1,6 +1,5 @@
 """A group whose verbs are imported when they are called: ``--help`` must not wait for any of them."""
 
-import difflib
 import importlib
 from collections.abc import Mapping
 from typing import Any
@@ -22,18 +21,6 @@ class LazyGroup(VerbGroup):
         """In the order in which one needs them."""
         return list(self._verbs)
 
-    def resolve_command(
-        self, context: click.Context, arguments: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The verb that the first word names; where there is none, what was perhaps meant."""
-        try:
-            return super().resolve_command(context, arguments)
-        except click.UsageError as error:
-            close = difflib.get_close_matches(arguments[0], self._verbs, n=1)
-            if not close:
-                raise
-            raise click.UsageError(f"{error.message} Did you mean '{close[0]}'?", error.ctx) from None
-
     def get_command(self, context: click.Context, name: str) -> click.Command | None:  # noqa: ARG002
         """The verb of that name, from its module."""
         if name not in self._verbs:
@@ -41,7 +28,6 @@ class LazyGroup(VerbGroup):
         command: click.Command = importlib.import_module(f"{self._package}.{name}").command
         return command
 
-    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """The list of verbs for the help, without importing them."""
-        with formatter.section("Verbs"):
-            formatter.write_dl(list(self._verbs.items()))
+    def list_helps(self) -> list[tuple[str, str]]:
+        """Every verb with its line, none of them imported."""
+        return list(self._verbs.items())

@@ -1,5 +1,6 @@
 """The options that every verb takes, before it or after it."""
 
+import difflib
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,6 +82,27 @@ class VerbGroup(click.Group):
     def list_commands(self, context: click.Context) -> list[str]:  # noqa: ARG002
         """In the order of their making: the order in which one needs them."""
         return list(self.commands)
+
+    def resolve_command(
+        self, context: click.Context, arguments: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The verb that the first word names; where there is none, what was perhaps meant."""
+        try:
+            return super().resolve_command(context, arguments)
+        except click.UsageError as error:
+            close = difflib.get_close_matches(arguments[0], self.list_commands(context), n=1)
+            if not close:
+                raise
+            raise click.UsageError(f"{error.message} Did you mean '{close[0]}'?", error.ctx) from None
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """The list of verbs for the help."""
+        with formatter.section("Verbs"):
+            formatter.write_dl(self.list_helps())
+
+    def list_helps(self) -> list[tuple[str, str]]:
+        """Every verb with a line that says what it does."""
+        return [(name, one.get_short_help_str(limit=100)) for name, one in self.commands.items()]
 
 
 settings_of = click.make_pass_decorator(Settings, ensure=True)

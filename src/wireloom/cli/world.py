@@ -209,7 +209,7 @@ def ask(question: str, *, yes: bool) -> None:
 def ask_name(question: str, name: str, *, said: str | None, option: str) -> None:
     """Go on only if the user types this name, or has ``said`` it with an option. Raises UserError."""
     if said is None:
-        with _somebody(question, f"{option} {name} says so"):
+        with _somebody(f"{question}.", f"{option} {name} says so"):
             said = click.prompt(question, err=True, default="", show_default=False)
     if said != name:
         raise UserError.one(f"stopped: that was not `{name}`, and nothing was changed")

@@ -36,7 +36,10 @@ def check_ground(kubernetes: Kubernetes, network: Network, role: Role, one: K3sS
     """All rules of this module; without systemd or a release for it nothing else matters."""
     if not one.systemd:
         what = "k3s is run by systemd, and this machine has none: not supported yet"
-        hint = "take `roles` away from this node, or give it a distribution with systemd"
+        hint = (
+            "take `roles` away from this node, or give it a distribution with systemd;"
+            " a lab has none: without `version` it tries the network alone"
+        )
         yield Finding(one.name, Check.SYSTEM, what, hint)
         return
     if one.architecture not in ASSETS:

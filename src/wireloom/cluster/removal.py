@@ -87,7 +87,10 @@ def _unknown(fleet: Fleet, seen: ClusterSeen, name: NodeName) -> Diagnostic:
     known = {*fleet.nodes, *(seen.members or {})}
     close = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {close[0]}?" if close else "see: wireloom k3s status"
-    return Diagnostic("is neither in the fleet file nor in the cluster", where=name, hint=hint)
+    what = "is neither in the fleet file nor in the cluster"
+    if seen.members is None:
+        what = "is not in the fleet file, and no server tells of the cluster"
+    return Diagnostic(what, where=name, hint=hint)
 
 
 def _is_ours(fleet: Fleet, state: K3sSeen) -> bool:

@@ -90,7 +90,11 @@ def check_servers(members: Sequence[_Member], kubernetes: Values) -> Iterator[Fi
         hint = f"give a node `roles: [{SERVER}]`, or leave `version` out if somebody else installs k3s"
         yield Finding(kubernetes.place(VERSION), what, hint)
     elif len(servers) % 2 == 0 and kubernetes.get(DATASTORE) == "embedded":
-        what = f"{len(servers)} servers survive the loss of no more of them than {len(servers) - 1} do"
+        fewer = len(servers) - 1
+        what = (
+            f"{len(servers)} servers survive the loss of no more of them"
+            f" than {fewer} {'does' if fewer == 1 else 'do'}"
+        )
         hint = f"etcd needs more than half of them: an odd number is better ({HA})"
         yield Finding(servers[-1].at, what, hint, Severity.WARNING)
 

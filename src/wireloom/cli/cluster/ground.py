@@ -36,7 +36,8 @@ async def visit_cluster(
     world: World, *, yes: bool, progress: Progress
 ) -> AsyncIterator[tuple[Crew, ClusterSeen]]:
     """Look at k3s on every machine that has a role and can be dialled; the connections stay open inside."""
-    progress(f"looking at k3s on {count(len(_machines(world)), 'machine')}")
+    if machines := _machines(world):
+        progress(f"looking at k3s on {count(len(machines), 'machine')}")
     async with open_crew(world, yes=yes, progress=progress) as crew:
         yield crew, await look_again(world, crew)
 

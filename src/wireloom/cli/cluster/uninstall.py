@@ -41,7 +41,10 @@ def command(settings: Settings, *, nodes: tuple[str, ...], said: str | None, yes
     if said is not None and said != world.fleet.name:
         raise UserError.one(f"this fleet is `{world.fleet.name}`, not `{said}`", where=OPTION)
     terms = make_terms(window=0, max_parallel=None)
-    return conclude(settings, run_async(_uninstall(world, chosen, terms, said, yes=yes)))
+    code = conclude(settings, run_async(_uninstall(world, chosen, terms, said, yes=yes)))
+    if code != 1 and world.fleet.k3s and not settings.quiet:
+        say(f"Take `version` out of {settings.fleet_path}, or the next apply brings k3s back.")
+    return code
 
 
 def _choose(world: World, nodes: Collection[str]) -> list[NodeName]:
@@ -81,7 +84,8 @@ async def _uninstall(
 def _warn(world: World, chosen: Collection[NodeName]) -> None:
     if not world.settings.quiet:
         say(f"k3s goes off {', '.join(chosen)}: pods, what the cluster knows, and what local volumes hold.")
-        say("Nothing of it can be had back. The encrypted network stays.")
+        stays = " The encrypted network stays." if world.fleet.has_underlay else ""
+        say(f"Nothing of it can be had back.{stays}")
 
 
 def _not_asked(chosen: Collection[NodeName], machines: Collection[NodeName]) -> list[Departure]:
