@@ -45,6 +45,23 @@ def test_each_ends_the_program_with_130(number: signal.Signals) -> None:
     assert (process.returncode, told) == (130, "\nwireloom: interrupted\n")
 
 
+EARLY = """\
+import os, signal, sys
+from wireloom.cli import start
+class Interrupted:
+    def find_spec(self, name, *_):
+        if name == "wireloom.cli.main":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Interrupted())
+start.main()
+"""
+
+
+def test_ctrl_c_is_no_traceback_while_modules_are_imported() -> None:
+    done = subprocess.run([sys.executable, "-c", EARLY], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "\nwireloom: interrupted\n")
+
+
 def test_nohup_is_meant() -> None:
     process = hang(nohup=True)
     process.send_signal(signal.SIGHUP)
