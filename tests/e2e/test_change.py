@@ -164,6 +164,15 @@ def test_a_lab_that_was_not_named_is_not_taken_down(mended: World, tmp_path: Pat
     assert mended.on("w1", "true") == ""
 
 
+def test_a_lab_of_another_file_is_not_taken_down(mended: World, tmp_path: Path) -> None:
+    (tmp_path / "fleet.yaml").write_text(mended.fleet_file.read_text())
+    done = subprocess.run(
+        [WIRELOOM, "lab", "down"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, f"was built from {mended.fleet_file}" in done.stderr) == (1, True)
+    assert mended.on("w1", "true") == ""
+
+
 def test_a_range_can_grow_although_its_old_fence_lay_inside(mended: World) -> None:
     mended.edit("ipv4: 10.99.0.0/16", "ipv4: 10.96.0.0/12")
     mended.run("apply", "--yes")

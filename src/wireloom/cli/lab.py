@@ -3,7 +3,7 @@
 import click
 
 from wireloom.cli.settings import Settings, Verb, VerbGroup, settings_of
-from wireloom.cli.world import find_lab, lab_lock_path
+from wireloom.cli.world import find_lab, lab_lock_path, require_own
 from wireloom.errors import UserError
 from wireloom.grammar import count
 from wireloom.intent.fleet import Fleet
@@ -43,8 +43,8 @@ def up_command(settings: Settings) -> None:
 @click.argument("name", required=False)
 @settings_of
 def down_command(settings: Settings, name: str | None) -> None:
-    """Take a lab down, and everything in it: that of the fleet file, or NAME."""
-    chosen = _fleet(settings).name if name is None else name
+    """Take a lab down, and everything in it: that of the fleet file, or NAME, whatever file it is of."""
+    chosen = _own_lab(settings) if name is None else name
     was_up = down(chosen)
     if settings.json:
         print_document({"name": chosen, "was_up": was_up})
@@ -95,6 +95,15 @@ def _chosen_lab(settings: Settings) -> Lab:
         )
         raise UserError.one("which lab?" if labs else "no lab is up", hint=hint)
     return find_lab(settings, _fleet(settings))
+
+
+def _own_lab(settings: Settings) -> str:
+    """The name of the fleet file's lab, up or not. Raises UserError where another file's has that name."""
+    fleet = _fleet(settings)
+    for lab in running():
+        if lab.name == fleet.name:
+            require_own(lab, fleet)
+    return fleet.name
 
 
 def _fleet(settings: Settings) -> Fleet:

@@ -187,13 +187,18 @@ def find_lab(settings: Settings, fleet: Fleet) -> "Lab":
             where=str(fleet.path),
             hint=f"build its machines on this computer: wireloom {settings.flags}lab up",
         )
+    require_own(lab, fleet)
+    return lab
+
+
+def require_own(lab: "Lab", fleet: Fleet) -> None:
+    """Raise UserError for a lab of the fleet's name that was built from another file."""
     if lab.fleet_path != fleet.path.resolve():
         raise UserError.one(
             f"the lab of `{fleet.name}` that is up was built from {lab.fleet_path}",
             where=str(fleet.path),
             hint=f"take that one down (wireloom lab down {fleet.name}), or name this fleet otherwise",
         )
-    return lab
 
 
 def ask(question: str, *, yes: bool) -> None:
