@@ -152,6 +152,10 @@ CLASHES = {
         ["x: { site: a, public: [192.0.2.1], ssh: { host: h, jump: y } }", "y: { site: a, public: [192.0.2.2], ssh: '-x' }"],
         [("6:43", "`-x` is not a host")],
     ),
+    "a name with an empty part": (
+        ["x: { site: a, public: [192.0.2.1], ssh: root@shop..example }", "y: { site: a, public: [192.0.2.2], ssh: shop.. }"],
+        [("5:43", "`shop..example` is not a host"), ("6:43", "`shop..` is not a host")],
+    ),
     "a chain": (
         ["x: { site: a, public: [192.0.2.1], ssh: { host: h, jump: y } }", "y: { site: a, public: [192.0.2.2], ssh: { host: i, jump: bastion.example } }"],
         [],

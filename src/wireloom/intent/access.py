@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 # What getaddrinfo would read as an IPv4 address in a spelling of old: 1.2.3, 2130706433, 0x7f.1.
 _NUMERIC_HOST = re.compile(r"(0[xX][0-9A-Fa-f]*|[0-9]+)(\.(0[xX][0-9A-Fa-f]*|[0-9]+)){0,3}\.?")
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*\.?")
 _BRACKETED = re.compile(r"\[([^\[\]]*)\](?::(.*))?", re.DOTALL)
 
 
@@ -30,7 +30,10 @@ def parse_host(text: str) -> str:
         except ValueError:
             raise Refused(f"{show(text)} is not a host", "neither a name nor a whole IP address") from None
     if not _NAME.fullmatch(text) or len(text) > 253:
-        allowed = "letters, digits, `.`, `_` and `-`, at most 253 of them, no hyphen first; or an IP address"
+        allowed = (
+            "letters, digits, `.`, `_` and `-`, at most 253 of them, no hyphen first, no two dots together;"
+            " or an IP address"
+        )
         raise Refused(f"{show(text)} is not a host", allowed)
     return text
 
