@@ -328,7 +328,7 @@ def test_status_misses_no_interface_where_there_is_no_underlay(
     assert run(["status", "-q"]) == 0
     assert capsys.readouterr() == ("", "")
     assert run(["status"]) == 0
-    assert "`wireloom k3s status` shows its cluster" in capsys.readouterr().err
+    assert "`wireloom k3s status` shows the cluster" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words", [["status", "-q"], ["plan", "-q"]], ids=" ".join)

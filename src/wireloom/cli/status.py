@@ -47,7 +47,8 @@ def _show(world: World, standings: list[NodeStanding]) -> None:
     if chosen or not world.settings.quiet:
         show_status(chosen)
     if not (world.fleet.has_underlay or world.settings.quiet):
-        say("The fleet file has no underlay (`encrypt: cni`): `wireloom k3s status` shows its cluster.")
+        verb = f"wireloom {world.settings.flags}k3s status"
+        say(f"No underlay is wanted (`encrypt: cni`): `{verb}` shows the cluster.")
 
 
 def _chosen(world: World, standings: list[NodeStanding]) -> list[NodeStanding]:
