@@ -36,7 +36,11 @@ case "$*" in
     *) test ! -e /run/fake/refuses ;;
 esac
 END
-printf '#!/bin/sh\\ncat /run/fake/journal\\n' >/usr/local/sbin/journalctl
+cat >/usr/local/sbin/journalctl <<'END'
+#!/bin/sh
+echo "journalctl $*" >>/run/fake/log
+cat /run/fake/journal
+END
 printf '#!/bin/sh\\necho "sleep $*" >>/run/fake/log\\n' >/usr/local/sbin/sleep
 chmod 755 /usr/local/sbin/*
 """

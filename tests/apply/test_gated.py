@@ -14,7 +14,7 @@ from wireloom.apply.k3s import K3sHand
 from wireloom.apply.outcome import Ending, NodeOutcome
 from wireloom.apply.terms import Terms
 from wireloom.cluster.fleet import make_cluster_plan
-from wireloom.cluster.places import BINARY
+from wireloom.cluster.places import AGENT_TOKEN, BINARY, SERVER_TOKEN
 from wireloom.cluster.plan import ClusterPlan
 from wireloom.cluster.seen import ClusterSeen, FileSeen, K3sSeen
 from wireloom.network.topology import weave
@@ -215,9 +215,30 @@ def settled(name: str) -> K3sSeen:
         active="active",
         files={file.path: FileSeen(file.text, file.mode) for file in plan.desired.files},
         data=True,
-        tokens=frozenset(),
+        tokens=frozenset({SERVER_TOKEN, AGENT_TOKEN}),
         stamp=plan.desired.stamp,
     )
+
+
+async def test_a_token_that_was_taken_away_is_handed_on_again() -> None:
+    inside = {name: settled(name) for name in ("cp1", "cp2", "cp3", "w1", "w2")}
+    inside["w1"] = replace(inside["w1"], active="activating", tokens=frozenset())
+    inside["cp2"] = replace(inside["cp2"], active="activating", tokens=frozenset({AGENT_TOKEN}))
+    model = new_model(runs=set(inside) - {"w1", "cp2"})
+    done = await carry(plan_of(seen=inside), model)
+    assert [line for line in model.log if "-token 600" in line] == [
+        "cp2: put /etc/rancher/k3s/server-token 600",
+        "cp2: put /etc/rancher/k3s/agent-token 600",
+        "w1: put /etc/rancher/k3s/agent-token 600",
+    ]
+    assert (done["cp2"].ending, done["w1"].ending) == (Ending.CHANGED, Ending.CHANGED)
+
+
+@pytest.mark.parametrize(("name", "files"), [("w1", ["agent"]), ("cp2", ["server", "agent"])])
+async def test_a_token_that_is_not_the_clusters_is_told_with_what_to_do(name: str, files: list[str]) -> None:
+    model = new_model(broken={name: "level=fatal msg=https://10.99.0.1:6443/v1-k3s/config: 401 Unauthorized"})
+    hint = (await carry(plan_of(), model))[name].hint
+    assert f"On {name}: rm {' '.join(f'/etc/rancher/k3s/{one}-token' for one in files)};" in hint
 
 
 async def test_no_token_is_in_any_outcome() -> None:

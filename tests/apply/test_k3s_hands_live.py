@@ -520,6 +520,15 @@ def test_no_secret_of_the_log_is_told(machine: Sandbox, line: str, wanted: str) 
     assert read_all(run(machine, "complain k3s"), "said") == [wanted]
 
 
+def test_what_the_log_said_before_the_start_is_not_told(machine: Sandbox) -> None:
+    machine.ask("echo level=fatal msg=no >/run/fake/journal")
+    set_property(machine, "InvocationID", "1", after="2")
+    run(machine, "wake k3s")
+    since = int(machine.ask("stat -c %Y /run/wireloom/k3s.woken"))
+    run(machine, "complain k3s")
+    assert log_of(machine)[-1] == f"journalctl -n 200 -o cat -u k3s --since=@{since}"
+
+
 def test_where_there_are_no_tokens_the_log_is_told_all_the_same(machine: Sandbox) -> None:
     machine.ask("echo level=fatal msg=no >/run/fake/journal")
     assert run(machine, "complain k3s").stdout == "said=level=fatal msg=no\n"

@@ -354,7 +354,7 @@ def test_a_machine_of_another_cluster() -> None:
     assert lines((one,)) == [
         (W1, "cluster", "error", "it is in another cluster than cp1: their CA certificates differ")
     ]
-    assert "systemctl disable --now k3s-agent" in one.hint
+    assert "wireloom k3s uninstall w1" in one.hint
 
 
 def test_what_is_another_fleets_is_judged_no_further() -> None:
@@ -366,6 +366,11 @@ def test_what_is_another_fleets_is_judged_no_further() -> None:
 
 def test_the_cluster_is_that_of_the_servers_that_run() -> None:
     found = of_live({CP1: {"cluster": OTHERS, "active": "failed", "kernel": None}})
+    assert [(one.node, str(one.check)) for one in found] == [(CP1, "cluster")]
+
+
+def test_who_comes_back_to_a_cluster_that_was_begun_anew_is_wrong() -> None:
+    found = of_live({CP1: {"cluster": OTHERS}})
     assert [(one.node, str(one.check)) for one in found] == [(CP1, "cluster")]
 
 

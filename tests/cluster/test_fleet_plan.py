@@ -132,6 +132,15 @@ def test_who_was_to_begin_stays_it_although_the_file_has_another_first_by_now() 
     assert begins(plan(before_tokens, fleet=cluster(CP2, CP3, CP1, W1))) == ["cp2"]
 
 
+def test_who_was_to_begin_joins_where_another_has_begun_by_now() -> None:
+    """Its data was taken away, its settings and tokens were not: those are of a cluster that is no more."""
+    one = plan({**BLANK}).nodes[0]
+    wiped = after(one, active="inactive", data=False, ran=None)
+    got = plan(seen_with(cp1=wiped))
+    assert begins(got) == []
+    assert [(one.name, one.desired.entry.server) for one in got.nodes if one.joins] == [("cp1", "cp2")]
+
+
 # Who did not answer
 
 
@@ -192,6 +201,31 @@ def test_a_node_that_runs_and_is_not_ready_is_noted() -> None:
         ("cp2", "the cluster says that it is not Ready: no CNI", "on cp2: journalctl -u k3s -e")
     ]
     assert got.empty
+
+
+def test_a_cluster_that_nobody_tells_of_is_noted() -> None:
+    """systemd says that k3s is active, and it has no API: etcd has no majority."""
+    [note] = make_note(seen_with(), trouble="cp1: ServiceUnavailable")
+    assert note.where == "cp1"
+    assert note.what == "no server tells of the cluster that it is in: cp1: ServiceUnavailable"
+    assert "k3s server --cluster-reset` on cp1" in note.hint
+
+
+def test_a_cluster_whose_other_servers_do_not_answer_is_noted() -> None:
+    """The second one was joining when the first was lost."""
+    joining = after(plan(seen_with(**blank("cp2"))).nodes[2], active="activating")
+    [note] = make_note(seen_with("cp1", "cp3", cp2=joining))
+    assert (note.where, note.what) == ("cp2", "no server tells of the cluster that it is in")
+
+
+def test_servers_that_are_all_here_and_stand_still_are_no_riddle() -> None:
+    stopped = {name: replace(one, active="failed") for name, one in DONE.items() if isinstance(one, K3sSeen)}
+    assert make_note({**stopped}) == ()
+
+
+def make_note(seen: dict[NodeName, K3sSeen | Unreachable], trouble: str = "") -> tuple[Diagnostic, ...]:
+    network = weave(FLEET, lock_of(FLEET))
+    return make_cluster_plan(FLEET, network, ClusterSeen(seen, trouble=trouble), ()).notes
 
 
 # One name

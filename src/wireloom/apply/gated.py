@@ -14,6 +14,7 @@ from wireloom.apply.handover import Tokens
 from wireloom.apply.holding import holding
 from wireloom.apply.k3s import K3sHand
 from wireloom.apply.outcome import Ending, NodeOutcome
+from wireloom.apply.remedy import advise
 from wireloom.apply.script import Hand
 from wireloom.apply.step import STEP_TIMEOUT, trouble_of
 from wireloom.apply.terms import Terms
@@ -136,6 +137,7 @@ class _Job:
         stopped = [one for one in self._plan.servers if one.start and not (one.begins or one.joins)]
         if stopped and not self._stopped():
             self._progress(f"starting {count(len(stopped), 'server')}: {_some(stopped)}")
+            await self._hand_tokens(stopped)
             await self._wake(stopped)
 
     async def add_servers(self) -> None:
@@ -162,8 +164,8 @@ class _Job:
             await self._wake(batch)
 
     async def _hand_tokens(self, nodes: Sequence[K3sNodePlan]) -> None:
-        """Whoever joins gets a token, from a server that is in the cluster."""
-        joining = [one for one in nodes if one.joins and one.name in self._going()]
+        """Whoever joins, or has lost them, gets tokens from a server that is in the cluster."""
+        joining = [one for one in nodes if one.tokens and one.name in self._going()]
         if joining:
             self.note("token", await self._tokens.hand_on(joining, self._sources()))
 
@@ -187,7 +189,7 @@ class _Job:
             self._ended[name] = (
                 NodeOutcome(name, Ending.CHANGED)
                 if why is None
-                else NodeOutcome(name, Ending.FAILED, why, _hint(self._nodes[name]), "ready")
+                else NodeOutcome(name, Ending.FAILED, why, advise(self._nodes[name], why), "ready")
             )
 
     def _going(self) -> list[NodeName]:
@@ -234,7 +236,3 @@ def _batches(nodes: Sequence[K3sNodePlan], size: int) -> Iterator[Sequence[K3sNo
 def _some(nodes: Iterable[K3sNodePlan]) -> str:
     names = [one.name for one in nodes]
     return ", ".join(names[:4]) + (" …" if len(names) > 4 else "")
-
-
-def _hint(one: K3sNodePlan) -> str:
-    return f"on {one.name}: journalctl -u {one.role.service} -e; then apply again, it goes on from here"

@@ -11,6 +11,7 @@ export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
 
 binary=/usr/local/bin/k3s
 secrets='/etc/rancher/k3s/server-token /etc/rancher/k3s/agent-token /var/lib/rancher/k3s/server/token'
+woken=/run/wireloom/k3s.woken # as old as the last start
 due=/run/wireloom/k3s.restart # k3s runs with other files than those that are there; gone with a restart of the machine
 
 die() {
@@ -135,6 +136,7 @@ wake() {
     test "$(systemctl show --value -p NeedDaemonReload "$1")" != yes || systemctl daemon-reload
     systemctl reset-failed "$1" 2>/dev/null
     before=$(systemctl show --value -p InvocationID "$1")
+    { mkdir -p "${woken%/*}" && : >"$woken"; } || die "$woken can't be written: is the disk full, or read-only?"
     systemctl --no-block restart "$1" || die "the unit $1 can't be started"
     rm -f "$due"
     left=10
@@ -163,9 +165,10 @@ gate() {
     test "$state" = active || complain "$1"
 }
 
-# complain UNIT: answer with the last that the unit said of a mistake, without any token in it.
+# complain UNIT: answer with the last that the unit has said of a mistake since it was started, without any token in it.
 complain() {
-    journalctl -n 200 -o cat -u "$1" 2>/dev/null | grep -E 'level=(fatal|error)|^[FE][0-9]{4} ' | tail -n 1 |
+    since=$(stat -c %Y "$woken" 2>/dev/null)
+    journalctl -n 200 -o cat -u "$1" ${since:+"--since=@$since"} 2>/dev/null | grep -E 'level=(fatal|error)|^[FE][0-9]{4} ' | tail -n 1 |
         sed -e 's/^time="[^"]*" //' -e 's#://[^/@ ]*@#://…@#g' | hide_tokens | sed -e 's/^/said=/' | cut -c 1-400
 }
 

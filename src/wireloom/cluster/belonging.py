@@ -1,6 +1,7 @@
 """Rules about whose the k3s on a machine is, and what else has been there."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 
 from wireloom.cluster.places import AGENT_TOKEN, SERVER_TOKEN, SETTINGS, Role
@@ -40,13 +41,19 @@ def fleet_of(one: K3sSeen) -> str | None:
 
 
 def choose_reference(fleet: Fleet, seen: ClusterSeen) -> K3sSeen | None:
-    """The machine whose cluster is the fleet's: a server that runs, another server, or an agent."""
+    """The machine whose cluster is the fleet's: a server, before an agent; of the cluster that runs on most.
+
+    A server that comes back after the others have begun anew is the one that is wrong.
+    """
     found = [
         one
         for name in fleet.nodes
         if (one := seen.machine(name)) and one.cluster and fleet_of(one) == fleet.name
     ]
-    return min(found, key=lambda one: (one.ran is not Role.SERVER, not one.running), default=None)
+    runs = Counter(one.cluster for one in found if one.running)
+    return min(
+        found, key=lambda one: (one.ran is not Role.SERVER, -runs[one.cluster], not one.running), default=None
+    )
 
 
 def check_belonging(fleet: Fleet, network: Network, seen: ClusterSeen, one: K3sSeen) -> Iterator[Finding]:
@@ -111,13 +118,12 @@ def _check_cluster(one: K3sSeen, reference: K3sSeen | None) -> Iterator[Finding]
     """Two clusters can't be made one: the machine that is in the wrong one must forget it."""
     if reference is None or not one.cluster or one.cluster == reference.cluster:
         return
-    service = (one.ran or Role.AGENT).service
     yield Finding(
         one.name,
         Check.CLUSTER,
         f"it is in another cluster than {reference.name}: their CA certificates differ",
-        f"if nothing in its cluster is needed: systemctl disable --now {service};"
-        " rm -rf /var/lib/rancher/k3s /etc/rancher/node; reboot",
+        "only one of the two can stay. If nothing in its cluster is needed:"
+        f" wireloom k3s uninstall {one.name}; the next apply lets it join",
     )
 
 

@@ -9,6 +9,7 @@ from wireloom.cluster.plan import ClusterPlan, K3sNodePlan
 from wireloom.cluster.render import NO_DEVICES, Devices, render_cluster
 from wireloom.cluster.seen import ClusterSeen, K3sSeen
 from wireloom.cluster.settings import read_entry
+from wireloom.cluster.standing import cluster_nodes
 from wireloom.errors import Diagnostic, Severity
 from wireloom.intent.fleet import Fleet
 from wireloom.lock.lock import Lock
@@ -31,7 +32,11 @@ def make_cluster_plan(
     """
     told = list(findings)
     errors = [one for one in told if one.is_error and one.check is not Check.ANSWER]
-    notes = [*(one.diagnostic for one in told if not one.is_error), *_notes(seen)]
+    notes = [
+        *(one.diagnostic for one in told if not one.is_error),
+        *_note_silence(fleet, seen),
+        *_notes(seen),
+    ]
     refusals = [*(one.diagnostic for one in errors), *_refuse_unseen(fleet, seen)]
     machines = {name: one for name, one in seen.nodes.items() if isinstance(one, K3sSeen)}
     nodes = () if refusals else _plan_nodes(fleet, network, machines, devices)
@@ -42,7 +47,9 @@ def _plan_nodes(
     fleet: Fleet, network: Network, machines: Mapping[NodeName, K3sSeen], devices: Devices
 ) -> tuple[K3sNodePlan, ...]:
     """Servers that begin, that are in the cluster, that join; then agents; each in the order of the file."""
-    inside = {name for name, one in machines.items() if one.data or _has_begun(one)}
+    inside = {name for name, one in machines.items() if one.data}
+    if not any(machines[name].ran is Role.SERVER for name in inside):
+        inside |= {name for name, one in machines.items() if _has_begun(one)}
     present = {name: one.files[SETTINGS].text for name, one in machines.items() if SETTINGS in one.files}
     desired = render_cluster(fleet, network, choose_entries(fleet, network, inside, present), devices)
     plans = [plan_k3s(want, machines[name]) for name, want in desired.items() if name in machines]
@@ -50,14 +57,17 @@ def _plan_nodes(
 
 
 def _has_begun(one: K3sSeen) -> bool:
-    """It was to begin the cluster, and has its tokens: it may be on its way, whatever the file says now."""
+    """It was to begin the cluster, and has its tokens: it may be on its way, whatever the file says now.
+
+    Where a server has a cluster they are left from another one.
+    """
     settings = one.files.get(SETTINGS)
     return SERVER_TOKEN in one.tokens and settings is not None and read_entry(settings.text) == ""
 
 
 def _refuse_unseen(fleet: Fleet, seen: ClusterSeen) -> Iterator[Diagnostic]:
     """A server that does not answer may have a cluster: a second one must not be begun beside it."""
-    servers = [name for name, node in fleet.nodes.items() if Role.SERVER in node.roles]
+    servers = [name for name, role in cluster_nodes(fleet).items() if role is Role.SERVER]
     if any((one := seen.machine(name)) and one.data for name in servers):
         return
     for name in servers:
@@ -66,8 +76,32 @@ def _refuse_unseen(fleet: Fleet, seen: ClusterSeen) -> Iterator[Diagnostic]:
             yield Diagnostic(
                 "it did not answer, and may have begun the cluster: another is not begun beside it",
                 where=name,
-                hint=f"bring it back; if it never had a k3s, take it out of the fleet file: {away.what}",
+                hint="bring it back; if it is gone for good, take it out of the fleet file: one is begun"
+                f" without it ({away.what})",
             )
+
+
+def _note_silence(fleet: Fleet, seen: ClusterSeen) -> Iterator[Diagnostic]:
+    """There is a cluster, and nobody tells of it: systemd calls a server active also without its API.
+
+    Not where servers that all answer have just been stopped, or cut off on their way.
+    """
+    servers = [name for name, role in cluster_nodes(fleet).items() if role is Role.SERVER]
+    inside = [name for name in servers if (one := seen.machine(name)) and one.data]
+    away = any(isinstance(seen.nodes.get(name), Unreachable) for name in servers)
+    if seen.members is not None or not inside or not (seen.trouble or away):
+        return
+    embedded = fleet.k3s is not None and fleet.k3s.datastore == "embedded"
+    yield Diagnostic(
+        f"no server tells of the cluster that it is in{f': {seen.trouble}' if seen.trouble else ''}",
+        where=inside[0],
+        hint="etcd needs more than half of its members: bring back who is missing. If they are gone for good,"
+        f" `k3s server --cluster-reset` on {inside[0]} makes it the only one (docs.k3s.io/cli/server), and"
+        " `wireloom k3s uninstall` begins anew, without what was in the cluster"
+        if embedded
+        else "is its database there?",
+        severity=Severity.WARNING,
+    )
 
 
 def _notes(seen: ClusterSeen) -> Iterator[Diagnostic]:

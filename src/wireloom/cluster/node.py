@@ -1,6 +1,6 @@
 """k3s on one machine, wanted against seen: K3sDesired + K3sSeen → K3sNodePlan."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from wireloom.cluster.desired import ClusterFile, K3sDesired
 from wireloom.cluster.places import AGENT_TOKEN, BINARY, DATASTORE_ENDPOINT, SERVER_TOKEN, STATE, Role
@@ -13,6 +13,7 @@ from wireloom.plan.plan import Action, Change, Risk
 def plan_k3s(desired: K3sDesired, seen: K3sSeen) -> K3sNodePlan:
     """What k3s needs here; nothing at all where it is as wanted."""
     enters = not seen.data
+    missing = [path for path in _token_paths(desired.role) if path not in seen.tokens]
     begins = enters and desired.role is Role.SERVER and desired.entry.server is None
     write = tuple(file for file in desired.files if not _is_as_wanted(file, desired, seen))
     install = seen.version != desired.version
@@ -25,7 +26,7 @@ def plan_k3s(desired: K3sDesired, seen: K3sSeen) -> K3sNodePlan:
     changes = (
         *(_describe_binary(desired, seen) if install else ()),
         *(_describe_file(file, seen) for file in write),
-        *_describe_tokens(desired, seen, begins=begins, enters=enters),
+        *_describe_tokens(missing, begins=begins),
         *([_DATABASE] if database else ()),
         *([] if seen.enabled else [Change(Action.ENABLE, _unit(desired), "not started at boot")]),
         *([] if runs else [Change(Action.START, _unit(desired), _why_start(desired, seen, begins, enters))]),
@@ -41,6 +42,7 @@ def plan_k3s(desired: K3sDesired, seen: K3sSeen) -> K3sNodePlan:
         note=note,
         begins=begins,
         joins=enters and not begins,
+        tokens=not begins and (enters or bool(missing)),
         database=database,
         enable=not seen.enabled,
         start=not runs,
@@ -89,14 +91,15 @@ def _describe_file(file: ClusterFile, seen: K3sSeen) -> Change:
     return Change(Action.UPDATE, f"file {file.path}", ", ".join(lines) or "its lines in another order")
 
 
-def _describe_tokens(desired: K3sDesired, seen: K3sSeen, *, begins: bool, enters: bool) -> Iterator[Change]:
-    paths = (AGENT_TOKEN,) if desired.role is Role.AGENT else (SERVER_TOKEN, AGENT_TOKEN)
+def _token_paths(role: Role) -> tuple[str, ...]:
+    return (AGENT_TOKEN,) if role is Role.AGENT else (SERVER_TOKEN, AGENT_TOKEN)
+
+
+def _describe_tokens(missing: Sequence[str], *, begins: bool) -> Iterator[Change]:
     why = (
         "made at apply, on the machine" if begins else "handed on by a server at apply, and kept nowhere else"
     )
-    for path in paths:
-        if enters and path not in seen.tokens:
-            yield Change(Action.CREATE, f"token {path}", why)
+    return (Change(Action.CREATE, f"token {path}", why) for path in missing)
 
 
 def _why_start(desired: K3sDesired, seen: K3sSeen, begins: bool, enters: bool) -> str:

@@ -15,8 +15,9 @@ class K3sNodePlan:
 
     ``install``: the binary of this version has to come. ``write``: files that are not as they should be.
     ``note``: wireloom's own has to be left there. ``begins``: it makes the tokens and begins the cluster.
-    ``joins``: it is handed a token. ``database``: it is told where that is. ``enable``: its unit is not
-    started at boot. ``start``: k3s does not run. ``restart``: it does, by files that changed.
+    ``joins``: it enters one. ``tokens``: it is handed them, also where they were taken away. ``database``:
+    it is told where that is. ``enable``: its unit is not started at boot. ``start``: k3s does not run.
+    ``restart``: it does, by files that changed.
     """
 
     desired: K3sDesired
@@ -26,6 +27,7 @@ class K3sNodePlan:
     note: bool = False
     begins: bool = False
     joins: bool = False
+    tokens: bool = False
     database: bool = False
     enable: bool = False
     start: bool = False

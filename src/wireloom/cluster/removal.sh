@@ -293,6 +293,7 @@ erase() {
         case $(readlink "${binary%/*}/$tool") in k3s | "$binary") take "${binary%/*}/$tool" ;; esac
     done
     take "$binary"
+    rm -f /run/wireloom/k3s.*
     rmdir /var/lib/cni/results /var/lib/cni/networks /var/lib/cni /etc/rancher /var/lib/rancher 2>/dev/null
     systemctl daemon-reload 2>/dev/null
     rm -f "$state" || die "$state can't be removed"
