@@ -28,13 +28,19 @@ from wireloom.values import NodeName
 STEPS = ("look", "make_key", "stage", "commit", "prove", "confirm", "withdraw", "hold", "beat")
 """What a script can be; the first whose call it ends with."""
 
+K3S_STEPS = ("wants", "grow", "finish", "enable", "make_token", "hand_on", "wake", "gate", "ask")
+"""The same of k3s; what only writes files is ``put NAME``, by the last of them."""
+
 CALLS = {"commit": "arm"}
 
 
 def step_of(script: str) -> str:
     """The step that a script belongs to: by the calls after the last function in it."""
-    calls = {line.split(" ")[0] for line in script.rpartition("\n}\n")[2].splitlines() if line}
-    return next((step for step in STEPS if CALLS.get(step, step) in calls), "look")
+    lines = [line.split(" ") for line in script.rpartition("\n}\n")[2].splitlines() if line]
+    calls = {words[0] for words in lines}
+    written = [f"put {words[1].rpartition('/')[2]}" for words in lines if words[0] == "put"]
+    found = [step for step in (*STEPS, *K3S_STEPS) if CALLS.get(step, step) in calls]
+    return [*found, *reversed(written), "look"][0]
 
 
 @dataclass

@@ -1,6 +1,7 @@
 """A fleet in three sites, and ``wireloom apply`` that makes its network and its cluster."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,6 +23,9 @@ nodes:
   w1: {{ site: ams, ssh: root@203.0.113.4, public: [203.0.113.4], roles: [k3s-agent] }}
 kubernetes: {{ version: v1.34.2+k3s1, flannel_backend: {backend} }}
 """
+
+NODE = "  {name}: {{ site: fsn, ssh: root@{ip}, public: [{ip}], roles: [k3s-{role}] }}\n"
+
 W2 = "  w2: { site: sin, ssh: root@203.0.113.5, public: [203.0.113.5], roles: [k3s-agent] }\n"
 
 
@@ -35,6 +39,43 @@ def apply(group: Machines, k3s: Path, *words: str, expect: int = 0, timeout: flo
     """``wireloom apply``, which takes its time here."""
     done = group.operator.run("apply", "--yes", *supply(k3s), *words, expect=expect, timeout=timeout)
     return done.stdout + done.stderr
+
+
+def fleet_of(*names: str, among: tuple[str, ...] = NAMES, version: str = "v1.34.2+k3s1") -> str:
+    """The fleet file of some machines of a group, in one site; without a version no cluster is made.
+
+    ``among``: all machines of the group, which has given its addresses out in that order.
+    """
+    nodes = [
+        NODE.format(
+            name=name,
+            ip=f"203.0.113.{among.index(name) + 1}",
+            role="server" if name.startswith("cp") else "agent",
+        )
+        for name in names
+    ]
+    head = "fleet: shop\nunderlay: { ipv4: 10.99.0.0/16 }\nsites: { fsn: {} }\nnodes:\n"
+    cluster = f"kubernetes: {{ version: {version} }}\n" if version else ""
+    return "".join([head, *nodes, cluster])
+
+
+def cut(group: Machines, k3s: Path, fault: Mapping[str, str]) -> None:
+    """An apply whose operator is killed at a step of tests/faults/operator.py."""
+    process = group.operator.unlucky(json.dumps({**fault, "do": "kill"}), "apply", "--yes", *supply(k3s))
+    said, errors = process.communicate(timeout=300)
+    assert process.returncode == -9, f"{fault}: {process.returncode}\n{said}{errors}"
+
+
+def told_command(said: str, begin: str, end: str) -> str:
+    """What a message tells to do: the text between the two."""
+    assert begin in said, said
+    return said.partition(begin)[2].partition(end)[0]
+
+
+def age_leases(group: Machines) -> None:
+    """As if the time had gone by that a dead operator holds machines for."""
+    for machine in group:
+        machine.shell("cd /run/wireloom/wg0 2>/dev/null && test -e lease && sed -i 2s/.*/0/ lease; :")
 
 
 @contextmanager

@@ -52,6 +52,13 @@ class Container(Machine):
         self._power.wait(timeout=20)
         self._power = None
 
+    def replace(self) -> None:
+        """Another machine, with nothing on it, has its name and address; it is switched off."""
+        self.lose_power()
+        self.space.run("umount", f"{self._directory}/root")
+        self.space.run("rm", "-rf", f"{self._directory}/changes", f"{self._directory}/work")
+        self.prepare()
+
     def _execute(self, words: tuple[str, ...], stdin: str) -> "subprocess.CompletedProcess[str] | None":
         init = self.init
         if init is None:

@@ -111,20 +111,12 @@ class Trial(Mesh):
         self, fault: Mapping[str, object], act: Callable[[], object], *words: str, window: str
     ) -> "subprocess.CompletedProcess[str]":
         """The operator's process, ``struck`` meanwhile, stopped at the fault while ``act`` happens."""
-        flag = self.world.home / "struck"
-        do = f"touch {flag}; while test -e {flag}; do sleep 0.05; done"
-        process = self.unlucky({**fault, "do": do}, *(words or ("apply",)), "--confirm-within", window)
-        self.struck = process
-        try:
-            wait_for(lambda: flag.exists() or process.poll() is not None, lambda: "no such step", seconds=90)
-            struck = flag.exists()
-            if struck:
-                act()
-        finally:
-            flag.unlink(missing_ok=True)
-        said, errors = process.communicate(timeout=180)
-        assert struck, f"it never came to {fault}: {process.returncode}\n{said}{errors}"
-        return subprocess.CompletedProcess(process.args, process.returncode, said, errors)
+
+        def note(process: "subprocess.Popen[str]") -> None:
+            self.struck = process
+
+        words = ("--json", *(words or ("apply",)), "--yes", "--confirm-within", window)
+        return self.world.halted(fault, act, *words, begun=note)
 
     @contextmanager
     def under_way(

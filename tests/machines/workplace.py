@@ -5,8 +5,11 @@ import os
 import pty
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+
+from tests.machines.patience import wait_for
 
 WIRELOOM = Path(sys.executable).with_name("wireloom")
 ROOT = Path(__file__).parents[2]
@@ -79,6 +82,34 @@ class Operator:
             text=True,
             env=self._environment() | {"PYTHONPATH": str(ROOT)},
         )
+
+    def halted(
+        self,
+        fault: Mapping[str, object],
+        act: Callable[[], object],
+        *words: str,
+        begun: Callable[["subprocess.Popen[str]"], object] = lambda _: None,
+        seconds: float = 90,
+    ) -> "subprocess.CompletedProcess[str]":
+        """``wireloom WORDS`` that stands still at a fault while ``act`` happens, and then goes on to its end.
+
+        ``begun`` gets the process. It may take so many seconds to the fault, and twice that to its end.
+        """
+        flag = self.home / "struck"
+        do = f"touch {flag}; while test -e {flag}; do sleep 0.05; done"
+        process = self.unlucky(json.dumps({**fault, "do": do}), *words)
+        begun(process)
+        try:
+            what = f"it does not come to {fault}"
+            wait_for(lambda: flag.exists() or process.poll() is not None, lambda: what, seconds=seconds)
+            struck = flag.exists()
+            if struck:
+                act()
+        finally:
+            flag.unlink(missing_ok=True)
+        said, errors = process.communicate(timeout=2 * seconds)
+        assert struck, f"it never came to {fault}: {process.returncode}\n{said}{errors}"
+        return subprocess.CompletedProcess(process.args, process.returncode, said, errors)
 
     def sit_at(self, terminal: int, *words: str) -> "subprocess.Popen[bytes]":
         """``wireloom WORDS`` on a terminal of its own: it can ask, and Ctrl-C typed there interrupts it."""
