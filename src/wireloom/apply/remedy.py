@@ -6,7 +6,7 @@ from wireloom.cluster.places import AGENT_TOKEN, DATA, SERVER_TOKEN, Role
 from wireloom.cluster.plan import K3sNodePlan
 
 _TOKEN = re.compile(
-    r"\b401\b|[Uu]nauthorized|not authorized|token CA hash|token is not valid|different token"
+    r"\b401\b|[Uu]nauthorized|not authorized|token CA hash|invalid token|token must not be|different token"
 )
 """How k3s says that a token is not its cluster's (k3s, pkg/clientaccess/token.go, pkg/cluster/storage.go)."""
 
