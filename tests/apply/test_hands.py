@@ -152,9 +152,9 @@ def test_staging_leaves_what_is_live_alone(machine: Sandbox) -> None:
 
 
 def test_unstaging_leaves_no_copy_of_the_key(machine: Sandbox) -> None:
-    want, key = lone(machine)
-    bad = replace(want.bare_config, head=want.config.head + "Nonsense = 1\n")
-    machine.sh(stage(want, replace(fresh_plan(machine, want), first_config=bad), key))
+    want, _ = lone(machine)
+    machine.sh(stage(want, fresh_plan(machine, want), OTHER_KEY))
+    assert machine.ask(f"cat {STAGED}")
     assert machine.ask(HAND.withdraw()) == "outcome=untouched"
     assert machine.ask("find /etc/wireguard -type f") == KEY
 

@@ -144,7 +144,7 @@ def test_a_node_without_a_file_is_given_one_without_peers_first() -> None:
         "hold f00d ada@desk",
         "unchanged feed",
         f"stage {text_digest(NOTE.record(want.config) + want.config.keyless)} {OTHER_KEY}",
-        f"bare {want.bare_config.digest} '{MARK}'",
+        f"bare {len(want.config.head.splitlines()) + 1} '{MARK}'",
         "heard 10.99.0.2,,0",
     ] == calls_of(HAND.stage(want, plan, OTHER_KEY, note=NOTE, heard=[TWO])).splitlines()
 

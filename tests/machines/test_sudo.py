@@ -7,6 +7,7 @@ import pytest
 
 from tests.machines.machine import Machine, Sudo
 from tests.machines.machines import Machines
+from tests.machines.patience import wait_for
 from tests.machines.people import PASSWORD, TRACE, WANTING, add_user, allow, give
 from tests.machines.test_users import CHATTER, GERMAN, footprints
 from wireloom.transport.sudo import PASSWORD_VARIABLE
@@ -90,6 +91,16 @@ def test_every_machine_gets_only_what_its_own_sudo_asks_for(people: Machines) ->
     }
     assert opened == dict.fromkeys(before, 1)
     assert people.operator.verdict() == "holds"
+
+
+def test_nothing_of_a_shell_is_left_when_its_connection_is_gone(people: Machines) -> None:
+    give(people)
+    assert people.operator.changes() == []
+    for machine in people:
+        wait_for(
+            lambda machine=machine: not machine.run("pgrep", "-x", "-a", "sh|sudo", expect=None),
+            lambda machine=machine: machine.run("ps", "-ef"),
+        )
 
 
 def count(machine: Machine, words: str) -> int:

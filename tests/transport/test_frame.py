@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from wireloom.transport.frame import frame_script, unframe
+from wireloom.transport.frame import frame_script, opening, unframe
 from wireloom.transport.port import Completed, TransportError
 from wireloom.transport.raw import Raw
 
@@ -23,7 +23,8 @@ def run(shell: str, framed: str) -> Raw:
 @pytest.mark.parametrize("shell", SHELLS)
 def test_a_script_cut_anywhere_runs_whole_or_not_at_all(shell: str, tmp_path: Path) -> None:
     ran, finished = tmp_path / "ran", tmp_path / "finished"
-    framed = frame_script(f": > {ran}\nif true; then echo yes; fi\n: > {finished}", NONCE)
+    script = f": > {ran}\nif true; then echo yes; fi\n: > {finished}"
+    framed = opening(NONCE) + frame_script(script, NONCE)
     for length in range(len(framed)):
         run(shell, framed[:length])
         assert ran.exists() == finished.exists(), f"half of it ran when cut after {framed[:length]!r}"
@@ -40,22 +41,26 @@ def test_a_shell_that_is_not_root_runs_nothing(shell: str, tmp_path: Path) -> No
     script = f"echo ran; : > {tmp_path}/ran"
     argv = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
     argv += [shell, "sh", "-s"] if shell.endswith("busybox") else [shell, "-s"]
-    done = subprocess.run(
-        argv, input=frame_script(script, NONCE), capture_output=True, text=True, check=False
-    )
+    framed = opening(NONCE) + frame_script(script, NONCE)
+    done = subprocess.run(argv, input=framed, capture_output=True, text=True, check=False)
     with pytest.raises(TransportError, match="ann@w1 is not root") as caught:
-        unframe(Raw(done.returncode, done.stdout, done.stderr), NONCE, who="ann@w1", sudo=False)
+        unframe(Raw(done.returncode, done.stdout, done.stderr), NONCE, who="ann@w1", sudo=None)
     assert "sudo: true" in caught.value.hint
     assert not (tmp_path / "ran").exists()
 
 
 def test_noise_before_the_mark_is_dropped() -> None:
     raw = Raw(0, f"hi\nno newline{NONCE} 12\nout\n", f"stdin: is not a tty\n{NONCE}\nerr\n")
-    assert Completed(0, "out\n", "err\n") == unframe(raw, NONCE, who="root@w1", sudo=False)
+    assert Completed(0, "out\n", "err\n") == unframe(raw, NONCE, who="root@w1", sudo=None)
+
+
+def test_what_comes_between_the_marks_is_the_scripts_and_the_last_one_has_its_status() -> None:
+    raw = Raw(None, f"hi\n{NONCE} 12\nout{NONCE} end 7\nlate\n", f"hi\n{NONCE}\nerr\n{NONCE} end\nlate\n")
+    assert Completed(7, "out", "err\n") == unframe(raw, NONCE, who="root@w1", sudo=None)
 
 
 def test_control_characters_of_a_machine_reach_no_terminal() -> None:
     with pytest.raises(TransportError) as caught:
-        unframe(Raw(1, "", "\x1b]0;owned\x07go away"), NONCE, who="ann@w1", sudo=False)
+        unframe(Raw(1, "", "\x1b]0;owned\x07go away"), NONCE, who="ann@w1", sudo=None)
     assert caught.value.what.isprintable()
     assert "go away" in caught.value.what

@@ -12,7 +12,7 @@ import pytest
 
 from tests.transport.conftest import ServerMaker, TransportMaker
 from tests.transport.sshd import Sshd, is_alive, make_key, public, until
-from wireloom.transport import session
+from wireloom.transport import shell
 from wireloom.transport import ssh as ssh_module
 from wireloom.transport.frame import REMOTE_PATH
 from wireloom.transport.port import Completed, TransportError
@@ -35,7 +35,7 @@ CASES = {
     ),
     "unicode": ("echo 'grüße 🧶'", Completed(0, "grüße 🧶\n", "")),
     "bytes that are not UTF-8": (r"printf 'a\377b'", Completed(0, "a\N{REPLACEMENT CHARACTER}b", "")),
-    "stdin is empty": ("readlink /proc/$$/fd/0", Completed(0, "/dev/null\n", "")),
+    "stdin is empty": ("readlink /proc/self/fd/0", Completed(0, "/dev/null\n", "")),
     "a command that reads stdin": ("cat\necho after", Completed(0, "after\n", "")),
     "a here-document": ("cat <<'END'\n}\n$x\nEND", Completed(0, "}\n$x\n", "")),
     "a function and its local": ("f() { local a=1; echo $a; }\nf", Completed(0, "1\n", "")),
@@ -80,10 +80,20 @@ async def test_data_is_on_descriptor_3_and_never_run(
     assert await connection.run("echo still there", timeout=10) == Completed(0, "still there\n", "")
 
 
+async def test_data_that_a_script_leaves_is_no_script(
+    machine: Sshd, transport: TransportMaker, tmp_path: Path
+) -> None:
+    connection = await transport({"n": machine}).connect(N)
+    data = f": >{tmp_path}/ran\n".encode()
+    assert await connection.run("sleep 1; exit 7", timeout=20, data=data) == Completed(7, "", "")
+    await asyncio.sleep(0.5)
+    assert not (tmp_path / "ran").exists()
+
+
 async def test_too_much_output_is_an_error(
     machine: Sshd, transport: TransportMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "MAX_OUTPUT", 1024 * 1024)
+    monkeypatch.setattr(shell, "MAX_OUTPUT", 1024 * 1024)
     connection = await transport({"n": machine}).connect(N)
     with pytest.raises(TransportError, match="printed more than 1 MiB"):
         await connection.run("exec yes", timeout=30)
@@ -160,18 +170,24 @@ async def test_a_daemon_that_holds_the_output_open_holds_up_nobody(
 ) -> None:
     connection = await transport({"n": machine}).connect(N)
     script = f"setsid sleep 60 &\necho $! >{tmp_path}/pid; echo done; exit 3"
-    assert await connection.run(script, timeout=30) == Completed(3, "done\n", "")
-    daemon = int((tmp_path / "pid").read_text())
-    assert is_alive(daemon)
-    os.kill(daemon, signal.SIGKILL)
+    for _ in range(2):
+        assert await connection.run(script, timeout=30) == Completed(3, "done\n", "")
+        daemon = int((tmp_path / "pid").read_text())
+        assert is_alive(daemon)
+        os.kill(daemon, signal.SIGKILL)
 
 
-async def test_output_that_comes_slowly_after_the_end_is_waited_for(
-    machine: Sshd, transport: TransportMaker
+async def test_what_comes_after_the_end_of_a_script_is_nobodys(
+    machine: Sshd, transport: TransportMaker, tmp_path: Path
 ) -> None:
     connection = await transport({"n": machine}).connect(N)
-    script = "(for n in 1 2 3 4 5 6; do sleep 0.3; echo $n; done) &\necho 0"
-    assert (await connection.run(script, timeout=30)).stdout == "0\n1\n2\n3\n4\n5\n6\n"
+    late = (
+        f"(until test -e {tmp_path}/go; do sleep 0.1; done; echo late; echo late >&2; : >{tmp_path}/gone) &"
+    )
+    assert await connection.run(f"{late}\necho in time", timeout=30) == Completed(0, "in time\n", "")
+    (tmp_path / "go").touch()
+    await until((tmp_path / "gone").exists)
+    assert await connection.run("echo next", timeout=30) == Completed(0, "next\n", "")
 
 
 async def test_a_script_whose_time_was_up_before_it_began_never_begins(

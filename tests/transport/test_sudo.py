@@ -183,15 +183,25 @@ async def test_a_password_that_nobody_has_is_an_error(sudo: FakeSudo) -> None:
     assert (sudo.calls, sudo.asked) == (["-n", "-n"], 1)
 
 
-async def test_a_password_is_sent_to_the_prompt_of_each_script_and_leaves_no_trace_in_it(
+async def test_a_password_is_sent_once_for_all_scripts_of_a_connection_and_leaves_no_trace_in_them(
     sudo: FakeSudo,
 ) -> None:
     sudo.password = Password(PASSWORD)
     connection = await sudo.connect()
-    script = "readlink /proc/$$/fd/0; echo fine >&2; exit 3"
+    script = "readlink /proc/self/fd/0; echo fine >&2; exit 3"
     for _ in range(2):
         assert await connection.run(script, timeout=10) == Completed(3, "/dev/null\n", "fine\n")
-    assert (sudo.calls, sudo.asked, sudo.answers) == (["-n", "-S", "-S"], 1, [PASSWORD] * 2)
+    assert (sudo.calls, sudo.asked, sudo.answers) == (["-n", "-S"], 1, [PASSWORD])
+
+
+async def test_a_script_that_is_ended_says_nothing_against_the_password(sudo: FakeSudo) -> None:
+    sudo.password = Password(PASSWORD)
+    connection = await sudo.connect()
+    assert (await connection.run("echo one", timeout=10)).stdout == "one\n"
+    with pytest.raises(TransportError, match="did not finish"):
+        await connection.run("sleep 60", timeout=1)
+    assert (await connection.run("echo two", timeout=10)).stdout == "two\n"
+    assert sudo.calls == ["-n", "-S", "-S", "-S"]  # one to end what took too long
 
 
 @pytest.mark.parametrize("without", [WANTS_ONE, 'exec "$@"'], ids=["a password", "none"])

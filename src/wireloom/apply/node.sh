@@ -101,16 +101,16 @@ forget_save_config() {
     fi
 }
 
-# bare DIGEST MARK: generation 0 of a new node: key and address, no peers. Its head is that of the staged file. It
+# bare LINES MARK: generation 0 of a new node: key and address, no peers, which are so many lines of the staged file. It
 # replaces only what begins with MARK, wireloom's own.
 bare() {
     if test -e "$config" || test -L "$config"; then
         { read -r first; } 2>/dev/null <"$config"
         case $first in "$2"*) ;; *) return 0 ;; esac
     fi
-    assemble "$staging/bare.conf" config_head true
-    test "$(digest "$staging/bare.conf")" = "$1" || die "$staging/bare.conf can't be written: is the disk full?"
-    mv "$staging/bare.conf" "$config" || die "$config can't be written: is the disk full, or read-only?"
+    clear_away "$staging/bare.conf"
+    { head -n "$1" "$staged" >"$staging/bare.conf" && mv "$staging/bare.conf" "$config"; } ||
+        die "$config can't be written: is the disk full, or read-only?"
 }
 
 # clear_away FILE...: those that are there. What is not there costs no process.

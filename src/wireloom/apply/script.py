@@ -80,7 +80,8 @@ class Hand:
         lines += ["alone", self._hold, _call("unchanged", plan.fingerprint)]
         lines.append(_call("stage", text_digest(note.record(config) + config.keyless), str(public_key)))
         if plan.first_config:
-            lines.append(_call("bare", plan.first_config.digest, MARK))
+            key_line = 1
+            lines.append(_call("bare", str(plan.first_config.head.count("\n") + key_line), MARK))
         if heard:
             lines.append(_call("heard", *map(str, heard)))
         return self._script(*lines)

@@ -4,7 +4,7 @@ import re
 
 from wireloom.transport.port import Completed, TransportError
 from wireloom.transport.raw import Raw, quote
-from wireloom.transport.sudo import explain
+from wireloom.transport.sudo import Prompt, explain
 
 PLAIN = "sh -s"
 """The command for root. No command has data in it, here or in sudo.py: no login shell is quoted for."""
@@ -12,51 +12,75 @@ PLAIN = "sh -s"
 REMOTE_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-def frame_script(script: str, nonce: str, *, fed: bool = False) -> str:
-    """Wrap ``script`` for ``sh -s``, so that ``unframe`` can tell its output by ``nonce`` (a random word).
+def opening(nonce: str) -> str:
+    """What a shell is told before its first script, whose ``nonce`` it is.
 
-    The braces make the shell read all of it before it runs any of it: a script cut short by a lost
-    connection is a syntax error, not half a change, and a command in it that reads stdin can't eat the rest.
-    Whatever is not root stops before the script's first line: its effective user is the second number of that
-    line of proc(5), which costs no process, as `id` would in every step on every machine.
-
-    ``fed``: data follows on stdin, once the shell has named the nonce. Not before: it would read some of it
-    along with the script.
+    Whatever is not root stops here: its effective user is the second number of that line of proc(5), which
+    costs no process, as `id` would on every machine.
     """
-    stdin = "3<&0 </dev/null" if fed else "</dev/null"
     return f"""{{
 export LC_ALL=C PATH={REMOTE_PATH}
 unset CDPATH ENV BASH_ENV
 while read -r word _ user _; do [ "$word" != Uid: ] || break; done </proc/$$/status
 if [ "$user" != 0 ]; then echo '{nonce} not root'; exit 126; fi
-echo '{nonce}' $$
-echo '{nonce}' >&2
-exec {stdin}
-{script}
-exit
 }}
 """
 
 
-def unframe(raw: Raw, nonce: str, *, who: str, sudo: bool) -> Completed:
+def frame_script(script: str, nonce: str, *, fed: bool = False) -> str:
+    """Wrap ``script`` for a ``sh -s``, so that ``unframe`` can tell its output by ``nonce`` (a random word).
+
+    The braces make the shell read all of it before it runs any of it: a script cut short by a lost
+    connection is a syntax error, not half a change, and a command in it that reads stdin can't eat the rest.
+    It runs in a subshell, so that the next one gets a shell as this one did, whatever this one set, and
+    however it left.
+
+    ``fed``: data follows on stdin, once the shell has named the nonce. Not before: it would read some of it
+    along with the script. Nor does it read on afterwards: what the script left of the data is no script.
+    """
+    stdin, then = ("3<&0 </dev/null", "exit\n") if fed else ("</dev/null", "")
+    return f"""{{
+echo '{nonce}' $$
+echo '{nonce}' >&2
+(
+:
+{script}
+) {stdin}
+echo '{nonce} end' $?
+echo '{nonce} end' >&2
+{then}}}
+"""
+
+
+def end_mark(nonce: str) -> re.Pattern[bytes]:
+    """What comes after a script's own output, on stdout and on stderr."""
+    return re.compile(rb"%b end(?: \d+)?\n" % re.escape(nonce.encode()))
+
+
+def unframe(raw: Raw, nonce: str, *, who: str, sudo: Prompt | None) -> Completed:
     """What the script itself left behind, without what shell start-up files printed before it.
 
-    ``who`` is ``user@host`` for messages. Raises TransportError when the script never started, with the
-    reason as far as the machine gave one: sudo's refusal, a shell that isn't one, a user who isn't root.
+    ``who`` is ``user@host`` for messages, ``sudo`` the prompt of the sudo on the way. Where its end is
+    missing the shell was ended with it, and how is in ``raw``. Raises TransportError when the script never
+    started, with the reason as far as the machine gave one: sudo's refusal, a shell that isn't one, a user
+    who isn't root.
     """
-    mark = _find_mark(raw.stdout, nonce)
+    mark = re.search(rf"{re.escape(nonce)} \d+\n", raw.stdout)
     if mark is not None:
-        _, marked, stderr = raw.stderr.partition(f"{nonce}\n")
-        status = -1 if raw.status is None else raw.status
-        return Completed(status, raw.stdout[mark.end() :], stderr if marked else raw.stderr)
+        stdout, ended, status = raw.stdout[mark.end() :].partition(f"{nonce} end ")
+        before, marked, stderr = raw.stderr.partition(f"{nonce}\n")
+        stderr = (stderr if marked else before).partition(f"{nonce} end\n")[0]
+        if ended:
+            return Completed(int(status.partition("\n")[0]), stdout, stderr)
+        return Completed(-1 if raw.status is None else raw.status, stdout, stderr)
     if f"{nonce} not root\n" in raw.stdout:
-        raise _not_root(who, sudo=sudo)
-    raise explain(raw, nonce, who) if sudo else _no_shell(raw, who)
+        raise _not_root(who, sudo=sudo is not None)
+    raise _no_shell(raw, who) if sudo is None else explain(raw, sudo.nonce, who)
 
 
-def started_as(stdout: str, nonce: str) -> int | None:
+def started_as(stdout: bytes | bytearray, nonce: str) -> int | None:
     """The process id of the script's shell, by what it printed so far; None: it has not begun."""
-    mark = _find_mark(stdout, nonce)
+    mark = re.search(rb"%b (\d+)\n" % re.escape(nonce.encode()), stdout)
     return None if mark is None else int(mark[1])
 
 
@@ -70,11 +94,6 @@ def end_script(pid: int) -> str:
 set -- ${{stat##*) }}
 [ "$3" -gt 1 ] && kill -TERM "-$3"
 """
-
-
-def _find_mark(stdout: str, nonce: str) -> re.Match[str] | None:
-    """The line between noise and the script's own output."""
-    return re.search(rf"{re.escape(nonce)} (\d+)\n", stdout)
 
 
 def _not_root(who: str, *, sudo: bool) -> TransportError:

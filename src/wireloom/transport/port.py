@@ -63,7 +63,7 @@ class Connection(Protocol):
 
         The script sees an empty stdin, ``LC_ALL=C`` and a plain PATH, and ``data`` on its descriptor 3. It
         runs whole or not at all; of the data a broken connection may bring a part, which ends as all of it
-        would.
+        would. What it starts for good has outputs of its own: what is printed after its end is nobody's.
         Raises TransportError when the connection breaks or the time is up; a script that fails is
         a Completed with its status.
         """

@@ -20,9 +20,8 @@ WITHOUT_PASSWORD = "env LC_ALL=C sudo -n -- sh -s"  # noqa: S105
 
 Every machine is tried with it first. Where it works, the script went along with it: NOPASSWD costs no
 round trip, and nobody is asked for a password that no machine wants. One command for both kinds of machines
-would wait for a prompt or a shell before each script, everywhere. So only a machine that wants a password
-pays: one round trip for this, once in a command, and two for each script. LC_ALL is for sudo's words, which
-are read.
+would wait for a prompt or a shell first, everywhere. So only a machine that wants a password pays: one round
+trip for this, once in a command, and two for each shell. LC_ALL is for sudo's words, which are read.
 """
 
 
