@@ -171,7 +171,7 @@ WORLDS: list[Callable[[], Scene]] = [
 ]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(FATES, st.sampled_from(WORLDS), st.integers(0, 2))
 def test_no_machine_is_left_half_changed(
     fates: dict[tuple[NodeName, Step], Fate], make: Callable[[], Scene], max_parallel: int

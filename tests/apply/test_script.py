@@ -98,7 +98,7 @@ def test_gathering_keeps_every_word_in_order(commands: list[Command]) -> None:
     assert flat(commands) == flat(list(gather_peers(commands)))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(ANY_TEXT, min_size=1, max_size=4))
 def test_no_word_of_a_command_gets_out_of_its_quotes(words: list[str]) -> None:
     change = Change(Action.UPDATE, "", "", do=(tuple(words),), undo=(tuple(words),))
@@ -111,14 +111,14 @@ def test_no_word_of_a_command_gets_out_of_its_quotes(words: list[str]) -> None:
     assert "".join(f"<{word}>" for word in words) == undone
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(ANY_TEXT)
 def test_no_name_gets_out_of_its_quotes(who: str) -> None:
     script = Hand("wg0", "f00d", who).hold()
     assert f"<f00d><{who}>" == sh(f"alone() {{ :; }}\nhold() {{ {PRINT_ARGUMENTS}; }}\n{calls_of(script)}")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(LINES, LINES)
 def test_the_text_of_a_file_arrives_as_it_is(head: str, body: str) -> None:
     config = ConfigFile("/etc/wireguard/wg0.conf", head, body)

@@ -55,7 +55,7 @@ WORDS = [
     *("#", "|", ">", "---", "...", "%YAML 1.1", "\\x00", "é", "10.0.0.0/8", "::", "@", "$("),
 ]
 
-fast = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+fast = settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 
 
 def read(data: bytes) -> None:

@@ -178,7 +178,7 @@ def one_step(names: list[str], prefix: str, lock: Lock) -> Lock:
 
 
 @given(st.lists(step, min_size=1, max_size=8), some_range)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_whatever_happens_addresses_are_unique_usable_and_stay(steps: list[list[str]], prefix: str) -> None:
     lock, held = Lock("shop"), {}
     for names in steps:
@@ -195,7 +195,7 @@ def test_whatever_happens_addresses_are_unique_usable_and_stay(steps: list[list[
 
 
 @given(st.lists(step, min_size=1, max_size=5), st.lists(some_range, min_size=5, max_size=5))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_ranges_that_change_on_the_way(steps: list[list[str]], prefixes: list[str]) -> None:
     lock = Lock("shop")
     for names, prefix in zip(steps, prefixes, strict=False):
@@ -206,7 +206,7 @@ def test_ranges_that_change_on_the_way(steps: list[list[str]], prefixes: list[st
 
 
 @given(step, some_range)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_alloting_again_changes_nothing(names: list[str], prefix: str) -> None:
     once = one_step(names, prefix, Lock("shop"))
     family = {"ipv4": None, "ipv6": prefix} if ":" in prefix else {"ipv4": prefix}

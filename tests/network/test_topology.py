@@ -186,7 +186,7 @@ def fleets(draw: st.DrawFn) -> Fleet:
     return make_fleet(*nodes, ipv6=ipv6)
 
 
-many = settings(max_examples=60, deadline=None)
+many = settings(max_examples=60)
 
 
 @given(fleets())

@@ -488,7 +488,7 @@ def test_what_a_login_shell_says_first_is_passed_over() -> None:
 
 # ---- fuzz
 
-fast = settings(max_examples=150, deadline=None)
+fast = settings(max_examples=150)
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(["10.0.0.0/8", "default", "fd42::1"]),
     lambda inner: (

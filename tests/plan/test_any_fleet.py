@@ -16,7 +16,7 @@ from wireloom.values import Endpoint, NodeName
 
 A = NodeName("a")
 
-few = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+few = settings(max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 
 
 @given(st.lists(fleets(), min_size=2, max_size=3))

@@ -13,7 +13,7 @@ from wireloom.render.desired import FENCE_METRIC, render_node
 
 
 @given(fleets())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_what_is_rendered_is_read_back(fleet: Fleet) -> None:
     network = weave(fleet, lock_of(fleet))
     for name in network.members:

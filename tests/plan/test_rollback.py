@@ -24,7 +24,7 @@ from wireloom.values import Endpoint, NodeName, PublicKey, SshTarget
 
 A, B, N = map(NodeName, "abn")
 
-few = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+few = settings(max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 
 
 def stored(text: str, number: int = 3) -> Stored:

@@ -92,7 +92,7 @@ def histories(draw: st.DrawFn) -> list[tuple[Fleet, frozenset[NodeName]]]:
 
 
 @given(histories(), st.randoms(use_true_random=False))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 def test_any_mixture_on_the_way_connects(
     history: list[tuple[Fleet, frozenset[NodeName]]], luck: object
 ) -> None:

@@ -114,7 +114,7 @@ def route_packet(to: IPv4Address, rules: list[RuleSeen], routes: list[RouteSeen]
 
 
 @given(st.lists(rules, max_size=4), routes)
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_no_packet_goes_astray_untold(rules: list[RuleSeen], routes: list[RouteSeen]) -> None:
     chain = [*rules, MAIN_RULE]
     told = find({A: {"rules": tuple(chain), "elsewhere": frozenset(routes)}}, WORLD)

@@ -149,7 +149,7 @@ def test_the_bytes_of_a_file(fleet: Fleet, expected: str) -> None:
 
 
 @given(fleets())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_all_files_at_once_are_the_files_one_by_one(fleet: Fleet) -> None:
     network = woven(fleet, keyless=list(fleet.nodes)[:2])
     at_once = {name: head + "".join(body) for name, head, body in render_files(network)}
@@ -157,7 +157,7 @@ def test_all_files_at_once_are_the_files_one_by_one(fleet: Fleet) -> None:
 
 
 @given(fleets())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_the_same_network_gives_the_same_bytes(fleet: Fleet) -> None:
     assert network_digest(woven(fleet)) == network_digest(woven(fleet))
 

@@ -82,7 +82,7 @@ def test_graphviz_shows_an_odd_name_as_it_is():
 
 
 @needs_dot
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.text(max_size=30), st.text(max_size=30))
 def test_graphviz_reads_any_name(name, home):
     parse(draw(fleet(ODD, [site(home)], [node(name, home, public="192.0.2.1")])))

@@ -231,7 +231,7 @@ def test_odd_names_come_out_as_text():
     assert "<b>&\"'`\\ ��[31m���]]>-->" in shown
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.text(max_size=60), st.text(max_size=60), st.text(max_size=60))
 def test_any_name_gives_valid_xml(name, home, title):
     one = fleet(

@@ -62,7 +62,7 @@ def many_that_only_dial() -> Network:
     return network([0] * 60, {frozenset({one, other}) for one in range(40) for other in range(one)})
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @example(many_that_only_dial())
 @given(large_networks())
 def test_a_sample_leaves_nobody_out(whole: Network) -> None:
@@ -74,7 +74,7 @@ def test_a_sample_leaves_nobody_out(whole: Network) -> None:
     assert {other for others in pairs.values() for other in others} == set().union(*peers.values())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(large_networks())
 def test_a_sample_has_every_two_sites_in_both_directions(whole: Network) -> None:
     def sites(pairs: dict[NodeName, list[NodeName]]) -> set[tuple[str, str]]:
@@ -88,7 +88,7 @@ def test_a_sample_has_every_two_sites_in_both_directions(whole: Network) -> None
     assert sites(choose_pairs(whole)) == sites(everybody)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(large_networks())
 def test_a_sample_has_only_peers_and_each_once(whole: Network) -> None:
     for name, others in choose_pairs(whole).items():

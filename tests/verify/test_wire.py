@@ -454,7 +454,7 @@ def test_a_verdict_shows_a_few_packets() -> None:
 # Fragments and marked packets in clear are left out of these: without what falsifies a claim it may hold.
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.sets(st.integers(0, len(GOOD.seen) - 1)), st.sets(st.integers(0, len(GOOD.seen) - 1)))
 def test_no_claim_comes_to_hold_by_seeing_less(lost: set[int], more: set[int]) -> None:
     some = replace(GOOD, seen=tuple(one for place, one in enumerate(GOOD.seen) if place not in lost))
@@ -475,7 +475,7 @@ CLEAR = [
 ]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.sampled_from(CLEAR),
     st.sampled_from(["eth0", "eth1", "wg1", "interface 9", "flannel.1"]),
@@ -496,7 +496,7 @@ def test_a_marked_packet_in_clear_falsifies_whatever_else_was_seen(
     assert f"on {device} of {node}" in claim.detail
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.sampled_from([A, B]), st.sampled_from(["tcpdump lost 1 packet", "killed"]))
 def test_no_capture_with_a_fault_proves_that_nothing_was_in_clear(node: NodeName, fault: str) -> None:
     claims = GOOD.with_fault(node, fault).claims()
