@@ -65,7 +65,7 @@ class Kubernetes:
     ``version`` is None where somebody else runs k3s, and wireloom only makes room for it.
     ``flannel_backend`` is None where the network plugin is not flannel. ``public_api``: the API server may be
     reached beside the underlay. ``mirror``: a URL, the releases are at ``mirror/VERSION/FILE``.
-    ``protected``: nothing of it is taken away.
+    ``protected``: `k3s uninstall` is refused.
     """
 
     distribution: str = "k3s"

@@ -192,7 +192,7 @@ MIRROR: Field[str] = Field(
 PROTECTED: Field[bool] = Field(
     "protected",
     flag(),
-    "Whether wireloom refuses to take the cluster, or a machine of it, away.",
+    "Whether `wireloom k3s uninstall` is refused, so that nobody takes the cluster away by mistake.",
     default=False,
 )
 KUBERNETES_RECORD = Record(
