@@ -136,7 +136,8 @@ def test_what_comes_back_of_a_node_that_has_left_is_cleaned(fleet: Machines) -> 
     lost = node_of(fleet, "cp3")
     lost.switch_on()
     lost.settle()
-    assert "cp3: gone: stopped k3s" in remove(fleet, "cp3")
+    # Its etcd is told that it is out, and may have ended before it is stopped.
+    assert "removed all of k3s" in remove(fleet, "cp3")
     assert lost.shell(TRACES) == ""
 
 
