@@ -98,10 +98,9 @@ class Gate:
         units = await self._crew.run(scripts, timeout=2 * ROUND)
         standings = {name: _read_unit(answer) for name, answer in units.items()}
         active = [one for one in nodes if standings[one.name].through]
-        for one in active:
-            if one.role is Role.SERVER:
-                teller, word = await self._hear([one.name])
-                standings[one.name] = self._judge(one, word, teller)
+        own = [one for one in active if one.role is Role.SERVER]
+        words = await self._crew.run({one.name: self._hand.ask(ROUND) for one in own}, timeout=3 * ROUND)
+        standings |= {one.name: self._judge(one, _read_word(words[one.name]), one.name) for one in own}
         agents = [one for one in active if one.role is Role.AGENT]
         if agents:
             teller, word = await self._hear(servers)
