@@ -11,10 +11,11 @@ from wireloom import __version__
 from wireloom.cli.interruption import heed_signals
 from wireloom.cli.lazy import LazyGroup
 from wireloom.cli.settings import Settings
+from wireloom.cli.start import INTERRUPTED
 from wireloom.cli.streams import OutputError, close_stdout, open_streams
 from wireloom.errors import Diagnostic, UserError
 
-OK, WRONG, PENDING, BUG, INTERRUPTED = 0, 1, 2, 70, 130
+OK, WRONG, PENDING, BUG = 0, 1, 2, 70
 
 VERBS = {
     "init": "Write a fleet.yaml to begin with.",

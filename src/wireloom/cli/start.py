@@ -3,7 +3,7 @@
 import sys
 
 INTERRUPTED = 130
-"""As ``main`` has it, which may not be there yet."""
+"""Defined here: ``main``, which has the other exit codes, may not be there yet."""
 
 
 def main() -> None:

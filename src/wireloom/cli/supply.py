@@ -33,6 +33,10 @@ ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.zst", ".tar.lz4", ".tar.bz2")
 """How the names of those end that k3s takes (docs.k3s.io/installation/airgap)."""
 
 
+def _unreadable(path: Path, error: OSError, hint: str = "") -> UserError:
+    return UserError.one(f"can't be read: {error.strerror}", where=str(path), hint=hint)
+
+
 @functools.cache
 def _digest(path: Path, _changed: int, _size: int) -> str:
     """The SHA-256 of a file, hundreds of MB maybe: for the question, and for what comes after it."""
@@ -55,7 +59,7 @@ class FilePayload:
             status = path.stat()
             return cls(path, _digest(path, status.st_mtime_ns, status.st_size), status.st_size)
         except OSError as error:
-            raise UserError.one(f"can't be read: {error.strerror}", where=str(path)) from None
+            raise _unreadable(path, error) from None
 
     def read(self, start: int, length: int) -> bytes:
         """A piece of it. Raises UserError."""
@@ -74,7 +78,7 @@ def _reading(path: Path, *, hint: str = "") -> Iterator[BufferedReader]:
         with path.open("rb") as file:
             yield file
     except OSError as error:
-        raise UserError.one(f"can't be read: {error.strerror}", where=str(path), hint=hint) from None
+        raise _unreadable(path, error, hint) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +206,7 @@ def _read_database(path: Path) -> DatastoreEndpoint:
     try:
         text = path.read_text(encoding="ascii", errors="replace").strip()
     except OSError as error:
-        raise UserError.one(f"can't be read: {error.strerror}", where=str(path)) from None
+        raise _unreadable(path, error) from None
     return _parse_database(text, str(path))
 
 
@@ -241,7 +245,7 @@ def _list_images(paths: Iterable[Path]) -> tuple[Path, ...]:
         try:
             files = sorted(one for one in path.iterdir() if one.is_file()) if path.is_dir() else [path]
         except OSError as error:
-            raise UserError.one(f"can't be read: {error.strerror}", where=str(path)) from None
+            raise _unreadable(path, error) from None
         good = [one for one in files if one.name.endswith(ARCHIVES)]
         if not good:
             hint = f"archives of images end in {', '.join(ARCHIVES)}"

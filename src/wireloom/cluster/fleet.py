@@ -65,9 +65,13 @@ def _has_begun(one: K3sSeen) -> bool:
     return SERVER_TOKEN in one.tokens and settings is not None and read_entry(settings.text) == ""
 
 
+def _servers(fleet: Fleet) -> list[NodeName]:
+    return [name for name, role in cluster_nodes(fleet).items() if role is Role.SERVER]
+
+
 def _refuse_unseen(fleet: Fleet, seen: ClusterSeen) -> Iterator[Diagnostic]:
     """A server that does not answer may have a cluster: a second one must not be begun beside it."""
-    servers = [name for name, role in cluster_nodes(fleet).items() if role is Role.SERVER]
+    servers = _servers(fleet)
     if any((one := seen.machine(name)) and one.data for name in servers):
         return
     for name in servers:
@@ -86,7 +90,7 @@ def _note_silence(fleet: Fleet, seen: ClusterSeen) -> Iterator[Diagnostic]:
 
     Not where servers that all answer have just been stopped, or cut off on their way.
     """
-    servers = [name for name, role in cluster_nodes(fleet).items() if role is Role.SERVER]
+    servers = _servers(fleet)
     inside = [name for name in servers if (one := seen.machine(name)) and one.data]
     away = any(isinstance(seen.nodes.get(name), Unreachable) for name in servers)
     if seen.members is not None or not inside or not (seen.trouble or away):
