@@ -30,6 +30,9 @@ grep -als 'change/undo[.]sh' /proc/[0-9]*/cmdline | sed 's/.*/left undo.sh runs/
 true
 """
 
+AGE_LEASE = "cd /run/wireloom/wg0 2>/dev/null && test -e lease && sed -i 2s/.*/0/ lease; true"
+"""Shell: the lease of a node, if there is one, began when the machine did."""
+
 WINDOW = 5
 
 ALL = ("cp1", "w1", "cp2", "db1", "build1")
@@ -185,7 +188,7 @@ class Mesh:
     def age_leases(self) -> None:
         """As if the time of a lease had gone by; a test of its own waits for it."""
         for name in self.names:
-            self.on(name, "cd /run/wireloom/wg0 2>/dev/null && test -e lease && sed -i 2s/.*/0/ lease; true")
+            self.on(name, AGE_LEASE)
 
     def converge(self, network: str, names: Iterable[str] = BOTH) -> None:
         """One undisturbed apply leads to the network of the fleet file, whatever went before."""

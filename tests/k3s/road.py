@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.faults.world import AGE_LEASE
 from tests.k3s.conftest import node_machines
 from tests.k3s.hand import node_of
 from tests.k3s.machine import Node
@@ -75,7 +76,7 @@ def told_command(said: str, begin: str, end: str) -> str:
 def age_leases(group: Machines) -> None:
     """As if the time had gone by that a dead operator holds machines for."""
     for machine in group:
-        machine.shell("cd /run/wireloom/wg0 2>/dev/null && test -e lease && sed -i 2s/.*/0/ lease; :")
+        machine.shell(AGE_LEASE)
 
 
 @contextmanager
