@@ -145,7 +145,7 @@ def test_a_node_without_a_file_is_given_one_without_peers_first() -> None:
         "unchanged feed",
         f"stage {text_digest(NOTE.record(want.config) + want.config.keyless)} {OTHER_KEY}",
         f"bare {len(want.config.head.splitlines()) + 1} '{MARK}'",
-        "heard 10.99.0.2,,0",
+        "heard 10.99.0.2,",
     ] == calls_of(HAND.stage(want, plan, OTHER_KEY, note=NOTE, heard=[TWO])).splitlines()
 
 
@@ -180,9 +180,8 @@ def test_a_commit_is_armed_before_anything_is_done() -> None:
         "keep f00d",
         "still_staged",
         "arm f00d 60",
-        "date +since=%s",
-        "enable_at_boot",
-        "start",
+        "echo since=1",
+        "start enable",
         "before started",
         "run true",
         f"committed {shlex.quote(read_guard(desired(A).config.head))}",
@@ -192,12 +191,11 @@ def test_a_commit_is_armed_before_anything_is_done() -> None:
 @pytest.mark.parametrize(
     ("expected", "neighbour"),
     [
-        ("10.99.0.2,,0", TWO),
-        (f"fd42::2,{OTHER_KEY},0", Neighbour(ip_address("fd42::2"), OTHER_KEY)),
-        (f"fd42::2,{OTHER_KEY},0.4", Neighbour(ip_address("fd42::2"), OTHER_KEY, waits=True)),
+        ("10.99.0.2,", TWO),
+        (f"fd42::2,{OTHER_KEY}", Neighbour(ip_address("fd42::2"), OTHER_KEY)),
     ],
 )
-def test_a_neighbour_is_told_as_address_key_and_pause(expected: str, neighbour: Neighbour) -> None:
+def test_a_neighbour_is_told_as_address_and_key(expected: str, neighbour: Neighbour) -> None:
     assert expected == str(neighbour)
 
 

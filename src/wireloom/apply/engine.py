@@ -153,15 +153,8 @@ class _Job:
         self._progress(f"proving {count(len(names), 'node')} over fresh connections")
         await self._crew.hang_up(names)
         seconds = max(1, min(PROVE_SECONDS, self._terms.window - 3))
-        neighbours = self._neighbours.without(self._left)
-        scripts = {
-            name: self._hand.prove(
-                seconds,
-                self._since[name],
-                neighbours.prove(name, self._since, self._heard[name]),
-            )
-            for name in names
-        }
+        neighbours = self._neighbours.without(self._left).prove(names, self._since, self._heard)
+        scripts = {name: self._hand.prove(seconds, self._since[name], neighbours[name]) for name in names}
         answers = await self._run("prove", scripts, leave_behind=False)
         for name in names:
             unproven = read_all(answers[name], "unproven")

@@ -11,6 +11,7 @@ change=$here/change # what was committed and waits: id, deadline, before, after,
 seen=$here/seen     # what ran when the change was staged
 
 LEASE=1500 # how long it holds without a word
+FRESH=300  # a word that is no older is as good as another
 
 die() {
     printf 'wireloom: %s\n' "$*" >&2
@@ -92,13 +93,13 @@ renew() {
         die "$lease can't be written: is the disk full, or read-only?"
 }
 
-# keep ID: go on with an apply that has this machine.
+# keep ID: go on with an apply that has this machine. Its steps follow each other closely: not each has to write.
 keep() {
     uptime
     read_lease
     test -n "$holder" || die "this apply has this machine no more: it was restarted, or its clock took the change back"
     test "$holder" = "$1" || die "this apply was not heard of for too long: $who has had this machine since $since"
-    renew "$1"
+    test $((until - now)) -gt $((LEASE - FRESH)) || renew "$1"
 }
 
 # beat ID SECONDS: keep the machine; with SECONDS, give what waits there that long from now. It comes while a step is

@@ -1,6 +1,6 @@
 """With whom a node proves that its new state works: few peers, new ones first."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sized
 
 from wireloom.apply.script import Neighbour
 from wireloom.network.network import Peer
@@ -9,7 +9,7 @@ from wireloom.render.desired import NodeDesired
 from wireloom.values import Address, NodeName, PublicKey
 
 COUNT = 4
-"""Neighbours per node: all pairs is what ``verify`` is for."""
+"""Neighbours per node, those that ask and those that are asked: all pairs is what ``verify`` is for."""
 
 OLD_COUNT = 2
 """Of these, peers that it had before: asked before and after the change."""
@@ -40,32 +40,56 @@ class Neighbourhood:
         peers = (peer for peer in self._peers(name) if self._is_old(name, peer) and peer.endpoint is not None)
         return [Neighbour(_address(peer)) for peer in peers][:OLD_COUNT]
 
-    def new(self, name: NodeName, committed: Collection[NodeName]) -> list[Neighbour]:
-        """Peers that the node has no tunnel with yet, among those that know it by now."""
-        found = []
-        for peer in self._peers(name):
-            if self._is_old(name, peer) or not self._can_meet(name, peer, committed):
-                continue
-            own = self._own[name]
-            fresh = peer.public_key if peer.public_key not in self._running[name] else None
-            found.append(Neighbour(_address(peer), fresh, waits=bool(fresh and str(own) > str(fresh))))
-        return found[:COUNT]
+    def strangers(
+        self, names: Collection[NodeName], committed: Collection[NodeName]
+    ) -> dict[NodeName, list[Neighbour]]:
+        """Whom each of these is to meet: peers that it has no tunnel with yet, and that know it by now.
+
+        A pair is asked from one side. An answer has crossed the tunnel both ways; and where both begin a
+        handshake at the same moment each drops the other's, and tries again after 5 s (REKEY_TIMEOUT). Each
+        asks half of its neighbours, the next ones of a ring, and the rest where too few ask it.
+        """
+        left = {name: self._to_meet(name, committed) for name in names}
+        met: dict[NodeName, set[NodeName]] = {name: set() for name in self._desired}
+        asked: dict[NodeName, list[Neighbour]] = {name: [] for name in names}
+        so_far: Mapping[NodeName, Sized]
+        for most, so_far in ((COUNT // 2, asked), (COUNT, met)):
+            for name, peers in left.items():
+                while len(so_far[name]) < most and (peer := next(peers, None)):
+                    if peer.name not in met[name]:
+                        met[name].add(peer.name)
+                        met[peer.name].add(name)
+                        asked[name].append(self._as_neighbour(name, peer))
+        return asked
 
     def again(self, name: NodeName, heard: Iterable[Address]) -> list[Neighbour]:
         """Old ones that answered before the change, as ``heard`` says."""
         return [one for one in self.old(name) if one.address in set(heard)]
 
     def prove(
-        self, name: NodeName, committed: Collection[NodeName], heard: Iterable[Address]
-    ) -> list[Neighbour]:
-        """Whom the change is to be proven with: new ones first."""
-        return [*self.new(name, committed), *self.again(name, heard)][:COUNT]
+        self,
+        names: Collection[NodeName],
+        committed: Collection[NodeName],
+        heard: Mapping[NodeName, Iterable[Address]],
+    ) -> dict[NodeName, list[Neighbour]]:
+        """With whom the change of each of these is to be proven: new ones first."""
+        strangers = self.strangers(names, committed)
+        return {name: [*strangers[name], *self.again(name, heard[name])][:COUNT] for name in names}
 
     def _peers(self, name: NodeName) -> Iterator[Peer]:
         """Each node begins at another place of the list, so that no node is everybody's neighbour."""
         peers = [peer for peer in self._desired[name].peers if peer.public_key and peer.name in self._running]
         turn = self._places[name] % len(peers) if peers else 0
         yield from peers[turn:] + peers[:turn]
+
+    def _to_meet(self, name: NodeName, committed: Collection[NodeName]) -> Iterator[Peer]:
+        for peer in self._peers(name):
+            if not self._is_old(name, peer) and self._can_meet(name, peer, committed):
+                yield peer
+
+    def _as_neighbour(self, name: NodeName, peer: Peer) -> Neighbour:
+        """A key that the node has not run with yet is proven by a handshake."""
+        return Neighbour(_address(peer), None if peer.public_key in self._running[name] else peer.public_key)
 
     def _is_old(self, name: NodeName, peer: Peer) -> bool:
         """Both know each other by the keys that they keep."""

@@ -151,12 +151,16 @@ enable_at_boot() {
     fi
 }
 
-# start: have the interface made by the unit that will make it at boot.
+# start [enable]: have the interface made by the unit that will make it at boot; with `enable` also at boot.
 start() {
+    if is_there || test ! -d /run/systemd/system; then
+        test -z "${1:-}" || enable_at_boot
+    fi
     ! is_there || return 0
     if test -d /run/systemd/system; then
         end_unit
-        systemctl --quiet start "wg-quick@$interface" 2>/dev/null ||
+        # One process for both. (Without --no-reload systemd would read its units again.)
+        systemctl --quiet ${1:+--no-reload --now} "${1:-start}" "wg-quick@$interface" 2>/dev/null ||
             die "wg-quick@$interface did not start: $(journalctl -n 30 -o cat -u "wg-quick@$interface" | complaint)"
         is_there || die "wg-quick@$interface says that it is active, and there is no $interface"
     else

@@ -1,9 +1,8 @@
 # shellcheck shell=sh
 # The proof that a change works, as far as one node can tell.
 #
-# A PEER is `address,key,pause`. With a key its handshake must be a new one: sessions live on for 180 s and would
-# lie about a new key. PAUSE, in seconds, is for who lets the other speak first: where both begin a handshake at
-# the same moment each drops the other's answer, and tries again after 5 s (REKEY_TIMEOUT).
+# A PEER is `address,key`. With a key its handshake must be a new one: sessions live on for 180 s and would lie about
+# a new key.
 
 # shellcheck disable=SC2154,SC2086  # interface is the caller's; a list of peers is words
 
@@ -18,7 +17,7 @@ prove() {
     while test -n "$left"; do
         answered=" $(hear $left)" fresh='' still=''
         for peer in $left; do
-            proven "$peer" || still="$still ${peer%,*},0"
+            proven "$peer" || still="$still $peer"
         done
         left=${still# }
         uptime
@@ -37,24 +36,16 @@ waits() {
         die "the change is not here any more: this machine was restarted, or its clock took the change back"
 }
 
-# hear PEER...: those of them that answer a ping, a blank after each. All are asked side by side, those after a pause
-# who let the other begin: it is one pause for all of them.
+# hear PEER...: those of them that answer a ping, a blank after each. All are asked side by side.
 hear() {
-    asked='' later=''
+    asked=''
     for peer in "$@"; do
-        case $peer in *,0) ask "$peer" ;; *) later="$later $peer" ;; esac
+        ping -n -q -c 1 -W 1 "${peer%%,*}" >/dev/null 2>&1 &
+        asked="$asked $!:$peer"
     done
-    test -z "$later" || sleep "${later##*,}"
-    for peer in $later; do ask "$peer"; done
     for peer in $asked; do
         if wait "${peer%%:*}"; then printf '%s ' "${peer#*:}"; fi
     done
-}
-
-# ask PEER: begin to ping it. $asked is what is under way: `process:peer` for each.
-ask() {
-    ping -n -q -c 1 -W 1 "${1%%,*}" >/dev/null 2>&1 &
-    asked="$asked $!:$1"
 }
 
 # heard PEER...: who answers already, before anything changes: nobody else has to answer afterwards.
@@ -68,7 +59,6 @@ heard() {
 proven() {
     case $answered in *" $1 "*) ;; *) return 1 ;; esac
     wanted=${1#*,}
-    wanted=${wanted%,*}
     test -n "$wanted" || return 0
     fresh=${fresh:-$(wg show "$interface" latest-handshakes)}
     whose=

@@ -25,25 +25,20 @@ HANDS = (
 PEERS_PER_COMMAND = 200
 """`wg set` takes many peers at once; this many stay far below the kernel's limit on arguments."""
 
-PAUSE = 0.4
-"""Seconds that one of two new peers leaves to the other to begin their handshake."""
-
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
     """A peer that must answer before a change is confirmed.
 
-    With ``fresh_key`` a handshake with that key must be newer than the change, too. ``waits``: of two that
-    are new to each other this node is the one that lets the other begin.
+    With ``fresh_key`` a handshake with that key must be newer than the change, too.
     """
 
     address: Address
     fresh_key: PublicKey | None = None
-    waits: bool = False
 
     def __str__(self) -> str:
-        """``address,key,pause`` as proof.sh takes it."""
-        return f"{self.address},{self.fresh_key or ''},{PAUSE if self.waits else 0}"
+        """``address,key`` as proof.sh takes it."""
+        return f"{self.address},{self.fresh_key or ''}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +84,14 @@ class Hand:
     def commit(self, plan: NodePlan, *, seconds: int) -> str:
         """Change the running state in place; it undoes itself in ``seconds`` unless it is confirmed.
 
-        Answers ``since``, the time before all of it: an interface that starts shakes hands at once.
+        Answers ``since``, the time before all of it: an interface that starts shakes hands at once. It has no
+        older handshakes.
         """
         lines = ["alone", _call("keep", self.id), "still_staged", _call("arm", self.id, str(seconds))]
-        lines.append("date +since=%s")
+        lines.append("echo since=1" if plan.start else "date +since=%s")
         lines += [_call("place", plan.unit.file.path, plan.unit.file.text)] if plan.unit else []
-        lines += ["enable_at_boot"] if plan.enable else []
         lines += ["reload_units"] if plan.unit else []
-        lines += ["start"] if plan.start else []
+        lines += _bring_up(plan)
         lines.append(_before(plan))
         lines += [_call("run", *command) for command in gather_peers(plan.commands)]
         lines.append(_call("committed", read_guard(plan.config.keyless) if plan.config else ""))
@@ -189,6 +184,14 @@ def make_key_script(interface: str) -> str:
 
 def _script(interface: str, *lines: str) -> str:
     return "\n".join([f"interface={shlex.quote(interface)}", HANDS, *lines, ""])
+
+
+def _bring_up(plan: NodePlan) -> Iterator[str]:
+    """Now, and at boot."""
+    if plan.start:
+        yield "start enable" if plan.enable else "start"
+    elif plan.enable:
+        yield "enable_at_boot"
 
 
 def _before(plan: NodePlan) -> str:

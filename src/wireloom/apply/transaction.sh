@@ -70,7 +70,7 @@ still_staged() {
 before() {
     case $1 in
     seen) mv "$seen" "$change/before" ;;
-    bare) mv "$seen" "$change/bare" ;;
+    bare) : >"$change/bare" ;;
     *) running >"$change/before" && rm -f "$seen" ;;
     esac || die "$change can't be written: is the disk full, or read-only?"
 }
@@ -202,7 +202,7 @@ settle() {
     echo outcome=confirmed
     find_waiting
     if test "$waiting" = "$1"; then
-        release "$1" "$change"
+        release "$1" "$change" "$seen"
         disarm "$1"
     else
         release "$1"

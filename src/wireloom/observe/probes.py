@@ -47,12 +47,19 @@ class Probe:
 
 
 PROBES = (
-    Probe("os", 'read_release; echo "${release%%"$newline"*}"; uname -rm; show_clock'),
+    Probe(
+        "os",
+        'read_release; kernel=$(uname -rm); printf "%s\n" "${release%%"$newline"*}" "$kernel"; show_clock',
+    ),
     Probe("interface", 'echo "$if"'),
     Probe("systemd", "test -d /run/systemd/system && echo yes"),
     Probe("tools", f"for tool in {' '.join(TOOLS)}; do command -v $tool >/dev/null && echo $tool; done"),
-    # Where the interface runs nobody asks.
-    Probe("module", "test -d /sys/module/wireguard || { ! is_there && modprobe -n wireguard; } && echo yes"),
+    # Where the interface runs nobody asks; a container has no modules of its own.
+    Probe(
+        "module",
+        "test -d /sys/module/wireguard"
+        ' || { ! is_there && test -d "/lib/modules/${kernel%% *}" && modprobe -n wireguard; } && echo yes',
+    ),
     Probe("key", "read_modes; show_key"),
     Probe("config", "show_config"),
     Probe(
