@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from wireloom.transport.frame import frame_script, opening, unframe
+from wireloom.transport.frame import frame_script, opening, started_as, unframe
 from wireloom.transport.port import Completed, TransportError
-from wireloom.transport.raw import Raw
+from wireloom.transport.raw import Raw, read_mark
 
 NONCE = "wireloom-0123"
 SHELLS = [path for name in ("sh", "bash", "busybox") if (path := shutil.which(name))]
@@ -50,13 +50,38 @@ def test_a_shell_that_is_not_root_runs_nothing(shell: str, tmp_path: Path) -> No
 
 
 def test_noise_before_the_mark_is_dropped() -> None:
-    raw = Raw(0, f"hi\nno newline{NONCE} 12\nout\n", f"stdin: is not a tty\n{NONCE}\nerr\n")
+    raw = Raw(0, f"hi\nno newline{NONCE} begin 12\nout\n", f"stdin: is not a tty\n{NONCE} begin\nerr\n")
     assert Completed(0, "out\n", "err\n") == unframe(raw, NONCE, who="root@w1", sudo=None)
 
 
 def test_what_comes_between_the_marks_is_the_scripts_and_the_last_one_has_its_status() -> None:
-    raw = Raw(None, f"hi\n{NONCE} 12\nout{NONCE} end 7\nlate\n", f"hi\n{NONCE}\nerr\n{NONCE} end\nlate\n")
+    raw = Raw(
+        None,
+        f"hi\n{NONCE} begin 12\nout{NONCE} end 7\nlate\n",
+        f"hi\n{NONCE} begin\nerr\n{NONCE} end\nlate\n",
+    )
     assert Completed(7, "out", "err\n") == unframe(raw, NONCE, who="root@w1", sudo=None)
+
+
+@pytest.mark.parametrize(
+    ("expected", "said"),
+    [
+        (None, b""),
+        (None, b"noise\n"),
+        (None, b"noise\nmark"),
+        (None, b"noise\nmark 12"),
+        (b" 12", b"noise\nmark 12\nmore\n"),
+        (b" 12", b"no newline before itmark 12\n"),
+        (b"", b"mark\nmark 12\n"),
+    ],
+)
+def test_a_mark_counts_once_its_line_is_whole(expected: bytes | None, said: bytes) -> None:
+    assert read_mark(said, b"mark") == expected
+
+
+def test_what_a_machine_says_in_place_of_its_number_is_no_beginning() -> None:
+    assert started_as(f"{NONCE} begin nonsense\n".encode(), NONCE) is None
+    assert started_as(f"{NONCE} begin 12\n".encode(), NONCE) == 12
 
 
 def test_control_characters_of_a_machine_reach_no_terminal() -> None:

@@ -1,9 +1,7 @@
 """The frame around a remote script: it runs whole or not at all, and its output is told from noise."""
 
-import re
-
 from wireloom.transport.port import Completed, TransportError
-from wireloom.transport.raw import Raw, quote
+from wireloom.transport.raw import Raw, quote, read_mark
 from wireloom.transport.sudo import Prompt, explain
 
 PLAIN = "sh -s"
@@ -40,8 +38,8 @@ def frame_script(script: str, nonce: str, *, fed: bool = False) -> str:
     """
     stdin, then = ("3<&0 </dev/null", "exit\n") if fed else ("</dev/null", "")
     return f"""{{
-echo '{nonce}' $$
-echo '{nonce}' >&2
+echo '{nonce} begin' $$
+echo '{nonce} begin' >&2
 (
 :
 {script}
@@ -52,9 +50,9 @@ echo '{nonce} end' >&2
 """
 
 
-def end_mark(nonce: str) -> re.Pattern[bytes]:
-    """What comes after a script's own output, on stdout and on stderr."""
-    return re.compile(rb"%b end(?: \d+)?\n" % re.escape(nonce.encode()))
+def end_mark(nonce: str) -> bytes:
+    """What comes after a script's own output, on stdout and on stderr; on a line of its own."""
+    return f"{nonce} end".encode()
 
 
 def unframe(raw: Raw, nonce: str, *, who: str, sudo: Prompt | None) -> Completed:
@@ -65,10 +63,10 @@ def unframe(raw: Raw, nonce: str, *, who: str, sudo: Prompt | None) -> Completed
     started, with the reason as far as the machine gave one: sudo's refusal, a shell that isn't one, a user
     who isn't root.
     """
-    mark = re.search(rf"{re.escape(nonce)} \d+\n", raw.stdout)
-    if mark is not None:
-        stdout, ended, status = raw.stdout[mark.end() :].partition(f"{nonce} end ")
-        before, marked, stderr = raw.stderr.partition(f"{nonce}\n")
+    _, begun, said = raw.stdout.partition(f"{nonce} begin ")
+    if begun and "\n" in said:
+        stdout, ended, status = said.partition("\n")[2].partition(f"{nonce} end ")
+        before, marked, stderr = raw.stderr.partition(f"{nonce} begin\n")
         stderr = (stderr if marked else before).partition(f"{nonce} end\n")[0]
         if ended:
             return Completed(int(status.partition("\n")[0]), stdout, stderr)
@@ -80,8 +78,8 @@ def unframe(raw: Raw, nonce: str, *, who: str, sudo: Prompt | None) -> Completed
 
 def started_as(stdout: bytes | bytearray, nonce: str) -> int | None:
     """The process id of the script's shell, by what it printed so far; None: it has not begun."""
-    mark = re.search(rb"%b (\d+)\n" % re.escape(nonce.encode()), stdout)
-    return None if mark is None else int(mark[1])
+    told = read_mark(stdout, f"{nonce} begin".encode())
+    return int(told) if told is not None and told.strip().isdigit() else None
 
 
 def end_script(pid: int) -> str:

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import re
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ import asyncssh
 
 from wireloom.secret import Password
 from wireloom.transport.frame import end_mark, frame_script, opening, started_as
-from wireloom.transport.raw import Raw
+from wireloom.transport.raw import Raw, read_mark
 from wireloom.transport.sudo import Prompt
 
 MAX_OUTPUT = 16 * 1024 * 1024
@@ -35,10 +34,10 @@ class _Output:
     """What one of the two outputs has said since a script was sent, and whether its end was among it."""
 
     text: bytearray = field(default_factory=bytearray)
-    end: re.Pattern[bytes] = field(default_factory=lambda: end_mark(""))
+    end: bytes = b""
     has_ended: bool = False
 
-    def expect(self, end: re.Pattern[bytes]) -> None:
+    def expect(self, end: bytes) -> None:
         """Begin anew, with another script, whose end this is."""
         self.text, self.end, self.has_ended = bytearray(), end, False
 
@@ -46,7 +45,7 @@ class _Output:
         """Take in what came. It is looked through once: an output may be long."""
         before = max(0, len(self.text) - _LONGEST_MARK)
         self.text += chunk
-        self.has_ended = self.has_ended or self.end.search(self.text, before) is not None
+        self.has_ended = self.has_ended or read_mark(self.text, self.end, before) is not None
 
 
 @dataclass(slots=True)

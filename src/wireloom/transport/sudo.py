@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from wireloom.secret import Password
 from wireloom.transport.port import TransportError
-from wireloom.transport.raw import Raw, quote
+from wireloom.transport.raw import Raw, quote, read_mark
 from wireloom.values import NodeName
 
 PASSWORD_VARIABLE = "WIRELOOM_SUDO_PASSWORD"  # noqa: S105  # the name of a variable
@@ -89,7 +89,7 @@ class Prompt:
 
     def has_shell(self, stdout: bytes | bytearray) -> bool:
         """Whether the shell runs that reads what is sent from now on."""
-        return re.search(rf"{re.escape(self.nonce)} shell \d+\n".encode(), stdout) is not None
+        return read_mark(stdout, f"{self.nonce} shell".encode()) is not None
 
 
 _WANTED = ("a password is required", "interactive authentication is required")
