@@ -46,13 +46,14 @@ ALONE = Path("/run/wireloom-bench.lock")
 UNIT = "wg-quick@wg0"
 FRESH = f"""\
 systemctl --quiet disable --now {UNIT}
-rm -rf /etc/wireguard /var/lib/wireloom /run/wireloom /etc/systemd/system/{UNIT}.service.d
+rm -rf /etc/wireguard/* /etc/wireguard/.wireloom /var/lib/wireloom /run/wireloom
+rm -rf /etc/systemd/system/{UNIT}.service.d
 systemctl daemon-reload
 nft delete table inet wireloom 2>/dev/null
 ip route flush type unreachable
 true
 """
-"""Takes away all that an apply left, so that the next one is a first one."""
+"""Takes away all that an apply left, so that the next one is a first one. What the package has stays: /etc/wireguard."""
 
 
 @dataclass(frozen=True, slots=True)

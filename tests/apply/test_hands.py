@@ -234,6 +234,25 @@ def test_a_machine_that_changed_since_it_was_looked_at_is_refused(machine: Sandb
     assert machine.ask(f"test -e {STAGED} || echo none") == "none"
 
 
+APPEARED = {
+    "an interface": "ip link add wg0 type bridge",
+    "a note": f"mkdir -p {STATE.rpartition('/')[0]} && echo fleet=other >{STATE}",
+}
+
+
+@pytest.mark.parametrize("meddle", APPEARED.values(), ids=APPEARED)
+def test_a_machine_that_was_new_when_it_was_looked_at_is_looked_at_again(
+    machine: Sandbox, meddle: str
+) -> None:
+    want, key = lone(machine)
+    plan = fresh_plan(machine, want)
+    assert "still_nothing" in stage(want, plan, key)
+    machine.ask(meddle)
+    said = complaints(machine, stage(want, plan, key))
+    assert said == "wireloom: it has changed since it was looked at: plan again\n"
+    assert machine.ask(f"test -e {STAGED} || echo none") == "none"
+
+
 def test_what_moves_by_itself_is_no_change(machine: Sandbox) -> None:
     want, key = settle(machine)
     plan = plan_of(machine)

@@ -17,6 +17,7 @@ staging=$directory/.wireloom
 staged=$staging/$interface.conf
 state=/var/lib/wireloom
 history=$state/history/$interface
+changed="it has changed since it was looked at: plan again"
 
 # make_key: make the private key unless there is one; answer with the public key.
 # It is read back before it counts: `wg set` takes an empty key file for "no key" (a full disk leaves one).
@@ -66,6 +67,13 @@ kept() {
     awk -v "first=$1" -v "last=$2" '/^PrivateKey = / { next } ++line >= first && line <= last' "$config"
 }
 
+# still_nothing: nothing of ours has appeared where the plan saw nothing at all. An interface's guard and unreachable
+# ranges need no look: without it they would be somebody's by hand, and they are made anew when it starts.
+still_nothing() {
+    if is_there || test -s "$state/$interface.state"; then die "$changed"; fi
+    : >"$seen" || die "$seen can't be written: is the disk full, or read-only?"
+}
+
 # unchanged FINGERPRINT: nobody has changed this machine since the plan looked at it. It is the digests of what runs
 # and of the note, where there is one.
 unchanged() {
@@ -75,7 +83,7 @@ unchanged() {
     test ! -s "$state/$interface.state" || set -- "$seen" "$state/$interface.state"
     # shellcheck disable=SC2046  # `digest file`, and once more
     set -- $(sha256sum "$@")
-    test "$1${3:+ $3}" = "$expected" || die "it has changed since it was looked at: plan again"
+    test "$1${3:+ $3}" = "$expected" || die "$changed"
 }
 
 # stage DIGEST PUBLIC_KEY: write the new files beside the old ones and check them, the digest is that of the file for

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, groupby, takewhile
 
+from wireloom.observe.parse import make_fingerprint
 from wireloom.observe.probes import RUNNING
 from wireloom.observe.shell import read_functions
 from wireloom.plan.filed import read_guard
@@ -21,6 +22,9 @@ HANDS = (
     + read_functions("wireloom.apply", "transaction.sh")
     + read_functions("wireloom.apply", "proof.sh")
 )
+
+NOTHING = make_fingerprint("", "")
+"""Of a machine on which nothing of ours runs, or is noted."""
 
 PEERS_PER_COMMAND = 200
 """`wg set` takes many peers at once; this many stay far below the kernel's limit on arguments."""
@@ -72,7 +76,8 @@ class Hand:
             *_text("note", f"{note.stamp(config)}apply={self.id}\n"),
             *_text("record", note.record(config)),
         ]
-        lines += ["alone", self._hold, _call("unchanged", plan.fingerprint)]
+        lines += ["alone", self._hold]
+        lines.append("still_nothing" if plan.fingerprint == NOTHING else _call("unchanged", plan.fingerprint))
         lines.append(_call("stage", text_digest(note.record(config) + config.keyless), str(public_key)))
         if plan.first_config:
             key_line = 1

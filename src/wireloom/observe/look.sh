@@ -18,6 +18,13 @@ read_release() {
     release=$(. /etc/os-release && printf '%s\n' "$PRETTY_NAME" "$ID $ID_LIKE") || release=unknown
 }
 
+# read_kernel: $kernel is its release and architecture, as `uname -rm` says. Linux tells the one for long, the other
+# since 6.1.
+read_kernel() {
+    { read -r kernel </proc/sys/kernel/osrelease && read -r machine </proc/sys/kernel/arch; } 2>/dev/null &&
+        kernel="$kernel $machine" || kernel=$(uname -rm)
+}
+
 # show_clock: seconds since 1970. A date without nanoseconds (BusyBox) prints the %N as it is, or nothing.
 show_clock() {
     now=$(date +%s.%N)

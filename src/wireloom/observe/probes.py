@@ -49,7 +49,7 @@ class Probe:
 PROBES = (
     Probe(
         "os",
-        'read_release; kernel=$(uname -rm); printf "%s\n" "${release%%"$newline"*}" "$kernel"; show_clock',
+        'read_release; read_kernel; printf "%s\n" "${release%%"$newline"*}" "$kernel"; show_clock',
     ),
     Probe("interface", 'echo "$if"'),
     Probe("systemd", "test -d /run/systemd/system && echo yes"),
