@@ -18,10 +18,15 @@ list_guard() {
     table=$(nft -s -t list table inet wireloom 2>/dev/null)
 }
 
-# list_running [whole]: what `running` says, where $table is there already.
+# list_running [whole]: what `running` says, where $table is there already. Without the interface its guard is all that
+# can run.
 list_running() {
+    if ! is_there; then
+        test -z "$table" || printf '%s\n' "$table" | sort
+        return 0
+    fi
     {
-        ! is_there || wg show "$interface" dump
+        wg show "$interface" dump
         ip -force -batch - <<END
 address show dev $interface
 route show table all dev $interface
