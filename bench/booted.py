@@ -53,7 +53,7 @@ nft delete table inet wireloom 2>/dev/null
 ip route flush type unreachable
 true
 """
-"""Takes away all that an apply left, so that the next one is a first one. What the package has stays: /etc/wireguard."""
+"""Takes away all that an apply left, so that the next one is a first one; /etc/wireguard is the package's."""
 
 
 @dataclass(frozen=True, slots=True)

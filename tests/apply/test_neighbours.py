@@ -22,9 +22,12 @@ Pair = tuple[str, str]
 
 
 class Town:
-    """A fleet on new machines, each with a key; those that are ``settled`` run with each other already."""
+    """A fleet on new machines, each with a key; those that are ``settled`` run with each other already.
 
-    def __init__(self, fleet: Fleet, settled: tuple[str, ...] = ()) -> None:
+    ``planned``: those that something is planned for, where it is not all.
+    """
+
+    def __init__(self, fleet: Fleet, settled: tuple[str, ...] = (), planned: tuple[str, ...] = ()) -> None:
         keys = {name: key_of(name) for name in fleet.nodes}
         network = weave(fleet, lock_of(fleet).with_keys(keys))
         self.desired = {name: render_node(network, name) for name in fleet.nodes}
@@ -34,7 +37,8 @@ class Town:
             name: _look(want, keys[name], known if name in settled else None)
             for name, want in self.desired.items()
         }
-        self.neighbours = Neighbourhood(self.desired, seen)
+        own = {name: one for name, one in self.desired.items() if not planned or name in planned}
+        self.neighbours = Neighbourhood(own, seen)
 
     def prove(self, *names: str, committed: tuple[str, ...] = ()) -> dict[str, list[Neighbour]]:
         wave = [NodeName(name) for name in names] or list(self.desired)
@@ -97,6 +101,12 @@ def test_one_that_nobody_asks_asks_as_many_as_it_needs() -> None:
     pairs = town.pairs("m0", committed=tuple(town.desired))
     assert [one for one, _ in pairs] == ["m0"] * COUNT
     assert len(set(pairs)) == COUNT
+
+
+def test_one_that_nothing_is_planned_for_is_asked_all_the_same() -> None:
+    """It has been told of the new one already: by an apply that was cut off, say."""
+    town = Town(street(3), settled=("m1", "m2"), planned=("m0", "m1"))
+    assert town.pairs("m0", committed=("m0", "m1", "m2")) == [("m0", "m1"), ("m0", "m2")]
 
 
 def test_whoever_is_not_committed_yet_is_not_asked() -> None:

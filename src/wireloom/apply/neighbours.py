@@ -1,5 +1,6 @@
 """With whom a node proves that its new state works: few peers, new ones first."""
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sized
 
 from wireloom.apply.script import Neighbour
@@ -50,7 +51,7 @@ class Neighbourhood:
         asks half of its neighbours, the next ones of a ring, and the rest where too few ask it.
         """
         left = {name: self._to_meet(name, committed) for name in names}
-        met: dict[NodeName, set[NodeName]] = {name: set() for name in self._desired}
+        met: defaultdict[NodeName, set[NodeName]] = defaultdict(set)
         asked: dict[NodeName, list[Neighbour]] = {name: [] for name in names}
         so_far: Mapping[NodeName, Sized]
         for most, so_far in ((COUNT // 2, asked), (COUNT, met)):
