@@ -7,6 +7,7 @@ from tests.apply.sandbox import Sandbox
 from wireloom.apply.script import Hand, Neighbour, Note, make_key_script
 from wireloom.observe.parse import parse_state
 from wireloom.observe.probes import probe_script, split_sections
+from wireloom.observe.state import NodeState
 from wireloom.plan.plan import Action, Change, NodePlan
 from wireloom.render.desired import NodeDesired
 from wireloom.values import NodeName, PublicKey
@@ -61,10 +62,15 @@ def lone(machine: Sandbox) -> tuple[NodeDesired, PublicKey]:
     return desired(A, a=key, b=OTHER_KEY), key
 
 
+def look(machine: Sandbox, shell: tuple[str, ...] = ("dash", "-s")) -> NodeState:
+    """What a look at a machine tells."""
+    done = machine.sh(probe_script("wg0", "NONCE"), shell=shell)
+    return parse_state(NodeName("a"), split_sections(done.stdout, "NONCE"))
+
+
 def seen(machine: Sandbox) -> str:
-    """The fingerprint of a machine, as a look at it tells."""
-    done = machine.sh(probe_script("wg0", "NONCE"))
-    return parse_state(NodeName("a"), split_sections(done.stdout, "NONCE")).fingerprint
+    """Its fingerprint."""
+    return look(machine).fingerprint
 
 
 def plan_of(machine: Sandbox, *changes: Change) -> NodePlan:

@@ -35,7 +35,7 @@ class Sandbox:
         self, script: str, *, umask: str = "022", shell: tuple[str, ...] = ("dash", "-s")
     ) -> subprocess.CompletedProcess[str]:
         """Run a script as a transport would: on stdin, as root, in a session, with English messages."""
-        command = ["nsenter", "-t", str(self.pid), "-m", "-n", "-p", "--", "setsid", "-w", *shell]
+        command = ["nsenter", "-t", str(self.pid), "-m", "-n", "-p", "--", "/usr/bin/setsid", "-w", *shell]
         return subprocess.run(
             command,
             input=f"umask {umask}\n{script}",

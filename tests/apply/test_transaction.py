@@ -24,6 +24,7 @@ from tests.apply.hands import (
     fresh_plan,
     left,
     lone,
+    look,
     plan_of,
     remade,
     running,
@@ -385,9 +386,16 @@ def test_of_confirm_and_timer_at_the_same_moment_one_wins(machine: Sandbox) -> N
 
 # Every shell
 
+ALL_OF_IT = """
+for applet in $(busybox --list); do
+    case $applet in ip | ipneigh | ipcalc | sh) ;; *) ln -s busybox "$applet" ;; esac
+done
+"""
+"""BusyBox's programs before all others, as on Alpine, but for `ip`: iproute2 is asked for there."""
 
-@pytest.mark.parametrize("shell", SHELLS)
-def test_every_shell_runs_the_scripts(machine: Sandbox, shell: str) -> None:
+
+@pytest.mark.parametrize(("shell", "more"), [*((name, "") for name in SHELLS), ("busybox", ALL_OF_IT)])
+def test_every_shell_runs_the_scripts(machine: Sandbox, shell: str, more: str) -> None:
     command = {"dash": ("dash",), "bash": ("bash", "--posix"), "busybox": ("busybox", "sh")}[shell]
 
     def ask(script: str) -> str:
@@ -398,8 +406,12 @@ def test_every_shell_runs_the_scripts(machine: Sandbox, shell: str) -> None:
     # What the machine calls `sh` is what undoes a change.
     machine.ask(
         f"cp $(command -v {shell}) /run/{shell}; mount -t tmpfs sbin /usr/local/sbin;"
-        f" cd /usr/local/sbin; cp /run/{shell} .; ln -s {shell} sh"
+        f" cd /usr/local/sbin; cp /run/{shell} .; ln -s {shell} sh; {more}"
     )
+    found = look(machine, (*command, "-s"))
+    assert found.garbled == ()
+    assert found.system.clock
+    assert [disk.free for disk in found.ground.disks if disk.free]
     key = ask(make_key_script("wg0"))
     assert key.startswith("public_key=")
     want, public = lone(machine)
