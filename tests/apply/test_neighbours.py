@@ -24,15 +24,17 @@ Pair = tuple[str, str]
 class Town:
     """A fleet on new machines, each with a key; those that are ``settled`` run with each other already.
 
-    ``planned``: those that something is planned for, where it is not all.
+    ``planned``: those that something is planned for, where it is not all. ``lost``: one that they knew.
     """
 
-    def __init__(self, fleet: Fleet, settled: tuple[str, ...] = (), planned: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, fleet: Fleet, settled: tuple[str, ...] = (), planned: tuple[str, ...] = (), lost: str = ""
+    ) -> None:
         keys = {name: key_of(name) for name in fleet.nodes}
         network = weave(fleet, lock_of(fleet).with_keys(keys))
         self.desired = {name: render_node(network, name) for name in fleet.nodes}
         self.names = {str(one.addresses[0].ip): name for name, one in self.desired.items()}
-        known = {key_of(NodeName(name)) for name in settled}
+        known = {key_of(NodeName(name)) for name in (*settled, lost)}
         seen = {
             name: _look(want, keys[name], known if name in settled else None)
             for name, want in self.desired.items()
@@ -107,6 +109,12 @@ def test_one_that_nothing_is_planned_for_is_asked_all_the_same() -> None:
     """It has been told of the new one already: by an apply that was cut off, say."""
     town = Town(street(3), settled=("m1", "m2"), planned=("m0", "m1"))
     assert town.pairs("m0", committed=("m0", "m1", "m2")) == [("m0", "m1"), ("m0", "m2")]
+
+
+def test_one_that_lost_its_interface_asks_those_that_knew_it() -> None:
+    """They would send by sessions that it has no more, for up to 15 s."""
+    pairs = Town(street(4), settled=("m0", "m1", "m2"), lost="m3").pairs()
+    assert sorted(pairs) == [("m3", "m0"), ("m3", "m1"), ("m3", "m2")]
 
 
 def test_whoever_is_not_committed_yet_is_not_asked() -> None:

@@ -48,13 +48,20 @@ class Neighbourhood:
 
         A pair is asked from one side. An answer has crossed the tunnel both ways; and where both begin a
         handshake at the same moment each drops the other's, and tries again after 5 s (REKEY_TIMEOUT). Each
-        asks half of its neighbours, the next ones of a ring, and the rest where too few ask it.
+        asks half of its neighbours, the next ones of a ring, and the rest where too few ask it. One that has
+        run with the other's key asks last: it may keep to a session that the other has lost.
         """
-        left = {name: self._to_meet(name, committed) for name in names}
+        new, known = (
+            {name: self._to_meet(name, committed, known=known) for name in names} for known in (False, True)
+        )
         met: defaultdict[NodeName, set[NodeName]] = defaultdict(set)
         asked: dict[NodeName, list[Neighbour]] = {name: [] for name in names}
-        so_far: Mapping[NodeName, Sized]
-        for most, so_far in ((COUNT // 2, asked), (COUNT, met)):
+        rounds: tuple[tuple[dict[NodeName, Iterator[Peer]], Mapping[NodeName, Sized], int], ...] = (
+            (new, asked, COUNT // 2),
+            (new, met, COUNT),
+            (known, met, COUNT),
+        )
+        for left, so_far, most in rounds:
             for name, peers in left.items():
                 while len(so_far[name]) < most and (peer := next(peers, None)):
                     if peer.name not in met[name]:
@@ -83,10 +90,15 @@ class Neighbourhood:
         turn = self._places[name] % len(peers) if peers else 0
         yield from peers[turn:] + peers[:turn]
 
-    def _to_meet(self, name: NodeName, committed: Collection[NodeName]) -> Iterator[Peer]:
-        for peer in self._peers(name):
-            if not self._is_old(name, peer) and self._can_meet(name, peer, committed):
-                yield peer
+    def _to_meet(self, name: NodeName, committed: Collection[NodeName], *, known: bool) -> Iterator[Peer]:
+        """Those whose keys the node has run with, or the others."""
+        return (
+            peer
+            for peer in self._peers(name)
+            if (peer.public_key in self._running[name]) is known
+            and not self._is_old(name, peer)
+            and self._can_meet(name, peer, committed)
+        )
 
     def _as_neighbour(self, name: NodeName, peer: Peer) -> Neighbour:
         """A key that the node has not run with yet is proven by a handshake."""
