@@ -10,6 +10,7 @@ from wireloom.cli.world import unwritable
 from wireloom.errors import UserError
 from wireloom.intent.schema import json_schema
 from wireloom.intent.template import TEMPLATE
+from wireloom.report.hint import complete
 
 
 @click.command("init", cls=Verb)
@@ -35,7 +36,8 @@ def command(settings: Settings) -> None:
 
         print_document({"written": written})
     elif not settings.quiet:
-        click.echo(f"Wrote {' and '.join(written)}. Put your machines in, then: wireloom check", err=True)
+        then = complete("Put your machines in, then: wireloom check")
+        click.echo(f"Wrote {' and '.join(written)}. {then}", err=True)
 
 
 def _write(path: Path, text: str) -> str:

@@ -36,7 +36,7 @@ def up_command(settings: Settings) -> None:
     elif not settings.quiet:
         first = next(iter(fleet.nodes))
         say(f"Lab {lab.name} is up: {count(len(lab.machines), 'machine')}.")
-        say(f"Look around: wireloom {settings.flags}lab exec {first} -- ip address")
+        say(f"Look around: wireloom lab exec {first} -- ip address")
 
 
 @command.command("down", cls=Verb, short_help="Take a lab down, and everything in it.")
@@ -94,7 +94,7 @@ def _chosen_lab(settings: Settings) -> Lab:
             f"name its fleet file with -f; up are: {names}" if labs else "build one: wireloom -f FILE lab up"
         )
         raise UserError.one("which lab?" if labs else "no lab is up", hint=hint)
-    return find_lab(settings, _fleet(settings))
+    return find_lab(_fleet(settings))
 
 
 def _own_lab(settings: Settings) -> str:

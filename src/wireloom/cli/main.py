@@ -2,6 +2,7 @@
 
 import gc
 import itertools
+import re
 import sys
 from collections.abc import Sequence
 
@@ -14,6 +15,7 @@ from wireloom.cli.settings import Settings
 from wireloom.cli.start import INTERRUPTED
 from wireloom.cli.streams import OutputError, close_stdout, open_streams
 from wireloom.errors import Diagnostic, UserError
+from wireloom.report.hint import completed_by
 
 OK, WRONG, PENDING, BUG = 0, 1, 2, 70
 
@@ -35,6 +37,8 @@ VERBS = {
     "schema": "Print the JSON Schema of the fleet file.",
     "lab": "Machines on this computer to try a fleet on.",
 }
+
+_BARE_COMMAND = re.compile(rf"\bwireloom (?=(?:{'|'.join(VERBS)})\b)")
 
 
 @click.group(
@@ -68,8 +72,14 @@ def run(arguments: list[str]) -> int:
     """Run the command line; the exit code."""
     # Nothing here makes garbage in cycles worth looking for: a fleet of 400 nodes loads a third faster.
     gc.set_threshold(200_000, 50, 50)
+    settings = Settings()
+
+    def complete(hint: str) -> str:
+        return _BARE_COMMAND.sub(lambda bare: bare[0] + settings.flags, hint)
+
     try:
-        code = _run_verb(arguments, Settings())
+        with completed_by(complete):
+            code = _run_verb(arguments, settings)
         sys.stdout.flush()
     except OutputError as error:
         close_stdout()

@@ -40,7 +40,7 @@ def command(settings: Settings, output: Path | None, yes: bool) -> int:
 
         save_plan(output, found.digest, document)
         if not settings.quiet:
-            say(f"Saved: wireloom {settings.flags}apply {shlex.quote(str(output))}")
+            say(f"Saved: wireloom apply {shlex.quote(str(output))}")
     if settings.json:
         print_document(document)
     elif settings.quiet:

@@ -26,7 +26,7 @@ class Settings:
 
     @property
     def flags(self) -> str:
-        """What to say again in the next command to mean the same machines; ends with a space, or is empty."""
+        """What means the same machines in the next command; ends with a space, or is empty."""
         named = f"-f {shlex.quote(str(self.file))} " if self.file else ""
         return named + ("--lab " if self.lab else "")
 

@@ -47,8 +47,7 @@ def _show(world: World, standings: list[NodeStanding]) -> None:
     if chosen or not world.settings.quiet:
         show_status(chosen)
     if not (world.fleet.has_underlay or world.settings.quiet):
-        verb = f"wireloom {world.settings.flags}k3s status"
-        say(f"No underlay is wanted (`encrypt: cni`): `{verb}` shows the cluster.")
+        say("No underlay is wanted (`encrypt: cni`): `wireloom k3s status` shows the cluster.")
 
 
 def _chosen(world: World, standings: list[NodeStanding]) -> list[NodeStanding]:

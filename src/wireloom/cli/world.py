@@ -153,7 +153,7 @@ async def open_crew(
     if world.lab:
         from wireloom.lab.dial import LabDialer
 
-        lab = find_lab(world.settings, world.fleet)
+        lab = find_lab(world.fleet)
         transport = SshTransport(
             targets,
             pinned=pinned,
@@ -176,7 +176,7 @@ async def open_crew(
         yield crew
 
 
-def find_lab(settings: Settings, fleet: Fleet) -> "Lab":
+def find_lab(fleet: Fleet) -> "Lab":
     """The running lab of a fleet. Raises UserError where there is none."""
     from wireloom.lab.machine import find
 
@@ -185,7 +185,7 @@ def find_lab(settings: Settings, fleet: Fleet) -> "Lab":
         raise UserError.one(
             f"the lab of `{fleet.name}` is not up",
             where=str(fleet.path),
-            hint=f"build its machines on this computer: wireloom {settings.flags}lab up",
+            hint="build its machines on this computer: wireloom lab up",
         )
     require_own(lab, fleet)
     return lab

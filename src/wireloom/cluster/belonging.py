@@ -102,7 +102,7 @@ def _check_owner(fleet: Fleet, one: K3sSeen) -> Iterator[Finding]:
             one.name,
             Check.CLUSTER,
             f"its k3s is that of the fleet `{whose}`, not of `{fleet.name}`",
-            f"take it out there first: wireloom k3s remove {one.name}, with that fleet's file",
+            f"take it out there first, with that fleet's file: wireloom -f FILE k3s remove {one.name}",
         )
     elif SETTINGS in one.files and not one.files[SETTINGS].text:
         yield Finding(

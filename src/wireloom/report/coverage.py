@@ -15,6 +15,7 @@ from wireloom.advise.matrix import LETTERS, Cell, Column, Cover, Note
 from wireloom.advise.proof import Outcome, Proof
 from wireloom.advise.source import Source
 from wireloom.grammar import count
+from wireloom.report.hint import complete
 from wireloom.report.prose import hang, list_sources, number
 from wireloom.report.terminal import print_data
 
@@ -177,7 +178,7 @@ def _told(coverage: Coverage) -> str:
     """Where the proofs are from, or how to get them."""
     proofs = dict.fromkeys(row.proof for row in coverage.rows if row.proof is not None)
     if not proofs:
-        return "Not proven here: `wireloom verify` proves it."
+        return complete("Not proven here: `wireloom verify` proves it.")
     return " ".join(
         f"Tested on these machines by `wireloom verify`, {one.when}: {one.outcome}, on"
         f" {count(one.pairs, 'pair')} of nodes."

@@ -13,6 +13,7 @@ from wireloom.observe.state import Generation
 from wireloom.plan.plan import Change, Plan
 from wireloom.preflight.finding import Finding
 from wireloom.preflight.install import Installation
+from wireloom.report.hint import complete
 from wireloom.report.standing import NodeStanding
 from wireloom.values import NodeName
 from wireloom.verify.claim import KINDS, Evidence, Traffic
@@ -29,7 +30,7 @@ def print_document(document: Mapping[str, Any]) -> None:
 
 def diagnostic_document(one: Diagnostic) -> Document:
     """``{"severity", "what", "where", "hint"}``."""
-    return {"severity": str(one.severity), "what": one.what, "where": one.where, "hint": one.hint}
+    return {"severity": str(one.severity), "what": one.what, "where": one.where, "hint": complete(one.hint)}
 
 
 def errors_document(diagnostics: Iterable[Diagnostic]) -> Document:
@@ -50,7 +51,7 @@ def readiness_document(
                 "check": str(one.check),
                 "severity": str(one.severity),
                 "what": one.what,
-                "hint": one.hint,
+                "hint": complete(one.hint),
             }
             for one in findings
         ],
@@ -92,7 +93,9 @@ def _underlay_document(plan: Plan) -> Document:
         "fleet": plan.fleet,
         "generation": plan.generation,
         "changes": [_change_document(name, change) for name, change in plan.changes()],
-        "unreachable": [{"node": one.name, "what": one.what, "hint": one.hint} for one in plan.unreachable],
+        "unreachable": [
+            {"node": one.name, "what": one.what, "hint": complete(one.hint)} for one in plan.unreachable
+        ],
         "refusals": [diagnostic_document(one) for one in plan.refusals],
         "notes": [diagnostic_document(one) for one in plan.notes],
         "steps": list(plan.steps),
@@ -116,7 +119,7 @@ def _ending_document(one: NodeOutcome) -> Document:
         "ending": str(one.ending),
         "step": one.step,
         "detail": one.detail,
-        "hint": one.hint,
+        "hint": complete(one.hint),
     }
 
 
@@ -141,7 +144,7 @@ def history_document(
             }
             for name, history in histories.items()
         ],
-        "unasked": [{"node": one.where, "what": one.what, "hint": one.hint} for one in unasked],
+        "unasked": [{"node": one.where, "what": one.what, "hint": complete(one.hint)} for one in unasked],
     }
 
 
@@ -153,7 +156,9 @@ def evidence_document(evidence: Evidence, at: str) -> Document:
         "sampled": evidence.sampled,
         "roomier_mtu": evidence.roomier_mtu,
         "pairs": {"tested": evidence.pairs, "all": evidence.all_pairs},
-        "unasked": [{"node": one.name, "what": one.what, "hint": one.hint} for one in evidence.unasked],
+        "unasked": [
+            {"node": one.name, "what": one.what, "hint": complete(one.hint)} for one in evidence.unasked
+        ],
         "kinds": {
             name: {"claimed": kind.claimed, "tested": kind.tested}
             for name, kind in KINDS.items()
@@ -165,7 +170,7 @@ def evidence_document(evidence: Evidence, at: str) -> Document:
                 "from": one.source,
                 "to": one.target,
                 "verdict": str(one.verdict),
-                "detail": one.detail,
+                "detail": complete(one.detail),
                 "packets": [
                     {
                         "at": packet.at,

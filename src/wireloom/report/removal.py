@@ -7,7 +7,8 @@ from rich.text import Text
 
 from wireloom.apply.outcome import Ending
 from wireloom.apply.removal import Departure
-from wireloom.report.terminal import ENDING_COLOURS, out
+from wireloom.report.hint import complete
+from wireloom.report.terminal import ENDING_COLOURS, hint_line, out
 
 
 def show_departures(departures: Sequence[Departure]) -> None:
@@ -26,7 +27,7 @@ def show_departures(departures: Sequence[Departure]) -> None:
             )
         )
         if one.hint:
-            console.print(Text(f"    {one.hint}", "dim"))
+            console.print(hint_line(one.hint))
 
 
 def departures_document(departures: Sequence[Departure]) -> dict[str, Any]:
@@ -40,7 +41,7 @@ def departures_document(departures: Sequence[Departure]) -> dict[str, Any]:
                 "did": list(one.did),
                 "step": one.step,
                 "detail": one.detail,
-                "hint": one.hint,
+                "hint": complete(one.hint),
             }
             for one in departures
         ],

@@ -12,6 +12,7 @@ from wireloom.cluster.places import Role
 from wireloom.cluster.roster import NodeRow, Roster
 from wireloom.grammar import count
 from wireloom.report.columns import Columns
+from wireloom.report.hint import complete
 from wireloom.report.terminal import print_data
 
 COLUMNS = Columns(
@@ -87,7 +88,8 @@ def _cluster_lines(roster: Roster, *, quiet: bool) -> Iterator[str]:
         carried = f"{roster.cni} ({roster.backend})" if roster.backend else roster.cni
         ranges = ", ".join(map(str, roster.pods))
         yield f"Pods {ranges}, services {', '.join(map(str, roster.services))}, carried by {carried}."
-        yield f"To be encrypted by {' and '.join(roster.devices) or 'nothing'}: `wireloom verify` proves it."
+        proof = complete("`wireloom verify` proves it")
+        yield f"To be encrypted by {' and '.join(roster.devices) or 'nothing'}: {proof}."
 
 
 def roster_document(roster: Roster) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from wireloom.grammar import count
 from wireloom.observe.state import Generation, Unreachable
 from wireloom.plan.plan import Action, Change, NodePlan, Plan, Risk
 from wireloom.preflight.finding import Finding
+from wireloom.report.hint import complete
 from wireloom.values import NodeName
 from wireloom.verify.claim import KINDS, Claim, Evidence, Verdict, conclude
 
@@ -49,7 +50,7 @@ def _err() -> Console:
 
 def say(text: str) -> None:
     """A line of talk, on stderr."""
-    _err().print(Text(text))
+    _err().print(Text(complete(text)))
 
 
 def print_data(text: str) -> None:
@@ -115,7 +116,12 @@ def _diagnostic_lines(one: Diagnostic) -> Iterator[Text]:
     place = (f"{one.where}: ", "bold") if one.where else ""
     yield Text.assemble(place, (f"{one.severity}: ", colour), one.what)
     if one.hint:
-        yield Text(f"    {one.hint}", "dim")
+        yield hint_line(one.hint)
+
+
+def hint_line(hint: str) -> Text:
+    """What to do about what stands above it."""
+    return Text(f"    {complete(hint)}", "dim")
 
 
 def gather(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
@@ -240,7 +246,7 @@ def _show_endings(nodes: Sequence[NodeOutcome]) -> None:
         if one.ending not in {Ending.UNCHANGED, Ending.CHANGED}:
             console.print(_outcome_line(one))
             if one.hint:
-                console.print(Text(f"    {one.hint}", "dim"))
+                console.print(hint_line(one.hint))
 
 
 def _count_endings(nodes: Sequence[NodeOutcome]) -> str:
@@ -333,4 +339,6 @@ def _subject(claims: Sequence[Claim]) -> str:
 
 
 def _claim_line(verdict: Verdict, subject: str, detail: str) -> Text:
-    return Text.assemble("    ", (f"{verdict!s:<10}", VERDICT_COLOURS[verdict]), f"{subject}  {detail}")
+    return Text.assemble(
+        "    ", (f"{verdict!s:<10}", VERDICT_COLOURS[verdict]), f"{subject}  {complete(detail)}"
+    )

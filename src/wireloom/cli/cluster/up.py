@@ -54,7 +54,7 @@ async def _up(world: World, new_terms: Callable[[], Terms], supply: Supply, *, y
         async with survey(world, yes=yes, progress=progress) as found:
             progress.pause()
             if not (found.refusals or found.plan.empty):
-                hint = f"wireloom {world.settings.flags}apply brings the network, and k3s after it"
+                hint = "wireloom apply brings the network, and k3s after it"
                 raise UserError.one("the network is not as the fleet file says", hint=hint)
             show(found, world.settings)
             agreed = vouch(found, supply)
