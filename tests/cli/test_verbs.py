@@ -14,7 +14,7 @@ from wireloom.cli import world
 from wireloom.cli.carry import conclude, note
 from wireloom.cli.main import run
 from wireloom.cli.settings import Settings
-from wireloom.errors import UserError
+from wireloom.errors import Diagnostic, UserError
 from wireloom.report.standing import NodeStanding
 from wireloom.values import NodeName
 
@@ -429,6 +429,22 @@ def test_apply_exits_as_it_ended(
 
     monkeypatch.setattr(apply_verb, "_apply", ended)
     assert expected == run(["apply", "--yes"])
+
+
+def test_apply_tells_what_keeps_it_from_several_machines_once(
+    fleet: Path, monkeypatch: pytest.MonkeyPatch, capsys: Printed
+) -> None:
+    """As a plan does; for programs each stays what it is."""
+    refusals = [Diagnostic("no wg there", where=name, hint="install it") for name in ("cp1", "w1")]
+
+    async def refused(*_: object, **__: object) -> Outcome:
+        raise UserError(refusals)
+
+    monkeypatch.setattr(apply_verb, "_apply", refused)
+    assert run(["apply", "--yes", "--json"]) == 1
+    printed = capsys.readouterr()
+    assert printed.err == "cp1, w1: error: no wg there\n    install it\n"
+    assert [one["where"] for one in json.loads(printed.out)["errors"]] == ["cp1", "w1"]
 
 
 def test_steps_that_are_left_are_work_for_the_next_apply(capsys: Printed) -> None:

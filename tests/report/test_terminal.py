@@ -205,6 +205,30 @@ def test_all_pairs_are_no_sample(capsys: pytest.CaptureFixture[str]) -> None:
     assert "sample" not in capsys.readouterr().out
 
 
+GATHERED = {
+    "one thing on two machines": (
+        "cp1, w1: error: no wg there\n    install it\n",
+        [Diagnostic("no wg there", "cp1", "install it"), Diagnostic("no wg there", "w1", "install it")],
+    ),
+    "with another way to mend it": (
+        "cp1: error: no wg there\n    apt-get\nw1: error: no wg there\n    apk\n",
+        [Diagnostic("no wg there", "cp1", "apt-get"), Diagnostic("no wg there", "w1", "apk")],
+    ),
+    "two lines of a file": (
+        "fleet.yaml:3:5: error: unknown key x\nfleet.yaml:9:5: error: unknown key x\n",
+        [Diagnostic("unknown key x", "fleet.yaml:3:5"), Diagnostic("unknown key x", "fleet.yaml:9:5")],
+    ),
+}
+
+
+@pytest.mark.parametrize(("expected", "diagnostics"), GATHERED.values(), ids=GATHERED)
+def test_what_is_wrong_on_several_machines_is_told_once(
+    expected: str, diagnostics: list[Diagnostic], capsys: pytest.CaptureFixture[str]
+) -> None:
+    show_diagnostics(diagnostics)
+    assert expected == capsys.readouterr().err
+
+
 def test_a_thousand_mistakes_are_not_all_printed(capsys: pytest.CaptureFixture[str]) -> None:
     show_diagnostics(Diagnostic(f"mistake {number}") for number in range(1000))
     lines = capsys.readouterr().err.splitlines()

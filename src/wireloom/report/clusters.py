@@ -4,7 +4,7 @@ from rich.text import Text
 
 from wireloom.cluster.plan import ClusterPlan
 from wireloom.grammar import count
-from wireloom.report.terminal import gather, out, plan_line, show_diagnostics
+from wireloom.report.terminal import out, plan_line, show_diagnostics
 
 
 def show_cluster_plan(plan: ClusterPlan) -> None:
@@ -20,7 +20,7 @@ def show_cluster_plan(plan: ClusterPlan) -> None:
         console.print("Each waits until what comes before it is ready; nothing of it is undone.")
     elif plan.nodes and not plan.refusals:
         console.print(Text(f"k3s: nothing to change on {count(len(plan.nodes), 'node')}."))
-    show_diagnostics(gather([*plan.notes, *plan.refusals]))
+    show_diagnostics([*plan.notes, *plan.refusals])
 
 
 def _order(plan: ClusterPlan) -> str:

@@ -101,9 +101,9 @@ class Progress:
 
 
 def show_diagnostics(diagnostics: Iterable[Diagnostic]) -> None:
-    """Mistakes and warnings: where, what, and below it what to do; the first hundred of them."""
+    """Mistakes and warnings, gathered: where, what, and below it what to do; the first hundred of them."""
     console = _err()
-    shown = list(diagnostics)
+    shown = gather(diagnostics)
     for one in shown[:MOST_DIAGNOSTICS]:
         for line in _diagnostic_lines(one):
             console.print(line)
@@ -125,10 +125,14 @@ def hint_line(hint: str) -> Text:
 
 
 def gather(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
-    """What is the same on several nodes, once, with all their names: forty machines may lack one tool."""
+    """What is the same on several nodes, once, with all their names: forty machines may lack one tool.
+
+    Each line of a file is told of by itself: editors go there.
+    """
     places: dict[Diagnostic, list[str]] = {}
     for one in diagnostics:
-        places.setdefault(replace(one, where=""), []).append(one.where)
+        in_a_file = ":" in one.where
+        places.setdefault(one if in_a_file else replace(one, where=""), []).append(one.where)
     return [replace(one, where=", ".join(filter(None, where))) for one, where in places.items()]
 
 
@@ -169,7 +173,7 @@ def show_plan(plan: Plan, *, every_peer: bool, source: str = "the fleet file", a
         console.print(Text(f"{nothing}: {_all_as(source, len(plan.nodes))}{unseen}."))
     _show_steps(plan)
     show_unreachable(plan.unreachable)
-    show_diagnostics(gather([*plan.notes, *plan.refusals]))
+    show_diagnostics([*plan.notes, *plan.refusals])
 
 
 def _show_steps(plan: Plan) -> None:
@@ -217,9 +221,12 @@ def plan_line(change: Change, target: str, reason: str) -> Text:
 
 def show_unreachable(unreachable: Sequence[Unreachable]) -> None:
     """Nodes that did not answer: they are left as they are, and their peers keep them."""
-    for one in unreachable:
-        what = f"could not be looked at, stays as it is: {one.what}"
-        show_diagnostics([Diagnostic(what, one.name, one.hint, Severity.WARNING)])
+    show_diagnostics(
+        Diagnostic(
+            f"could not be looked at, stays as it is: {one.what}", one.name, one.hint, Severity.WARNING
+        )
+        for one in unreachable
+    )
 
 
 def show_outcome(outcome: Outcome) -> None:
