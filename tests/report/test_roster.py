@@ -41,6 +41,11 @@ def test_on_a_terminal_of_eighty_columns(roster: Roster, snapshot: SnapshotAsser
     assert snapshot == draw(80, roster)
 
 
+@pytest.mark.parametrize("width", [20, 59])
+def test_on_a_narrow_terminal(width: int, snapshot: SnapshotAssertion) -> None:
+    assert snapshot == draw(width, WELL)
+
+
 @pytest.mark.parametrize("width", [40, 60, 80, 100, 120])
 def test_no_line_of_the_table_is_wrapped_and_no_name_is_cut(width: int) -> None:
     lines = draw(width, ILL).splitlines()

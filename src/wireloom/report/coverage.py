@@ -6,8 +6,6 @@ from string import ascii_lowercase
 from typing import Any
 
 from rich.console import Console, RenderableType
-from rich.measure import Measurement
-from rich.table import Table
 from rich.text import Text
 
 from wireloom.advise.coverage import Coverage, Row
@@ -15,9 +13,10 @@ from wireloom.advise.matrix import LETTERS, Cell, Column, Cover, Note
 from wireloom.advise.proof import Outcome, Proof
 from wireloom.advise.source import Source
 from wireloom.grammar import count
+from wireloom.report.columns import Columns, print_whole
+from wireloom.report.columns import Row as Cells
 from wireloom.report.hint import complete
 from wireloom.report.prose import hang, list_sources, number
-from wireloom.report.terminal import print_data
 
 WORDS = {
     Cover.UNDERLAY: "underlay",
@@ -39,25 +38,14 @@ COLOURS = {
 }
 OUTCOME_COLOURS = {Outcome.HOLDS: "green", Outcome.FALSIFIED: "red", Outcome.UNKNOWN: "yellow"}
 _LETTER_OF = {cover: letter for letter, cover in LETTERS.items()}
-_AS_WIDE_AS_NEEDED = 10_000
 
 
 def show_coverage(coverage: Coverage) -> None:
     """The table and what belongs to it on stdout; in a pipe whole lines."""
-    console = Console(file=sys.stdout, highlight=False)
     if sys.stdout.isatty():
-        print_coverage(coverage, console)
+        print_coverage(coverage, Console(file=sys.stdout, highlight=False))
         return
-    console.width = _AS_WIDE_AS_NEEDED
-    for part in draw_coverage(coverage, None):
-        if isinstance(part, Table):
-            console.width = Measurement.get(console, console.options, part).maximum
-        with console.capture() as padded:
-            console.print(part)
-        console.width = _AS_WIDE_AS_NEEDED
-        for line in padded.get().splitlines():
-            print_data(line.rstrip())
-    sys.stdout.flush()
+    print_whole(draw_coverage(coverage, None))
 
 
 def print_coverage(coverage: Coverage, console: Console) -> None:
@@ -73,13 +61,13 @@ def draw_coverage(coverage: Coverage, width: int | None) -> Iterator[RenderableT
     sources = coverage.sources
     several = len(coverage.columns) > 1
     if several:
-        yield _table_of_letters(coverage, marks)
+        yield from _table_of_letters(coverage, marks, width)
         yield from _blank()
         yield from _texts(_legend(coverage, marks, sources, width))
     else:
         yield from _texts(hang(_head(coverage.columns[0], marks), width))
         yield from _blank()
-        yield _table_of_words(coverage, marks, sources)
+        yield from _table_of_words(coverage, marks, sources, width)
     yield from _blank()
     yield from _texts(hang(_told(coverage), width))
     notes = [*_notes(marks, sources, width), *_remarks(coverage, sources, width)]
@@ -109,35 +97,42 @@ def _titled(column: Column, marks: Mapping[Note, str]) -> str:
     return f"{column.title} ({shown})" if shown else column.title
 
 
-def _table_of_words(coverage: Coverage, marks: Mapping[Note, str], sources: Sequence[Source]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("TRAFFIC", min_width=14)
-    for title in ("ENCRYPTED BY", "PROVEN HERE"):
-        table.add_column(title)
-    table.add_column("SOURCES", no_wrap=True)
-    for row in coverage.rows:
-        (cell,) = row.cells
+def _table_of_words(
+    coverage: Coverage, marks: Mapping[Note, str], sources: Sequence[Source], width: int | None
+) -> Iterator[RenderableType]:
+    def row(one: Row) -> Cells:
+        (cell,) = one.cells
         shown = " ".join((WORDS[cell.cover], *(f"({marks[note]})" for note in cell.notes)))
-        table.add_row(
-            row.traffic.called,
-            Text(shown, COLOURS[cell.cover]),
-            _proven(row),
-            number(cell.sources, sources),
-        )
-    return table
+        return {
+            "TRAFFIC": one.traffic.called,
+            "ENCRYPTED BY": Text(shown, COLOURS[cell.cover]),
+            "PROVEN HERE": _proven(one),
+            "SOURCES": number(cell.sources, sources),
+        }
+
+    columns = Columns(
+        titles=("TRAFFIC", "ENCRYPTED BY", "PROVEN HERE", "SOURCES"),
+        wrapped=frozenset({"ENCRYPTED BY", "PROVEN HERE"}),
+    )
+    return columns.fit(lambda _: [row(one) for one in coverage.rows], width)
 
 
-def _table_of_letters(coverage: Coverage, marks: Mapping[Note, str]) -> Table:
+def _table_of_letters(
+    coverage: Coverage, marks: Mapping[Note, str], width: int | None
+) -> Iterator[RenderableType]:
     """A letter and its notes for each column; sources are told by column and by note, below it."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("TRAFFIC", min_width=14)
-    for place, _ in enumerate(coverage.columns, 1):
-        table.add_column(str(place), no_wrap=True)
-    table.add_column("PROVEN HERE")
-    for row in coverage.rows:
-        letters = (_lettered(cell, marks) for cell in row.cells)
-        table.add_row(row.traffic.called, *letters, _proven(row))
-    return table
+    places = [str(place) for place, _ in enumerate(coverage.columns, 1)]
+
+    def row(one: Row) -> Cells:
+        letters = (_lettered(cell, marks) for cell in one.cells)
+        return {
+            "TRAFFIC": one.traffic.called,
+            **dict(zip(places, letters, strict=True)),
+            "PROVEN HERE": _proven(one),
+        }
+
+    columns = Columns(titles=("TRAFFIC", *places, "PROVEN HERE"), wrapped=frozenset({"PROVEN HERE"}))
+    return columns.fit(lambda _: [row(one) for one in coverage.rows], width)
 
 
 def _lettered(cell: Cell, marks: Mapping[Note, str]) -> Text:

@@ -35,7 +35,7 @@ class RosterView:
         """For Rich."""
         rows = _shown(self.roster, quiet=self.quiet)
         if rows:
-            yield COLUMNS.fit(lambda between: [_cells(row, between) for row in rows], console, options)
+            yield from COLUMNS.fit(lambda between: [_cells(row, between) for row in rows], options.max_width)
         for row in rows:
             for wrong in row.wrong:
                 yield Text.assemble((f"{row.name}: ", "bold"), wrong)

@@ -25,7 +25,9 @@ class StatusView:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """For Rich."""
-        yield COLUMNS.fit(lambda between: [_cells(one, between) for one in self.standings], console, options)
+        yield from COLUMNS.fit(
+            lambda between: [_cells(one, between) for one in self.standings], options.max_width
+        )
         for one in self.standings:
             if one.detail:
                 yield Text.assemble((f"{one.name}: ", "bold"), one.detail)
