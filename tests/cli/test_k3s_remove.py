@@ -11,14 +11,19 @@ from tests.cli.cluster import FLEET, answer_for, see, write_fleet
 from tests.cluster.samples import away, cluster_of, machine, member
 from wireloom.cli import world
 from wireloom.cli.main import run
-from wireloom.cluster.seen import ClusterSeen
+from wireloom.cluster.seen import ClusterSeen, K3sStamp
+from wireloom.observe.state import Unreachable
 from wireloom.transport.fake import FakeTransport
+from wireloom.values import NodeName
 
 Printed = pytest.CaptureFixture[str]
 Patch = pytest.MonkeyPatch
 SERVER, AGENT = answering(WELL["cp1"] | WELL["cp3"]), answering(WELL["cp3"])
 ALL = {"cp1": SERVER, "cp2": SERVER, "cp3": SERVER, "w1": AGENT}
 DEAD = cluster_of({"w1": away("w1")}, {"w1": member("w1", ready=False)})
+NOTHING = {"role": None, "ran": None, "version": None, "stamp": None}
+WITH_DB1 = cluster_of({"db1": machine("db1", **NOTHING)})
+CLEAN = cluster_of({name: machine(name, **NOTHING) for name in (*ALL, "db1")}, told_by=None)
 GONE = cluster_of({"w1": machine("w1", role=None, stamp=None)}, {"w1": None})
 
 
@@ -155,7 +160,7 @@ def test_pods_that_do_not_go_end_it_with_a_hint(monkeypatch: Patch, capsys: Prin
 
 
 def test_uninstall_takes_k3s_off_all(monkeypatch: Patch, capsys: Printed) -> None:
-    see(monkeypatch, cluster_of(), ALL | {"db1": answering({})})
+    see(monkeypatch, WITH_DB1, ALL)
     assert run(["k3s", "uninstall", "--yes-i-mean", "shop"]) == 0
     printed = capsys.readouterr()
     assert [line.partition(",")[0] for line in printed.out.splitlines()] == [
@@ -165,12 +170,68 @@ def test_uninstall_takes_k3s_off_all(monkeypatch: Patch, capsys: Printed) -> Non
         "w1: gone: stopped k3s",
         "db1: nothing there",
     ]
-    assert "Nothing of it can be had back. The encrypted network stays." in printed.err
+    assert (
+        "k3s goes off cp1, cp2, cp3, w1: pods, what the cluster knows, and what local volumes hold.\n"
+        "Nothing of it can be had back. The encrypted network stays.\n"
+    ) in printed.err
+
+
+SEEN_FIRST: dict[str, tuple[int, str, ClusterSeen]] = {
+    "nothing there": (0, "w1: nothing there\n", CLEAN),
+    "no answer": (
+        2,
+        "w1: pending: no answer from w1\n    once it answers: run this again\n",
+        cluster_of({"w1": away("w1")}, told_by=None),
+    ),
+    "refused": (
+        1,
+        "w1: failed: another host key\n    look at it\n",
+        cluster_of(
+            {"w1": Unreachable(NodeName("w1"), "another host key", "look at it", refused=True)}, {}, None
+        ),
+    ),
+    "another fleet's": (
+        1,
+        "w1: failed: its k3s is the fleet `other`'s: not touched\n",
+        cluster_of({"w1": machine("w1", stamp=K3sStamp("other"))}, told_by=None),
+    ),
+    "nobody's": (
+        1,
+        "w1: failed: its k3s is not wireloom's: not touched\n",
+        cluster_of({"w1": machine("w1", stamp=None)}, told_by=None),
+    ),
+}
+
+
+@pytest.mark.parametrize(("code", "told", "seen"), SEEN_FIRST.values(), ids=SEEN_FIRST)
+def test_where_nothing_can_be_taken_away_nothing_is_announced_and_nobody_asked(
+    code: int, told: str, seen: ClusterSeen, monkeypatch: Patch, capsys: Printed
+) -> None:
+    fake = see(monkeypatch, seen, ALL)
+    assert run(["k3s", "uninstall", "w1"]) == code
+    printed = capsys.readouterr()
+    assert printed.out == told
+    assert "goes off" not in printed.err
+    assert fake.scripts == []
+
+
+def test_what_stays_is_told_before_the_question(monkeypatch: Patch, capsys: Printed) -> None:
+    see(monkeypatch, cluster_of({"w1": away("w1"), "db1": machine("db1", **NOTHING)}), ALL)
+    assert run(["k3s", "uninstall"]) == 1
+    told = capsys.readouterr().err
+    assert "k3s goes off cp1, cp2, cp3: " in told
+    assert "w1 stays as it is: no answer from w1.\n" in told
+
+
+def test_a_machine_without_a_role_is_looked_at_as_well(monkeypatch: Patch) -> None:
+    fake = answer_for(monkeypatch, "wireloom.cli.cluster.ground", ALL | {"db1": answering({})})
+    run(["k3s", "uninstall", "db1"])
+    assert fake.scripts_of(NodeName("db1"))
 
 
 @pytest.mark.parametrize(("typed", "code"), [("shop", 0), ("shpo", 1), ("y", 1), ("", 1)])
 def test_uninstall_wants_the_fleets_name(typed: str, code: int, monkeypatch: Patch, capsys: Printed) -> None:
-    fake = see(monkeypatch, cluster_of(), ALL | {"db1": answering({})})
+    fake = see(monkeypatch, WITH_DB1, ALL)
     somebody(monkeypatch, typed)
     assert run(["k3s", "uninstall", "-q"]) == code
     assert nothing_done(fake) is (code == 1)
@@ -219,19 +280,19 @@ def test_what_uninstall_refuses(
 def test_uninstall_of_a_fleet_whose_cluster_is_no_longer_written_down(here: Path, monkeypatch: Patch) -> None:
     text = FLEET.replace(", roles: [k3s-server]", "").replace(", roles: [k3s-agent]", "")
     write_fleet(here, text.partition("kubernetes:")[0])
-    answer_for(monkeypatch, "wireloom.cli.cluster.ground", ALL | {"db1": answering({})})
+    see(monkeypatch, WITH_DB1, ALL)
     assert run(["k3s", "uninstall", "-q", "--yes-i-mean", "shop"]) == 0
 
 
 def test_what_brings_k3s_back_is_told_after_an_uninstall(monkeypatch: Patch, capsys: Printed) -> None:
-    see(monkeypatch, cluster_of(), ALL | {"db1": answering({})})
+    see(monkeypatch, WITH_DB1, ALL)
     assert run(["k3s", "uninstall", "--yes-i-mean", "shop"]) == 0
     told = capsys.readouterr().err
     assert "Take `version` out of fleet.yaml, or the next apply brings k3s back." in told
 
 
 def test_machines_that_do_not_answer_are_left_with_exit_code_2(monkeypatch: Patch, capsys: Printed) -> None:
-    see(monkeypatch, cluster_of({"w1": away("w1")}), {name: one for name, one in ALL.items() if name != "w1"})
+    see(monkeypatch, cluster_of({"w1": away("w1"), "db1": machine("db1", **NOTHING)}), ALL)
     assert run(["k3s", "uninstall", "--yes-i-mean", "shop", "--json", "-q"]) == 2
     document = json.loads(capsys.readouterr().out)
     assert [one["ending"] for one in document["nodes"]] == [
@@ -239,12 +300,12 @@ def test_machines_that_do_not_answer_are_left_with_exit_code_2(monkeypatch: Patc
         "changed",
         "changed",
         "pending",
-        "pending",
+        "unchanged",
     ]
 
 
 def test_a_foreign_k3s_fails_and_the_others_go(monkeypatch: Patch, capsys: Printed) -> None:
     foreign = answering({"ours": wrong("its k3s is the fleet `other`'s: not touched")})
-    see(monkeypatch, cluster_of(), ALL | {"w1": foreign, "db1": answering({})})
+    see(monkeypatch, WITH_DB1, ALL | {"w1": foreign})
     assert run(["k3s", "uninstall", "--yes-i-mean", "shop", "-q"]) == 1
     assert "w1: failed (machine): its k3s is the fleet `other`'s: not touched" in capsys.readouterr().out

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tests.cluster.shop import CP1, CP2, CP3, DB1, W1, shop
+from tests.cluster.shop import CP1, CP2, CP3, W1
 from wireloom.cluster.look import look_cluster
 from wireloom.cluster.seen import ClusterSeen, K3sSeen
 from wireloom.observe.state import Unreachable
@@ -27,15 +27,7 @@ def answering(told: str | TransportError) -> Callable[[str], Completed] | Transp
 
 async def look(answers: Mapping[NodeName, str | TransportError]) -> ClusterSeen:
     async with Crew(transport(answers)) as crew:
-        return await look_cluster(crew, shop(), answers, "NONCE")
-
-
-async def test_machines_without_a_role_are_not_asked() -> None:
-    asked = transport({W1: BARE, DB1: BARE})
-    async with Crew(asked) as crew:
-        seen = await look_cluster(crew, shop(), [W1, DB1], "NONCE")
-    assert list(seen.nodes) == [W1]
-    assert asked.scripts_of(DB1) == []
+        return await look_cluster(crew, answers, "NONCE")
 
 
 async def test_the_first_server_that_can_tells_of_the_cluster() -> None:

@@ -112,7 +112,7 @@ async def look_at_cluster(world: World, crew: Crew, seen: Seen) -> ClusterSeen |
         return None
     roles = cluster_nodes(world.fleet)
     reached = [name for name in roles if isinstance(seen.get(name), NodeState)]
-    found = await look_cluster(crew, world.fleet, reached, nonce())
+    found = await look_cluster(crew, reached, nonce())
     away = {name: one for name in roles if isinstance(one := seen.get(name), Unreachable)}
     return replace(found, nodes={**found.nodes, **away})
 

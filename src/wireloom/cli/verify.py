@@ -159,7 +159,8 @@ async def _verify(world: World, wish: Wish, *, yes: bool) -> Evidence:
 async def _verify_cluster(world: World, crew: Crew, wish: Wish, evidence: Evidence) -> Evidence:
     """The evidence with that about the fleet's cluster. Who could not be asked is not asked again."""
     askable = frozenset(world.dialled) - {one.name for one in evidence.unasked}
-    seen = await look_cluster(crew, world.fleet, [one for one in world.dialled if one in askable], nonce())
+    nodes = [one for one in world.dialled if one in askable and world.fleet.nodes[one].roles]
+    seen = await look_cluster(crew, nodes, nonce())
     catch = await verify_cluster(world.fleet, world.network, crew, seen, askable=askable, wish=wish)
     outside = () if wish.quick else await try_outside(world.fleet, world.network, crew, seen, askable)
     claims = (*evidence.claims, *catch.claims, *outside)

@@ -1,11 +1,10 @@
-"""Look at k3s on every machine with a role: one script, one round trip, all side by side."""
+"""Look at k3s on machines: one script, one round trip, all side by side."""
 
 from collections.abc import Iterable, Mapping
 
 from wireloom.cluster.parse import parse_members, parse_seen
 from wireloom.cluster.probe import probe_script
 from wireloom.cluster.seen import ClusterSeen, K3sSeen, Member
-from wireloom.intent.fleet import Fleet
 from wireloom.observe.probes import split_sections
 from wireloom.observe.state import Unreachable
 from wireloom.transport.crew import Crew
@@ -16,13 +15,12 @@ TIMEOUT = 40.0
 """Seconds for all probes of one machine; the longest is a kubectl that hangs, ended after 12."""
 
 
-async def look_cluster(crew: Crew, fleet: Fleet, nodes: Iterable[NodeName], nonce: str) -> ClusterSeen:
-    """What k3s is on those of ``nodes`` that have a role, and the cluster as the first server tells that can.
+async def look_cluster(crew: Crew, nodes: Iterable[NodeName], nonce: str) -> ClusterSeen:
+    """What k3s is on these machines, and the cluster as the first server tells that can.
 
     ``nonce`` parts the probes' answers.
     """
-    wanted = [name for name in nodes if fleet.nodes[name].roles]
-    answers = await crew.run(dict.fromkeys(wanted, probe_script(nonce)), timeout=TIMEOUT)
+    answers = await crew.run(dict.fromkeys(nodes, probe_script(nonce)), timeout=TIMEOUT)
     return read_cluster(answers, nonce)
 
 

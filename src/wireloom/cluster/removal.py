@@ -56,7 +56,7 @@ def plan_removal(fleet: Fleet, seen: ClusterSeen, name: NodeName, *, force: bool
         hint = "a server that is left has to let it go; to take k3s off all machines: wireloom k3s uninstall"
         why = f": {seen.trouble}" if seen.trouble else ""
         raise UserError.one(f"no server tells of the cluster{why}", hint=hint)
-    machine = state is not None and _is_ours(fleet, state)
+    machine = is_ours(fleet, state)
     if member is None:
         return Removal(name, machine=machine, notes=tuple(_notes(fleet, seen, name)))
     refusals = [*_refuse(seen.members.values(), member)]
@@ -93,9 +93,16 @@ def _unknown(fleet: Fleet, seen: ClusterSeen, name: NodeName) -> Diagnostic:
     return Diagnostic(what, where=name, hint=hint)
 
 
-def _is_ours(fleet: Fleet, state: K3sSeen) -> bool:
+def is_ours(fleet: Fleet, state: K3sSeen | None) -> bool:
     """Whether k3s is there and wireloom's note says that it is this fleet's."""
-    return state.stamp is not None and state.stamp.fleet == fleet.name
+    return state is not None and state.stamp is not None and state.stamp.fleet == fleet.name
+
+
+def whose_else(fleet: Fleet, state: K3sSeen) -> str:
+    """Whose a k3s is that is not this fleet's; empty where it is, and where there is none."""
+    if is_ours(fleet, state) or not (state.stamp or state.role or state.ran or state.version is not None):
+        return ""
+    return f"the fleet `{state.stamp.fleet}`'s" if state.stamp else "not wireloom's"
 
 
 def _refuse(members: Collection[Member], leaving: Member) -> Iterator[Diagnostic]:
@@ -134,8 +141,7 @@ def _notes(fleet: Fleet, seen: ClusterSeen, name: NodeName) -> Iterator[Diagnost
         yield note(
             "its machine can't be reached: what k3s has left there stays", "if it comes back: run this again"
         )
-    elif not _is_ours(fleet, state) and (state.role or state.data or state.stamp):
-        whose = f"the fleet `{state.stamp.fleet}`'s" if state.stamp else "not wireloom's"
+    elif whose := whose_else(fleet, state):
         yield note(f"the k3s on its machine is {whose}: it is not touched")
     if member is None:
         return

@@ -1,7 +1,7 @@
 """What the verbs of ``wireloom k3s`` begin with: a fleet with a cluster, and a look at it."""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 
 from wireloom.cli.settings import Settings
 from wireloom.cli.world import World, nonce, open_crew, open_world
@@ -33,19 +33,22 @@ def require_cluster(world: World) -> Kubernetes:
 
 @contextlib.asynccontextmanager
 async def visit_cluster(
-    world: World, *, yes: bool, progress: Progress
+    world: World, *, yes: bool, progress: Progress, also: Collection[NodeName] = ()
 ) -> AsyncIterator[tuple[Crew, ClusterSeen]]:
-    """Look at k3s on every machine that has a role and can be dialled; the connections stay open inside."""
-    if machines := _machines(world):
+    """Look at k3s on every machine that can be dialled and has a role, or is among ``also``.
+
+    The connections stay open inside.
+    """
+    if machines := _machines(world, also):
         progress(f"looking at k3s on {count(len(machines), 'machine')}")
     async with open_crew(world, yes=yes, progress=progress) as crew:
-        yield crew, await look_again(world, crew)
+        yield crew, await look_cluster(crew, machines, nonce())
 
 
 async def look_again(world: World, crew: Crew) -> ClusterSeen:
-    """The same look, over the connections that are open."""
-    return await look_cluster(crew, world.fleet, _machines(world), nonce())
+    """The same look at those with a role, over the connections that are open."""
+    return await look_cluster(crew, _machines(world), nonce())
 
 
-def _machines(world: World) -> list[NodeName]:
-    return [name for name in world.dialled if world.fleet.nodes[name].roles]
+def _machines(world: World, also: Collection[NodeName] = ()) -> list[NodeName]:
+    return [name for name in world.dialled if world.fleet.nodes[name].roles or name in also]

@@ -12,9 +12,12 @@ from wireloom.cli.cluster.ground import visit_cluster
 from wireloom.cli.settings import Settings, Verb, settings_of
 from wireloom.cli.terms import make_terms
 from wireloom.cli.world import World, ask_name, open_world, run_async
-from wireloom.cluster.removal import refuse_uninstall
+from wireloom.cluster.removal import is_ours, refuse_uninstall, whose_else
+from wireloom.cluster.seen import ClusterSeen
 from wireloom.errors import UserError
 from wireloom.grammar import count
+from wireloom.intent.fleet import Fleet
+from wireloom.observe.state import Unreachable
 from wireloom.report.terminal import Progress, say
 from wireloom.values import NodeName
 
@@ -61,36 +64,50 @@ def _choose(world: World, nodes: Collection[str]) -> list[NodeName]:
 async def _uninstall(
     world: World, chosen: Collection[NodeName], terms: Terms, said: str | None, *, yes: bool
 ) -> tuple[Departure, ...]:
+    """What became of each of them. Where there is nothing to take away nothing is asked, and nothing sent."""
     with Progress(quiet=world.settings.quiet) as progress:
-        async with visit_cluster(world, yes=yes, progress=progress) as (crew, seen):
+        async with visit_cluster(world, yes=yes, progress=progress, also=chosen) as (crew, seen):
             if refusals := refuse_uninstall(world.fleet, chosen, seen):
                 raise UserError(refusals)
-            progress.pause()
-            _warn(world, chosen)
-            ask_name(
-                f"To go on, type the name of the fleet ({world.fleet.name})",
-                world.fleet.name,
-                said=said,
-                option=OPTION,
-            )
-            machines = [name for name in chosen if name in world.dialled]
-            progress(f"taking k3s off {count(len(machines), 'machine')}")
-            interface = world.network.interface
-            async with leaving(crew, terms, interface, world.fleet.name, machines) as (leave, missing):
-                done = await uninstall(leave, missing, machines)
-            return (*done, *_not_asked(chosen, machines))
+            machines = [name for name in chosen if is_ours(world.fleet, seen.machine(name))]
+            done = {name: _left_alone(world.fleet, name, seen) for name in chosen if name not in machines}
+            if machines:
+                progress.pause()
+                _warn(world, machines, done.values())
+                ask_name(
+                    f"To go on, type the name of the fleet ({world.fleet.name})",
+                    world.fleet.name,
+                    said=said,
+                    option=OPTION,
+                )
+                progress(f"taking k3s off {count(len(machines), 'machine')}")
+                interface = world.network.interface
+                async with leaving(crew, terms, interface, world.fleet.name, machines) as (leave, missing):
+                    gone = await uninstall(leave, missing, machines)
+                done |= {one.name: one for one in gone}
+            return tuple(done[name] for name in chosen)
 
 
-def _warn(world: World, chosen: Collection[NodeName]) -> None:
-    if not world.settings.quiet:
-        say(f"k3s goes off {', '.join(chosen)}: pods, what the cluster knows, and what local volumes hold.")
-        stays = " The encrypted network stays." if world.fleet.has_underlay else ""
-        say(f"Nothing of it can be had back.{stays}")
+def _left_alone(fleet: Fleet, name: NodeName, seen: ClusterSeen) -> Departure:
+    """Why nothing is taken away from a machine."""
+    state = seen.nodes.get(name)
+    if state is None:
+        return Departure(name, Ending.UNCHANGED, detail="no `ssh`: not asked")
+    if isinstance(state, Unreachable):
+        if state.refused:
+            return Departure(name, Ending.FAILED, detail=state.what, hint=state.hint)
+        return Departure(name, Ending.PENDING, detail=state.what, hint="once it answers: run this again")
+    if whose := whose_else(fleet, state):
+        return Departure(name, Ending.FAILED, detail=f"its k3s is {whose}: not touched")
+    return Departure(name, Ending.UNCHANGED)
 
 
-def _not_asked(chosen: Collection[NodeName], machines: Collection[NodeName]) -> list[Departure]:
-    return [
-        Departure(name, Ending.UNCHANGED, detail="no `ssh`: not asked")
-        for name in chosen
-        if name not in machines
-    ]
+def _warn(world: World, machines: Collection[NodeName], left: Collection[Departure]) -> None:
+    if world.settings.quiet:
+        return
+    say(f"k3s goes off {', '.join(machines)}: pods, what the cluster knows, and what local volumes hold.")
+    for one in left:
+        if one.ending is not Ending.UNCHANGED:
+            say(f"{one.name} stays as it is: {one.detail}.")
+    stays = " The encrypted network stays." if world.fleet.has_underlay else ""
+    say(f"Nothing of it can be had back.{stays}")
