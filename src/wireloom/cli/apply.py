@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from wireloom.cli.saved import SavedPlan, read_plan
 from wireloom.cli.settings import Settings, Verb, settings_of
 from wireloom.cli.supply import Supply, with_supply
 from wireloom.cli.survey import survey, survey_again
-from wireloom.cli.terms import make_terms, with_terms
+from wireloom.cli.terms import with_terms
 from wireloom.cli.walk import let_pods_through, walk
 from wireloom.cli.world import World, open_world, run_async
 from wireloom.report.terminal import Progress
@@ -35,8 +34,7 @@ def command(
     *,
     saved: Path | None,
     yes: bool,
-    window: int,
-    max_parallel: int | None,
+    new_terms: Callable[[], Terms],
     **supplied: Any,
 ) -> int:
     """Bring the machines to what the fleet file says, in place and node by node proven.
@@ -54,7 +52,6 @@ def command(
     supply = Supply.of(**supplied)
     if not supply.empty:
         require_cluster(world)
-    new_terms = partial(make_terms, window=window, max_parallel=max_parallel)
     return conclude(settings, run_async(_apply(world, new_terms, supply, saved=wanted, yes=yes)))
 
 

@@ -1,6 +1,6 @@
 """``wireloom rollback``: bring the machines back to a generation that they keep."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from hashlib import sha256
 from typing import TypeVar
@@ -14,7 +14,7 @@ from wireloom.apply.terms import Terms
 from wireloom.cli.carry import approve, conclude, note, nothing_to_do, show_one, yes_option
 from wireloom.cli.settings import Settings, Verb, settings_of
 from wireloom.cli.survey import Survey, seen_lock, survey
-from wireloom.cli.terms import Count, make_terms, with_terms
+from wireloom.cli.terms import Count, with_terms
 from wireloom.cli.world import World, open_world, run_async
 from wireloom.errors import Diagnostic, UserError
 from wireloom.lock.file import write_lock
@@ -37,9 +37,7 @@ Histories = dict[NodeName, list[Generation]]
 @yes_option
 @with_terms
 @settings_of
-def command(
-    settings: Settings, generation: int | None, yes: bool, window: int, max_parallel: int | None
-) -> int:
+def command(settings: Settings, generation: int | None, yes: bool, new_terms: Callable[[], Terms]) -> int:
     """Bring the machines back to GENERATION, one of `wireloom history`; without it, to the one before.
 
     Every node gets what it had then, with the keys of today; nodes that have left the fleet stay out. It is a
@@ -49,8 +47,7 @@ def command(
     them back, too.
     """
     world = open_world(settings)
-    terms = make_terms(window=window, max_parallel=max_parallel)
-    outcome = run_async(_roll_back(world, terms, generation, yes=yes))
+    outcome = run_async(_roll_back(world, new_terms(), generation, yes=yes))
     code = conclude(settings, outcome)
     if code != 1 and not settings.quiet:
         say("The fleet file is as it was: the next apply brings the machines to what it says.")

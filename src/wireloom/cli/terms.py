@@ -1,18 +1,17 @@
 """On what terms an apply is carried out: the options of ``apply`` and ``rollback`` that say so."""
 
+import functools
 import re
 import secrets
 import socket
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from wireloom.apply.terms import Terms
 from wireloom.report.journal import user_name
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 SHORTEST, LONGEST = 5, 3600
 UNITS = {"": 1, "s": 1, "m": 60}
@@ -50,22 +49,28 @@ class Count(click.ParamType[int]):
         return int(value)
 
 
-def with_terms(function: F) -> F:
-    """The options ``--confirm-within`` and ``--max-parallel``, passed as ``window`` and ``max_parallel``."""
-    function = click.option(
+def with_terms(function: Callable[..., int]) -> Callable[..., int]:
+    """The options ``--confirm-within`` and ``--max-parallel``, passed as ``new_terms``: what makes Terms."""
+
+    @functools.wraps(function)
+    def with_new_terms(*words: Any, window: int, max_parallel: int | None, **others: Any) -> int:
+        new_terms = functools.partial(make_terms, window=window, max_parallel=max_parallel)
+        return function(*words, new_terms=new_terms, **others)
+
+    bounded = click.option(
         "--confirm-within",
         "window",
         type=Seconds(),
         default="60s",
         show_default=True,
         help="What is not confirmed in that time undoes itself on its node; 5s to 60m.",
-    )(function)
+    )(with_new_terms)
     return click.option(
         "--max-parallel",
         type=Count(),
         default=None,
         help="Change so many nodes at a time, once the first is proven.  [default: all]",
-    )(function)
+    )(bounded)
 
 
 def make_terms(*, window: int, max_parallel: int | None) -> Terms:

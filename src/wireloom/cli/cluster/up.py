@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import click
@@ -15,7 +14,7 @@ from wireloom.cli.cluster.ground import open_cluster
 from wireloom.cli.settings import Settings, Verb, settings_of
 from wireloom.cli.supply import Supply, with_supply
 from wireloom.cli.survey import survey, survey_again
-from wireloom.cli.terms import make_terms, with_terms
+from wireloom.cli.terms import with_terms
 from wireloom.cli.walk import let_pods_through
 from wireloom.cli.world import World, run_async
 from wireloom.errors import UserError
@@ -27,15 +26,7 @@ from wireloom.report.terminal import Progress
 @with_terms
 @with_supply
 @settings_of
-def command(
-    settings: Settings,
-    /,
-    *,
-    yes: bool,
-    window: int,
-    max_parallel: int | None,
-    **supplied: Any,
-) -> int:
+def command(settings: Settings, /, *, yes: bool, new_terms: Callable[[], Terms], **supplied: Any) -> int:
     """Bring k3s to the machines: the part of `wireloom apply` that comes after the network.
 
     Servers come one at a time, each once the one before is ready and votes in etcd; then agents side by side.
@@ -44,9 +35,7 @@ def command(
     Exit code 2: done, but for machines that did not answer, or that wait for one.
     """
     world, _ = open_cluster(settings)
-    supply = Supply.of(**supplied)
-    new_terms = partial(make_terms, window=window, max_parallel=max_parallel)
-    return conclude(settings, run_async(_up(world, new_terms, supply, yes=yes)))
+    return conclude(settings, run_async(_up(world, new_terms, Supply.of(**supplied), yes=yes)))
 
 
 async def _up(world: World, new_terms: Callable[[], Terms], supply: Supply, *, yes: bool) -> Outcome:
