@@ -117,7 +117,7 @@ SEEN: dict[str, tuple[dict[str, object], list[str]]] = {
     ),
     "another fleet, and one guard": (
         {"others": {"wg9": "store"}},
-        ["a: this machine is in the fleet `store`, too, on wg9, and has one guard only"],
+        ["a: it is in the fleet `store`, too, on wg9, and a machine has one guard (table inet wireloom)"],
     ),
     "what is only a warning": ({"tools": TOOLS - {"tcpdump"}}, []),
 }

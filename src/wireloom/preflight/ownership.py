@@ -7,6 +7,7 @@ from wireloom.network.network import Network
 from wireloom.observe.state import ConfigKind, KeyKind, LinkSeen, NodeState
 from wireloom.preflight.finding import Check, Finding
 from wireloom.render.desired import config_path, key_path
+from wireloom.render.guard import TABLE
 
 WIREGUARD_KINDS = {"wireguard", "tun"}
 """What `ip -d` says of a link of the kernel's WireGuard, and of a userspace one."""
@@ -56,8 +57,10 @@ def _check_others(network: Network, state: NodeState) -> Iterator[Finding]:
             yield Finding(
                 state.name,
                 Check.OWNERSHIP,
-                f"this machine is in the fleet `{fleet}`, too, on {interface}, and has one guard only",
-                "set `guard: false` under `underlay:` in both files",
+                f"it is in the fleet `{fleet}`, too, on {interface}, and a machine has one guard"
+                f" (table {TABLE})",
+                f"write `guard: false` under `underlay:` in this file and in that of `{fleet}` (in one alone,"
+                " its apply takes the other's table away); or take the machine out of one of them",
             )
 
 
