@@ -21,6 +21,7 @@ from wireloom.report.coverage import (
     print_coverage,
     show_coverage,
 )
+from wireloom.report.hint import completed_by
 
 HOLDS = evidence(holds=72, falsified=0, unknown=0)
 
@@ -97,6 +98,11 @@ def test_what_was_proven_is_told_with_its_day(told: str, proof: object) -> None:
 
 def test_without_a_proof_it_says_how_to_get_one() -> None:
     assert "Not proven here: `wireloom verify`" in draw(coverage(), 80)
+
+
+def test_what_is_to_be_typed_is_on_one_line() -> None:
+    with completed_by(lambda hint: hint.replace("verify", "-f a-file-with-a-long-name.yaml verify")):
+        assert "`wireloom -f a-file-with-a-long-name.yaml verify`" in draw(coverage(), 60)
 
 
 def test_every_cover_and_outcome_has_a_word_a_letter_and_a_colour() -> None:
