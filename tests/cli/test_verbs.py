@@ -465,7 +465,9 @@ def test_what_is_no_saved_plan_is_told_before_a_machine_is_dialled(
 ) -> None:
     Path("no.plan").write_text(text)
     assert run(["apply", "no.plan"]) == 1
-    assert capsys.readouterr().err == "no.plan: error: not a plan of `wireloom plan -o`\n"
+    assert capsys.readouterr().err == (
+        "no.plan: error: not a plan of `wireloom plan -o`\n    a fleet file is named with -f\n"
+    )
 
 
 def test_a_plan_that_could_not_be_saved_is_told_before_a_machine_is_dialled(

@@ -8,7 +8,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from tests.network.fleets import key
+from tests.network.fleets import key, node
 from tests.plan.machine import Link, Machine
 from tests.plan.world import World, outline, settled
 from wireloom.observe.state import ConfigKind, ConfigSeen, PeerSeen, RouteSeen
@@ -419,3 +419,18 @@ def test_a_key_that_the_lock_knows_is_told_by_its_node(world: World) -> None:
     link(world.machines[NodeName("n")]).peers[KEY_N] = seen
     [change] = next(one.changes for one in world.plan().nodes if one.name == "n")
     assert (str(change.action), change.target) == ("delete", "peer n")
+
+
+WAITING = {
+    "one without a key": ("1 peer once its key is made", ["192.0.2.3"]),
+    "two": ("2 peers once their keys are made", ["192.0.2.3", "192.0.2.4"]),
+}
+
+
+@pytest.mark.parametrize(("expected", "new"), WAITING.values(), ids=WAITING)
+def test_a_file_that_waits_for_keys_alone_has_no_lines_to_count(expected: str, new: list[str]) -> None:
+    world = settled()
+    joined = {one.name: one for one in (node(f"d{place}", "y", at) for place, at in enumerate(new))}
+    world.change(replace(world.fleet, nodes={**world.fleet.nodes, **joined}))
+    (file,) = [one for one in plan_of_a(world).changes if one.target == "file /etc/wireguard/wg0.conf"]
+    assert file.reason == expected

@@ -78,6 +78,7 @@ SHOWN: dict[str, Shower] = {
     ),
     "plan of nothing on one node": lambda: show_plan(Plan("shop", 2, (NodePlan(CP1),)), every_peer=False),
     "plan of nothing, one away": lambda: show_plan(replace(PLAN, nodes=(NodePlan(CP1),)), every_peer=False),
+    "plan of nobody who could be looked at": lambda: show_plan(replace(PLAN, nodes=()), every_peer=False),
     "plan of what can't be done one by one": lambda: show_plan(TOGETHER, every_peer=False),
     "plan of the first of three steps": lambda: show_plan(FIRST, every_peer=False),
     "plan of the first of three steps, one away": lambda: show_plan(

@@ -42,4 +42,5 @@ def read_plan(path: Path) -> SavedPlan:
     try:
         return SavedPlan(path, str(json.loads(path.read_text(encoding="utf-8"))["digest"]))
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        raise UserError.one("not a plan of `wireloom plan -o`", where=str(path)) from None
+        hint = "a fleet file is named with -f"
+        raise UserError.one("not a plan of `wireloom plan -o`", where=str(path), hint=hint) from None

@@ -91,8 +91,9 @@ def _describe_difference(text: str, desired: NodeDesired) -> str:
     before, after = text.splitlines(), desired.config.keyless.splitlines()
     gone, new = set(before) - set(after), set(after) - set(before)
     waiting = sum(peer.public_key is None for peer in desired.peers)
-    promised = f", {count(waiting, 'peer')} once their keys are made" if waiting else ""
-    return f"{count(len(new), 'line')} new, {len(gone)} gone{promised}"
+    made = "its key is made" if waiting == 1 else "their keys are made"
+    parts = [f"{count(len(new), 'line')} new, {len(gone)} gone"] if new or gone or not waiting else []
+    return ", ".join([*parts, *([f"{count(waiting, 'peer')} once {made}"] if waiting else [])])
 
 
 def _plan_drop_in(desired: NodeDesired, state: NodeState) -> UnitChange | None:

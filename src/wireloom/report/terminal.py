@@ -167,7 +167,9 @@ def show_plan(plan: Plan, *, every_peer: bool, source: str = "the fleet file", a
             )
     elif plan.steps and not plan.refusals:
         console.print(Text("Nothing to change for now."))
-    elif (plan.nodes or plan.unreachable) and not plan.refusals:
+    elif plan.unreachable and not plan.nodes:
+        console.print(Text("Nothing is known of what would change: no node could be looked at."))
+    elif plan.nodes and not plan.refusals:
         unseen = f", {len(plan.unreachable)} could not be looked at" if plan.unreachable else ""
         nothing = "Nothing to change" if alone else "Nothing to change in the network"
         console.print(Text(f"{nothing}: {_all_as(source, len(plan.nodes))}{unseen}."))
