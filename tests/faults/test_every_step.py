@@ -47,3 +47,13 @@ def test_every_node_is_old_or_new(mesh: Mesh, node: str, step: str, when: str, d
     if step != "confirm" and done.returncode not in {0, 2}:
         assert set(standing.values()) == {OLD}
     mesh.converge(NEW)
+
+
+def test_who_interrupts_is_told_how_it_ended(mesh: Mesh) -> None:
+    fault = {"step": "commit", "node": CANARY, "when": "after", "do": "interrupt"}
+    done = mesh.operate(fault, "apply", "--yes", "--confirm-within", f"{WINDOW}s")
+    *_, end, empty, last = done.stderr.splitlines()
+    assert end.startswith("What was not confirmed is taken back; `wireloom -f ")
+    assert end.endswith("plan` shows what is left to do.")
+    assert (empty, last) == ("", "wireloom: interrupted")
+    mesh.converge(NEW)

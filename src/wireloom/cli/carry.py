@@ -1,5 +1,9 @@
 """What ``apply`` and ``rollback`` share: the plan is shown and approved, and its outcome told and noted."""
 
+import asyncio
+import contextlib
+from collections.abc import Iterator
+
 import click
 
 from wireloom.apply.outcome import Ending, NodeOutcome, Outcome, left_out
@@ -12,7 +16,7 @@ from wireloom.plan.plan import Plan
 from wireloom.report.clusters import show_cluster_plan
 from wireloom.report.documents import outcome_document, print_document
 from wireloom.report.journal import write_journal
-from wireloom.report.terminal import show_diagnostics, show_outcome, show_plan
+from wireloom.report.terminal import Progress, say, show_diagnostics, show_outcome, show_plan
 
 
 def show(found: Survey, settings: Settings) -> None:
@@ -55,6 +59,20 @@ def conclude(settings: Settings, outcome: Outcome) -> int:
     if outcome.failed:
         return 1
     return 2 if outcome.pending or outcome.steps_left else 0
+
+
+@contextlib.contextmanager
+def heard_out(progress: Progress, end: str) -> Iterator[None]:
+    """Who interrupts what is inside is told how it ended: it has seen to that before it ends."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        progress.pause()
+        say(end)
+        raise
+
+
+TAKEN_BACK = "What was not confirmed is taken back; `wireloom plan` shows what is left to do."
 
 
 def note(world: World, outcome: Outcome) -> None:

@@ -11,7 +11,16 @@ from wireloom.apply.engine import carry_out
 from wireloom.apply.order import Order
 from wireloom.apply.outcome import Outcome
 from wireloom.apply.terms import Terms
-from wireloom.cli.carry import approve, conclude, note, nothing_to_do, show_one, yes_option
+from wireloom.cli.carry import (
+    TAKEN_BACK,
+    approve,
+    conclude,
+    heard_out,
+    note,
+    nothing_to_do,
+    show_one,
+    yes_option,
+)
 from wireloom.cli.settings import Settings, Verb, settings_of
 from wireloom.cli.survey import Survey, seen_lock, survey
 from wireloom.cli.terms import Count, with_terms
@@ -70,9 +79,10 @@ async def _roll_back(world: World, terms: Terms, generation: int | None, *, yes:
             if not yes:
                 approve(len(pending(order.plan)), f"Go back to generation {target} on")
             path = found.world.lock_path
-            outcome = await carry_out(
-                order, found.crew, terms, save=lambda lock: write_lock(path, lock), progress=progress
-            )
+            with heard_out(progress, TAKEN_BACK):
+                outcome = await carry_out(
+                    order, found.crew, terms, save=lambda lock: write_lock(path, lock), progress=progress
+                )
     note(world, outcome)
     return outcome
 

@@ -6,7 +6,7 @@ from wireloom.apply.engine import carry_out
 from wireloom.apply.enrol import enrol
 from wireloom.apply.outcome import Outcome
 from wireloom.apply.terms import Terms
-from wireloom.cli.carry import note, nothing_to_do, show_one
+from wireloom.cli.carry import TAKEN_BACK, heard_out, note, nothing_to_do, show_one
 from wireloom.cli.survey import Survey, seen_lock, survey_next
 from wireloom.cli.world import World, with_lock
 from wireloom.grammar import count
@@ -67,9 +67,10 @@ async def _carry_out(found: Survey, terms: Terms, progress: Progress) -> tuple[O
     if makers:
         progress(f"making keys on {count(makers, 'node')}")
     order = await enrol(known.fleet, known.lock, found.seen, found.plan, found.crew)
-    outcome = await carry_out(
-        order, found.crew, terms, save=lambda lock: _write(known, lock), progress=progress
-    )
+    with heard_out(progress, TAKEN_BACK):
+        outcome = await carry_out(
+            order, found.crew, terms, save=lambda lock: _write(known, lock), progress=progress
+        )
     note(known, outcome)
     if outcome.failed or outcome.pending or outcome.steps_left:
         return outcome, with_lock(known, order.lock)

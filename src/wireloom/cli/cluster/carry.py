@@ -7,6 +7,7 @@ from wireloom.apply.gated import carry_out_cluster
 from wireloom.apply.k3s import K3sHand
 from wireloom.apply.outcome import Ending, NodeOutcome
 from wireloom.apply.terms import Terms
+from wireloom.cli.carry import heard_out
 from wireloom.cli.supply import Supply, gather_goods
 from wireloom.cli.survey import Survey, look_at_cluster, plan_cluster
 from wireloom.cli.world import with_lock
@@ -58,13 +59,14 @@ async def raise_cluster(
     goods, lock = gather_goods(supply, cluster, plan, seen, world.lock)
     write_lock(world.lock_path, lock)
     embedded = cluster.datastore == "embedded"
-    done = await carry_out_cluster(
-        plan,
-        found.crew,
-        terms,
-        goods,
-        interface=found.network.interface,
-        gate=Gate(found.crew, K3sHand(), supply.ready_within, embedded=embedded),
-        progress=progress,
-    )
+    with heard_out(progress, "Nothing of k3s is taken back: the next apply goes on from where it stands."):
+        done = await carry_out_cluster(
+            plan,
+            found.crew,
+            terms,
+            goods,
+            interface=found.network.interface,
+            gate=Gate(found.crew, K3sHand(), supply.ready_within, embedded=embedded),
+            progress=progress,
+        )
     return (*done, *away)
