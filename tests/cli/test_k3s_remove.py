@@ -212,6 +212,7 @@ def test_where_nothing_can_be_taken_away_nothing_is_announced_and_nobody_asked(
     printed = capsys.readouterr()
     assert printed.out == told
     assert "goes off" not in printed.err
+    assert "Take `version` out" not in printed.err
     assert fake.scripts == []
 
 

@@ -178,6 +178,7 @@ def test_where_no_server_answers_each_says_why(monkeypatch: pytest.MonkeyPatch, 
     assert run(["k3s", "kubeconfig", "-q"]) == 1
     assert capsys.readouterr().err == (
         "cp1: error: no server of k3s: there is no /etc/rancher/k3s/k3s.yaml\n"
+        "    how it stands: wireloom k3s status\n"
         "cp2: error: its k3s is the fleet `other`'s\n"
         "cp3: error: no answer from cp3\n"
     )

@@ -55,7 +55,8 @@ def read_fetched(
     if isinstance(answer, TransportError):
         return NotFetched(server, answer.what, answer.hint)
     if answer.status != 0:
-        return NotFetched(server, answer.stderr.strip()[-300:] or f"exit status {answer.status}")
+        what = answer.stderr.strip()[-300:] or f"exit status {answer.status}"
+        return NotFetched(server, what, "how it stands: wireloom k3s status")
     try:
         sections = split_sections(answer.stdout, nonce)
         access = read_access(sections["access"])

@@ -31,7 +31,7 @@ class LabDialer:
         if machine is None or node not in self._lab.machines:
             raise TransportError(
                 f"lab {self._lab.name} has no machine {node}",
-                hint="the lab is older than the fleet file: take it down and up again",
+                hint="the lab is older than the fleet file: wireloom lab down, then wireloom lab up",
             )
         if not still_up(self._lab):
             raise self._gone()

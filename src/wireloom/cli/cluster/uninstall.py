@@ -44,8 +44,10 @@ def command(settings: Settings, *, nodes: tuple[str, ...], said: str | None, yes
     if said is not None and said != world.fleet.name:
         raise UserError.one(f"this fleet is `{world.fleet.name}`, not `{said}`", where=OPTION)
     terms = make_terms(window=0, max_parallel=None)
-    code = conclude(settings, run_async(_uninstall(world, chosen, terms, said, yes=yes)))
-    if code != 1 and world.fleet.k3s and not settings.quiet:
+    departures = run_async(_uninstall(world, chosen, terms, said, yes=yes))
+    code = conclude(settings, departures)
+    gone = any(one.ending is Ending.CHANGED for one in departures)
+    if gone and code != 1 and world.fleet.k3s and not settings.quiet:
         say(f"Take `version` out of {settings.fleet_path}, or the next apply brings k3s back.")
     return code
 
