@@ -152,7 +152,8 @@ def test_the_operator_is_killed_at_any_moment_and_the_next_apply_converges(mende
 def test_a_fleet_is_not_moved_to_another_interface_beside_its_old_one(mended: World) -> None:
     mended.edit("ipv4: 10.99.0.0/16", "ipv4: 10.99.0.0/16, interface: wl0")
     refused = mended.run("apply", "--yes", expect=1)
-    assert "w1: error: this fleet is on wg0 there, and can't be moved to wl0" in refused.stderr
+    told = "error: this fleet is on wg0 there, and can't be moved to wl0"
+    assert f"cp1, w1, cp2, db1, build1: {told}" in refused.stderr
     assert mended.on("w1", "ls", "/etc/wireguard").split() == ["wg0.conf", "wg0.key"]
 
 
