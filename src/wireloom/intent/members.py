@@ -8,6 +8,7 @@ from wireloom.intent.fields import Entry, Values
 from wireloom.intent.finding import Finding, Position, show
 from wireloom.intent.fleet import Node
 from wireloom.intent.reach import dial_address, group_nodes, mute_groups, share_a_network
+from wireloom.intent.releases import check_release
 from wireloom.intent.schema import (
     DATASTORE,
     ENCRYPT,
@@ -71,6 +72,8 @@ def check_members(top: Values, nodes: Mapping[NodeName, Node]) -> Iterator[Findi
         yield from check_servers_reached(members)
     if kubernetes.sound:
         yield from check_families(top, kubernetes)
+        across = complete and kubernetes[ENCRYPT] == "cni" and not _share_a_network(members, kubernetes)
+        yield from check_release(kubernetes, across=across)
 
 
 def _members(entries: Sequence[Entry[Values]], nodes: Mapping[NodeName, Node]) -> Iterator[_Member]:
@@ -132,9 +135,9 @@ def check_wireguard(members: Sequence[_Member], kubernetes: Values) -> Iterator[
         what = "without an underlay and without `version` there is nothing to build for wireloom"
         hint = "name the version of k3s to install; `verify` looks at somebody else's cluster, too"
         yield Finding(kubernetes.place(ENCRYPT), what, hint, Severity.WARNING)
-    families = {one.value.version for one in kubernetes.get(PODS) or ()}
-    if share_a_network([one.node for one in members], families):
+    if _share_a_network(members, kubernetes):
         return
+    families = {one.value.version for one in kubernetes.get(PODS) or ()}
     for one in members:
         public = {address.version for address in one.node.public}
         if one.node.nat:
@@ -156,6 +159,11 @@ def check_wireguard(members: Sequence[_Member], kubernetes: Values) -> Iterator[
         )
         hint = "across clouds k3s wants all servers in one place, or `datastore: external`; or write"
         yield Finding(apart.at, what, f"{hint} `encrypt: underlay` ({MULTICLOUD})")
+
+
+def _share_a_network(members: Sequence[_Member], kubernetes: Values) -> bool:
+    families = {one.value.version for one in kubernetes.get(PODS) or ()}
+    return share_a_network([one.node for one in members], families)
 
 
 def check_ports(top: Values, kubernetes: Values) -> Iterator[Finding]:
