@@ -69,6 +69,13 @@ def test_defaults_stand_for_what_is_left_out() -> None:
     assert (fleet.lab, fleet.kubernetes) == (False, None)
 
 
+def test_an_underlay_that_is_not_made_may_be_left_out() -> None:
+    text = nodes("x: { site: a, public: [192.0.2.1] }") + "kubernetes: { encrypt: cni }\n"
+    fleet = load(text.replace("underlay: { ipv4: 10.99.0.0/24 }\n", "")).fleet
+    assert Underlay("wg0", 51820, None, None) == fleet.underlay
+    assert (fleet.has_underlay, fleet.underlay.ranges) == (False, ())
+
+
 def test_k3s_ranges_are_the_default_of_a_cluster() -> None:
     text = nodes("x: { site: a, public: [192.0.2.1] }") + "kubernetes: {}\n"
     expected = Kubernetes(pods=(IPv4Network("10.42.0.0/16"),), services=(IPv4Network("10.43.0.0/16"),))

@@ -72,11 +72,26 @@ def test_there_is_an_address_for_each_node(ranges: str, count: int, expected: st
     assert ([] if expected is None else [expected]) == found
 
 
+UNDERLAID = "fleet: t\n{}\nsites: {{ a: {{}} }}\nnodes: {{ x: {{ site: a, public: [192.0.2.1] }} }}\n{}\n"
+CNI = "kubernetes: { encrypt: cni }"
+NOTHING_TO_BUILD = (
+    "5:24",
+    "without an underlay and without `version` there is nothing to build for wireloom",
+)
+
 STRUCTURE = {
     "no range": ("fleet: t\nunderlay: {}\nsites: {}\nnodes: {}\n", [("2:11", "the underlay has no range"), ("4:8", "a fleet needs at least one node")]),
     "a mistyped range is told once": ("fleet: t\nunderlay: { ipv5: 10.99.0.0/16 }\nsites: { a: {} }\nnodes: { x: { site: a, public: [192.0.2.1] } }\n", [("2:13", "unknown key `ipv5`: did you mean `ipv6`?")]),
     "an underlay that is no mapping": ("fleet: t\nunderlay: wg0\nsites: { a: {} }\nnodes: { x: { site: a, public: [192.0.2.1] } }\n", [("2:11", "expected a mapping, got `wg0`")]),
-    "all missing": ("lab: {}\n", [("1:1", f"`{key}` is missing in the fleet file") for key in ("fleet", "underlay", "sites", "nodes")]),
+    "an empty underlay": (UNDERLAID.format("underlay:", ""), [("2:10", "`underlay` is empty")]),
+    "no underlay": (UNDERLAID.format("", ""), [("1:1", "`underlay` is missing in the fleet file")]),
+    "no underlay below the network plugin": (UNDERLAID.format("", "kubernetes: { flannel_backend: vxlan }"), [("1:1", "`underlay` is missing in the fleet file")]),
+    "no underlay beside both": (UNDERLAID.format("", "kubernetes: { encrypt: both }"), [("1:1", "`underlay` is missing in the fleet file")]),
+    "no underlay, and the network plugin encrypts": (UNDERLAID.format("", CNI), []),
+    "an empty underlay, and the network plugin encrypts": (UNDERLAID.format("underlay:", CNI), []),
+    "an underlay that is not made has its rules all the same": (UNDERLAID.format("underlay: { port: 8472, ipv4: 10.99.0.0/16 }", CNI), [("2:19", "port 8472 is the port of flannel's VXLAN"), NOTHING_TO_BUILD]),
+    "nobody knows what is to encrypt": (UNDERLAID.format("", "kubernetes: { encrypt: cnii }"), [("5:24", "`cnii` is not a layer: did you mean `cni`?")]),
+    "all missing": ("lab: {}\n", [("1:1", f"`{key}` is missing in the fleet file") for key in ("fleet", "sites", "nodes", "underlay")]),
     "a small MTU without IPv6": ("fleet: t\nunderlay: { ipv4: 10.99.0.0/16, mtu: 576 }\nsites: { a: {} }\nnodes: { x: { site: a, public: [192.0.2.1] } }\n", []),
     "a site that is no mapping is not blamed twice": ("fleet: t\nunderlay: { ipv4: 10.99.0.0/16 }\nsites: { a: x }\nnodes: { x: { site: a, private: [10.0.0.1] } }\n", [("3:13", "expected a mapping, got `x`")]),
 }  # fmt: skip

@@ -49,6 +49,20 @@ def test_addresses_stay(fleets: list[str], expected: dict[str, str]) -> None:
     assert expected == given4(history(*fleets))
 
 
+def test_addresses_outlive_the_range_in_the_file() -> None:
+    before = history("a b c", "a c")
+    without = replace(allot(named("c", "a", ipv4=None), before), generation=before.generation + 1)
+    assert [node.ipv4 for node in without.members.values()] == [None, None]
+    assert parse_lock(print_lock(without), Path("fleet.lock")) == without
+    assert given4(allot(named("c", "a", "d", ipv4="10.99.0.0/24"), without)) == {"c": "3", "a": "1", "d": "4"}
+
+
+def test_without_a_range_nobody_is_given_an_address() -> None:
+    lock = allot(named("a", "b", ipv4=None), Lock("shop"))
+    assert lock.nodes == {"a": LockedNode(), "b": LockedNode()}
+    assert parse_lock(print_lock(lock), Path("fleet.lock")) == lock
+
+
 FULL = {
     "the longest released goes first": (["a b c d e f", "b c d e f", "c d e f", "c d e f x"], {"x": "1"}),
     "then the next": (["a b c d e f", "b c d e f", "c d e f", "c d e f x", "c d e f x y"], {"x": "1", "y": "2"}),

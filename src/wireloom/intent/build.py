@@ -6,6 +6,7 @@ from pathlib import Path
 
 from wireloom.intent.access import resolve_target
 from wireloom.intent.cluster import usual_backend
+from wireloom.intent.document import MappingNode
 from wireloom.intent.fields import Entry, Values
 from wireloom.intent.fleet import Fleet, Kubernetes, Node, Site, Underlay
 from wireloom.intent.schema import (
@@ -41,6 +42,7 @@ from wireloom.intent.schema import (
     TRUSTED,
     UDP_PORT,
     UNDERLAY,
+    UNDERLAY_RECORD,
     VERSION,
     Auto,
 )
@@ -63,7 +65,7 @@ def build_fleet(top: Values, nodes: Mapping[NodeName, Node], path: Path) -> Flee
     kubernetes = top.get(KUBERNETES)
     return Fleet(
         name=top[FLEET],
-        underlay=_build_underlay(top[UNDERLAY]),
+        underlay=_build_underlay(top.get(UNDERLAY) or UNDERLAY_RECORD.parse(MappingNode(top.at), [])),
         sites={SiteName(one.name): _build_site(one) for one in top[SITES]},
         nodes=nodes,
         lab=top.get(LAB) is not None,

@@ -13,6 +13,7 @@ from wireloom.intent.access import HOST, fold_host, jump_place, resolve_target
 from wireloom.intent.fields import Entry, Values
 from wireloom.intent.finding import START, Finding, Located, Position, show, suggest
 from wireloom.intent.schema import (
+    ENCRYPT,
     INTERFACE,
     IPV4,
     IPV6,
@@ -100,9 +101,12 @@ def check_sizes(top: Values) -> Iterator[Finding]:
 
 
 def check_underlay(top: Values) -> Iterator[Finding]:
-    """The underlay has a range, and an interface, port and MTU that work."""
+    """There is an underlay where one is made; it has a range, and an interface, port and MTU that work."""
     underlay = top.get(UNDERLAY)
     if underlay is None:
+        if not _needs_none(top):
+            told = "empty" if top.gave(UNDERLAY) else "missing in the fleet file"
+            yield Finding(top.place(UNDERLAY), f"`{UNDERLAY.key}` is {told}", UNDERLAY.description)
         return
     readable = underlay.sound or underlay.places
     if readable and not underlay.gave(IPV4) and not underlay.gave(IPV6):
@@ -123,6 +127,12 @@ def check_underlay(top: Values) -> Iterator[Finding]:
     ):
         what = f"an MTU of {mtu} is too small for IPv6"
         yield Finding(underlay.place(MTU), what, f"IPv6 needs at least {IPV6_MIN_MTU}: write that, or `auto`")
+
+
+def _needs_none(top: Values) -> bool:
+    """The network plugin alone encrypts; or what is to encrypt can't be read, which is told already."""
+    kubernetes = top.get(KUBERNETES)
+    return kubernetes is not None and kubernetes.get(ENCRYPT) in {"cni", None}
 
 
 def check_overlaps(top: Values) -> Iterator[Finding]:

@@ -16,7 +16,9 @@ class Underlay:
     """The encrypted network: its interface, UDP port, address ranges and MTU (None: worked out).
 
     ``guard``: nodes drop its packets where they come or go beside the interface, but for the interfaces
-    ``trusted`` (a ``*`` at the end stands for any ending).
+    ``trusted`` (a ``*`` at the end stands for any ending). Without any range where the network plugin alone
+    encrypts (``Fleet.has_underlay``) and the file says nothing of it: the interface is then only the name
+    under which what wireloom left on a machine is looked for.
     """
 
     interface: str

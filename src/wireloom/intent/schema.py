@@ -218,7 +218,9 @@ LAB: Field[Values] = Field(
     nullable=False,
 )
 UNDERLAY: Field[Values] = Field(
-    "underlay", UNDERLAY_RECORD, "The encrypted network: at least one of ipv4 and ipv6.", required=True
+    "underlay",
+    UNDERLAY_RECORD,
+    "The encrypted network: at least one of ipv4 and ipv6. Not needed with `encrypt: cni`, which makes none.",
 )
 SITES: Field[tuple[Entry[Values], ...]] = Field(
     "sites",
