@@ -92,7 +92,7 @@ MADE = {
     "k3s on it": ("version: v1.34.2+k3s1", f"{UNDERLAY}, k3s v1.34.2+k3s1 on 1 server and 2 agents"),
     "k3s alone": (
         "version: v1.34.2+k3s1, encrypt: cni",
-        "no underlay, k3s v1.34.2+k3s1 on 1 server and 2 agents",
+        "no underlay (`encrypt: cni`), k3s v1.34.2+k3s1 on 1 server and 2 agents",
     ),
 }
 

@@ -305,6 +305,14 @@ def test_a_range_that_is_not_of_the_clusters_pods_is_refused(prefix: str) -> Non
         allowed("host-gw", {NodeName("b"): (ip_network(prefix),)})
 
 
+def test_without_an_underlay_nobody_has_a_peer() -> None:
+    fleet = make_fleet(*PLACES)
+    for ranges in (fleet, make_fleet(*PLACES, ipv4=None)):
+        network = weave(replace(ranges, kubernetes=Kubernetes(encrypt="cni")), lock_of(ranges))
+        assert list(network.members) == list(fleet.nodes)
+        assert [peer for name in network.members for peer in network.peers(name)] == []
+
+
 @given(fleets())
 @many
 def test_allowed_ips_with_pods_are_disjoint(fleet: Fleet) -> None:

@@ -119,6 +119,13 @@ def test_the_header_states_the_facts_of_the_network():
     ]
 
 
+def test_what_flannel_makes_has_the_ranges_of_pods():
+    network = replace(net(small()), under=False)
+    texts = [one.text for one in ElementTree.fromstring(draw_svg(network, small().sites)).iter(f"{SVG}text")]
+    assert texts[texts.index("PODS") + 1] == "10.99.0.0/16"
+    assert "UNDERLAY" not in texts
+
+
 def dc(*, nat_site):
     """One node that can be dialled and one that can't."""
     return fleet(

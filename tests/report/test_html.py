@@ -105,6 +105,18 @@ def test_without_captured_packets_the_page_does_not_pass_for_a_proof():
     assert warning not in Page(write(small(), evidence)).readable()
 
 
+def test_where_flannel_makes_the_tunnels_no_underlay_is_missed():
+    one = small()
+    claims = (Claim("pod-canary", NodeName("cp1"), NodeName("w1"), Verdict.HOLDS, "seen inside"),)
+    page = print_html(replace(net(one), under=False), one.sites, Evidence(claims, 0, 0), when=WHEN)
+    told = Page(page).readable()
+    assert "Podswg0, 10.99.0.0/16" in told
+    assert "That it is encrypted was not tested." not in told
+    assert "Not tested: pod-way, that" in told
+    for untrue in ("Underlay", "Pairs tested", "over the underlay"):
+        assert untrue not in told
+
+
 def test_nothing_tested_is_told_as_that():
     told = Page(write(small(), Evidence((), 0, 30))).readable()
     assert "Nothing was tested, so nothing is known." in told

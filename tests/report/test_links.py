@@ -1,4 +1,5 @@
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 
 import pytest
 
@@ -15,6 +16,7 @@ from wireloom.verify.claim import Claim, Evidence, Verdict
 
 SVG = "{http://www.w3.org/2000/svg}"
 FALSIFIED, UNKNOWN, HOLDS = Verdict.FALSIFIED, Verdict.UNKNOWN, Verdict.HOLDS
+CP1, W1 = NodeName("cp1"), NodeName("w1")
 
 
 def judge(one, *claims, unasked=()):
@@ -131,3 +133,18 @@ def test_who_can_not_see_it_is_told_what_does_not_hold():
     evidence = gather(net(small()), lambda *claim: (FALSIFIED, "") if claim == ("mtu", "cp1", "w1") else None)
     root = ElementTree.fromstring(print_svg(lay_out(picture), judge_links(picture, evidence)))
     assert root.find(f"{SVG}desc").text.endswith("Tunnels: 1 falsified, 14 hold. falsified: cp1 ↔ w1.")
+
+
+def test_where_flannel_makes_the_tunnels_claims_of_the_cluster_are_about_them():
+    one = small()
+    network = replace(net(one), under=False)
+    claims = (
+        Claim("pod-canary", CP1, W1, HOLDS, "seen"),
+        Claim("pod-way", W1, CP1, FALSIFIED, "goes by eth0"),
+        Claim("dns", CP1, None, FALSIFIED, "no answer"),
+        Claim("pod-service", CP1, W1, UNKNOWN, "no answer"),
+        Claim("flannel-keys", W1, None, UNKNOWN, "no answer"),
+    )
+    links = judge_links(compose(network, one.sites), Evidence(claims, 0, 0))
+    assert marked(links)["cp1", "w1"] is FALSIFIED
+    assert links.nodes == {W1: UNKNOWN}

@@ -40,7 +40,10 @@ def command(settings: Settings, nodes: bool, install: bool, yes: bool) -> int:
         return check_nodes(world, install=install, yes=yes)
     network = world.network
     if settings.json:
-        print_document({"ok": True, "network": network_document(network)})
+        from wireloom.cluster.mesh import encrypting_network
+
+        shown = encrypting_network(world.fleet, network)
+        print_document({"ok": True, "network": network_document(shown)})
         return 0
     if not settings.quiet:
         print_data(f"{world.fleet.path}: fine. {_describe(world)}")
@@ -51,7 +54,7 @@ def _describe(world: "World") -> str:
     """The fleet in a line, by what wireloom makes of it: the underlay, k3s, or both."""
     fleet = world.fleet
     parts = [f"{count(len(fleet.nodes), 'node')} in {count(len(fleet.sites), 'site')}"]
-    parts += _describe_underlay(world.network) if fleet.has_underlay else ["no underlay"]
+    parts += _describe_underlay(world.network) if fleet.has_underlay else ["no underlay (`encrypt: cni`)"]
     if fleet.k3s:
         from wireloom.cluster.places import Role
         from wireloom.cluster.standing import cluster_nodes

@@ -23,19 +23,24 @@ ENDINGS = {".svg": "svg", ".dot": "dot", ".gv": "dot"}
 )
 @settings_of
 def command(settings: Settings, output: Path | None, form: str | None) -> None:
-    """Draw sites, nodes and tunnels as SVG or DOT, from the fleet file alone."""
+    """Draw sites, nodes and tunnels as SVG or DOT, from the fleet file alone.
+
+    Where no underlay is made (`encrypt: cni`), the tunnels that flannel makes between the cluster's nodes.
+    """
+    from wireloom.cluster.mesh import encrypting_network
     from wireloom.report.graph import draw_dot, draw_svg
 
     chosen = _choose_form(output, form)
     world = open_world(settings)
+    network = encrypting_network(world.fleet, world.network)
     if output is not None or not settings.json:
         draw = draw_dot if chosen == "dot" else draw_svg
         # As bytes: whoever reads these languages takes them for UTF-8, whatever this terminal speaks.
-        _put(draw(world.network, world.fleet.sites).encode(), output)
+        _put(draw(network, world.fleet.sites).encode(), output)
     if settings.json:
         from wireloom.report.documents import network_document, print_document
 
-        print_document(network_document(world.network))
+        print_document(network_document(network))
 
 
 def _put(picture: bytes, output: Path | None) -> None:

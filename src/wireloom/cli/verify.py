@@ -1,5 +1,6 @@
 """``wireloom verify``: test on the machines that the network does what it should."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -105,6 +106,7 @@ def command(
     Exit code 2: a claim is falsified; 1: something could not be tested.
     """
     world = open_world(settings)
+    _require_underlay(world, {"--audit": audit, "--disrupt": disrupt})
     for path in (keep, html):
         if path:
             require_directory(path)
@@ -126,12 +128,23 @@ def command(
 def _put_page(path: Path, world: World, evidence: Evidence, when: str, *, quick: bool) -> None:
     """Write the HTML report. Its coverage is by the verdicts that are kept, by now those of this run, too."""
     from wireloom.cli.proofs import cover_fleet
+    from wireloom.cluster.mesh import encrypting_network
     from wireloom.report.html import print_html, write_html
 
+    network = encrypting_network(world.fleet, world.network)
     left_out = ("`--quick`: no packets were captured.",) if quick else ()
     sites, coverage = world.fleet.sites, cover_fleet(world)
-    page = print_html(world.network, sites, evidence, when=when, left_out=left_out, coverage=coverage)
+    page = print_html(network, sites, evidence, when=when, left_out=left_out, coverage=coverage)
     write_html(path, page)
+
+
+def _require_underlay(world: World, options: Mapping[str, object]) -> None:
+    """Raise UserError for options that are about an underlay, where none is made."""
+    asked = [option for option, value in options.items() if value]
+    if asked and not world.fleet.has_underlay:
+        what = "this is about an underlay, and none is made (`encrypt: cni`)"
+        hint = "leave it out: `wireloom coverage` says what nodes send each other in clear"
+        raise UserError([Diagnostic(what, where=option, hint=hint) for option in asked])
 
 
 def _dialled(world: World, name: str) -> NodeName:

@@ -6,6 +6,9 @@ BINARY = "/usr/local/bin/k3s"
 SETTINGS = "/etc/rancher/k3s/config.yaml"
 """What k3s reads before its arguments; what a machine's own people want beside it is in ``config.yaml.d``."""
 
+FLANNEL_WIREGUARD = {4: "flannel-wg", 6: "flannel-wg-v6"}
+"""The interfaces of flannel's own WireGuard, by the family of the pods (flannel, pkg/backend/wireguard)."""
+
 FLANNEL_SETTINGS = "/etc/rancher/k3s/flannel.json"
 DATASTORE_ENDPOINT = "/etc/rancher/k3s/datastore.env"
 SERVER_TOKEN = "/etc/rancher/k3s/server-token"  # noqa: S105  # a path

@@ -3,16 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from wireloom.cluster.places import Role
+from wireloom.cluster.places import FLANNEL_WIREGUARD, Role
 from wireloom.cluster.quorum import Quorum
 from wireloom.cluster.seen import ClusterSeen, K3sSeen, Member
 from wireloom.cluster.standing import cluster_nodes, node_addresses
 from wireloom.intent.fleet import Fleet, Kubernetes
 from wireloom.network.network import Network
 from wireloom.values import Address, NodeName, Prefix
-
-FLANNEL_WIREGUARD = {4: "flannel-wg", 6: "flannel-wg-v6"}
-"""The interfaces of flannel's own WireGuard, by the family of the pods (flannel, pkg/backend/wireguard)."""
 
 _PUBLISHED = {"wireguard-native": "wireguard"}
 """What flannel publishes of a backend that k3s has another name for (flannel, pkg/backend/wireguard)."""

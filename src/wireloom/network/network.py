@@ -67,7 +67,8 @@ class Network:
     ranges that must be unreachable rather than in clear while the interface is down. ``trusted`` are the
     interfaces that may carry packets of these ranges, the underlay's own first; None: nobody looks. Nodes
     that see the others alike share one row of ``views``: a row holds the peers of a whole class of nodes,
-    each node of the class among them if they are peers of each other.
+    each node of the class among them if they are peers of each other. ``under``: it is an underlay; otherwise
+    a network plugin makes it, and ``ranges`` are those of pods.
     """
 
     fleet: str
@@ -80,6 +81,7 @@ class Network:
     members: Mapping[NodeName, Member]
     views: Mapping[NodeName, tuple[Peer, ...]]
     also: int | None = None
+    under: bool = True
 
     @property
     def stance(self) -> Stance:

@@ -33,7 +33,7 @@ def weave(fleet: Fleet, lock: Lock) -> Network:
     """The full mesh of a fleet whose lock holds an address for every node (see ``lock.allot``).
 
     It is the next one that can be had where the nodes stand now, as the lock says: what the fleet file wants,
-    or a step to it.
+    or a step to it. Where the network plugin alone encrypts, nobody has a peer.
     """
     stance = next_stance(lock.footing, wanted_stance(fleet))
     members = {
@@ -44,7 +44,7 @@ def weave(fleet: Fleet, lock: Lock) -> Network:
         for name, member in members.items()
     }
     views: dict[object, tuple[Peer, ...]] = {}
-    for node in fleet.nodes.values():
+    for node in fleet.nodes.values() if fleet.has_underlay else ():
         seen_alike = _class_of(node)
         if seen_alike not in views:
             views[seen_alike] = tuple(_view(node, fleet, stance.port, members, hosts))
@@ -57,7 +57,7 @@ def weave(fleet: Fleet, lock: Lock) -> Network:
         fenced=stance.ranges + (fleet.kubernetes.pods if fleet.kubernetes else ()),
         trusted=_trusted(fleet) if fleet.underlay.guard else None,
         members=members,
-        views={name: views[_class_of(node)] for name, node in fleet.nodes.items()},
+        views={name: views.get(_class_of(node), ()) for name, node in fleet.nodes.items()},
         also=stance.also,
     )
 

@@ -20,7 +20,7 @@ def print_dot(picture: Picture) -> str:
     """Picture → DOT. Nodes are named ``node NAME``, what stands for a whole site ``site NAME``."""
     network = picture.network
     facts = [
-        f"{network.interface} · {', '.join(map(str, network.ranges))}",
+        f"{network.interface} · {'' if network.under else 'pods '}{', '.join(map(str, network.ranges))}",
         f"UDP {network.port} · MTU {network.mtu}",
         f"{count(len(network.members), 'node')} · {count(picture.tunnel_count, 'tunnel')}",
     ]

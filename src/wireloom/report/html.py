@@ -84,8 +84,8 @@ def print_html(
         heard=None if evidence.traffic is None else sum_up_traffic(evidence.traffic),
         when=when,
         moment=datetime.fromisoformat(when),
-        left_out=(*left_out, *_tell_left_out(evidence)),
-        captured=any(claim.claim == "canary" for claim in evidence.claims),
+        left_out=(*left_out, *_tell_left_out(evidence, under=network.under)),
+        captured=any(claim.claim in {"canary", "pod-canary"} for claim in evidence.claims),
         coverage=coverage,
         note_marks=dict(zip(coverage.notes, ascii_lowercase, strict=False)) if coverage else {},
         version=__version__,
@@ -180,8 +180,8 @@ def _count_silent(evidence: Evidence) -> list[tuple[Unreachable, int]]:
     return [(one, claims[one.name]) for one in evidence.unasked]
 
 
-def _tell_left_out(evidence: Evidence) -> list[str]:
-    """What a reader could take for tested and was not."""
+def _tell_left_out(evidence: Evidence, *, under: bool) -> list[str]:
+    """What a reader could take for tested and was not. ``under``: there is an underlay to be tested."""
     told = []
     if evidence.sampled:
         told.append(f"A sample: {evidence.pairs:,} of {evidence.all_pairs:,} pairs, every node among them.")
@@ -190,6 +190,6 @@ def _tell_left_out(evidence: Evidence) -> list[str]:
     told += [
         f"Not tested: `{name}`, that {kind.claimed}."
         for name, kind in KINDS.items()
-        if name not in tested and (cluster or not kind.cluster)
+        if name not in tested and (cluster if kind.cluster else under)
     ]
     return told

@@ -294,7 +294,7 @@ def _facts(picture: Picture, room: float) -> tuple[tuple[Fact, ...], tuple[tuple
     network = picture.network
     facts = (
         Fact("INTERFACE", network.interface),
-        Fact("UNDERLAY", ", ".join(map(str, network.ranges))),
+        Fact("UNDERLAY" if network.under else "PODS", ", ".join(map(str, network.ranges))),
         Fact("UDP PORT", str(network.port)),
         Fact("MTU", str(network.mtu)),
         Fact("NODES", f"{len(network.members):,}"),

@@ -3,11 +3,15 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from wireloom.network.network import Network
 from wireloom.report.lines import LineKey
 from wireloom.report.tally import Tally, tally
 from wireloom.report.tunnels import Detail, Picture, Tunnel, Way, bundle_ends, find_tunnels
 from wireloom.values import NodeName
 from wireloom.verify.claim import KINDS, Claim, Evidence, Verdict, conclude
+
+OF_FLANNEL = frozenset({"flannel-keys", "pod-way", "pod-canary"})
+"""The claims that are about the tunnels of flannel, where it alone encrypts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +31,7 @@ class Links:
 def judge_links(picture: Picture, evidence: Evidence) -> Links:
     """Picture and Evidence → the state of each line. A tunnel that no claim is about was not tested."""
     claimed: dict[frozenset[NodeName], set[Verdict]] = {}
-    for claim in _about_tunnels(evidence):
+    for claim in _about_tunnels(evidence, picture.network):
         if claim.target is not None:
             claimed.setdefault(frozenset((claim.source, claim.target)), set()).add(claim.verdict)
     lines: dict[LineKey, list[Verdict | None]] = {}
@@ -42,20 +46,21 @@ def judge_links(picture: Picture, evidence: Evidence) -> Links:
         for name in (tunnel.near, tunnel.far):
             nodes.setdefault(name, []).append(verdict)
     states = {key: tally(verdicts) for key, verdicts in lines.items()}
-    return Links(states, _judge_nodes(nodes, evidence), tally(every))
+    return Links(states, _judge_nodes(picture.network, nodes, evidence), tally(every))
 
 
-def _about_tunnels(evidence: Evidence) -> Iterator[Claim]:
-    """A cluster that ails on good tunnels is no fault of theirs."""
-    return (claim for claim in evidence.claims if not KINDS[claim.claim].cluster)
+def _about_tunnels(evidence: Evidence, network: Network) -> Iterator[Claim]:
+    """A cluster that ails on good tunnels is no fault of theirs, whoever makes them."""
+    kinds = {name for name, kind in KINDS.items() if not kind.cluster} if network.under else OF_FLANNEL
+    return (claim for claim in evidence.claims if claim.claim in kinds)
 
 
 def _judge_nodes(
-    tunnels: Mapping[NodeName, list[Verdict | None]], evidence: Evidence
+    network: Network, tunnels: Mapping[NodeName, list[Verdict | None]], evidence: Evidence
 ) -> dict[NodeName, Verdict]:
     """The nodes that do not hold. ``tunnels``: the verdicts on the tunnels of each."""
     found = {one.name: {Verdict.UNKNOWN} for one in evidence.unasked}
-    for claim in _about_tunnels(evidence):
+    for claim in _about_tunnels(evidence, network):
         if claim.target is None:
             found.setdefault(claim.source, set()).add(claim.verdict)
     for name, verdicts in tunnels.items():
