@@ -226,6 +226,29 @@ def test_what_a_k3s_that_ended_left_is_its_own() -> None:
     assert len(of_bare({"holders": {10250: "k3s-agent (process 7)"}})) == 1
 
 
+SOURCE = "--add-source=10.42.0.0/16"
+SERVERS = "; ".join(f"ufw allow {port}/tcp" for port in (6443, 2379, 2380, 10250))
+DOORS = {
+    "firewalld, on an underlay": ("firewalld", "underlay", f"--zone=trusted --add-interface=wg0 {SOURCE} "),
+    "ufw, on an underlay": ("ufw", "underlay", "there: ufw allow in on wg0; ufw allow from 10.42.0.0/16; "),
+    "firewalld": (
+        "firewalld",
+        "cni",
+        "there: firewall-cmd --permanent --add-port=51820/udp --add-port=6443/tcp --add-port=2379/tcp"
+        f" --add-port=2380/tcp --add-port=10250/tcp; firewall-cmd --permanent --zone=trusted {SOURCE} ",
+    ),
+    "ufw": ("ufw", "cni", f"there: ufw allow 51820/udp; {SERVERS}; ufw allow from 10.42.0.0/16; "),
+}
+
+
+@pytest.mark.parametrize(("wall", "layer", "hint"), DOORS.values(), ids=DOORS)
+def test_what_is_to_be_let_in(wall: str, layer: str, hint: str) -> None:
+    fleet = replace(shop(), kubernetes=replace(shop().kubernetes, encrypt=layer))  # type: ignore[type-var]
+    seen = ClusterSeen({CP1: bare(CP1, disturbers=frozenset({wall}))})
+    [found] = inspect_cluster(fleet, network(fleet), seen)
+    assert hint in found.hint
+
+
 def test_an_agent_wants_less() -> None:
     assert of_bare({"memory": 500_000_000, "holders": {6443: "x", 2379: "y"}}, W1) == []
 

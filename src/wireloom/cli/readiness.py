@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from wireloom.cli.survey import look_around, look_at_cluster, visit
 from wireloom.cli.world import World, ask, run_async
 from wireloom.cluster.findings import inspect_cluster
+from wireloom.cluster.mesh import encrypting_network
 from wireloom.cluster.seen import ClusterSeen
 from wireloom.grammar import count
 from wireloom.network.network import Network
@@ -54,7 +55,8 @@ def check_nodes(world: World, *, install: bool, yes: bool) -> int:
         ],
     )
     if world.settings.json:
-        print_document(readiness_document(network, findings, found.installed))
+        shown = encrypting_network(world.fleet, network)
+        print_document(readiness_document(shown, findings, found.installed))
     else:
         show_findings(findings)
         _conclude(world, network, findings)
@@ -64,7 +66,7 @@ def check_nodes(world: World, *, install: bool, yes: bool) -> int:
 async def _look(world: World, *, install: bool, yes: bool) -> Readiness:
     with Progress(quiet=world.settings.quiet) as progress:
         async with visit(world, yes=yes, progress=progress) as (crew, seen):
-            wanted = list(plan_installations(seen)) if install else []
+            wanted = list(plan_installations(seen, underlay=world.fleet.has_underlay)) if install else []
             if not wanted:
                 return Readiness(seen, await look_at_cluster(world, crew, seen))
             progress.pause()

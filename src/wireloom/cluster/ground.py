@@ -5,13 +5,14 @@ What runs disproves most of them: they are for machines where k3s does not run y
 
 from collections.abc import Iterator
 
-from wireloom.cluster.lasting import parse_version
+from wireloom.cluster.mesh import PORTS
 from wireloom.cluster.places import Role
 from wireloom.cluster.probe import LOCAL_PORT
 from wireloom.cluster.release import ASSETS
 from wireloom.cluster.seen import K3sSeen
 from wireloom.errors import Severity
 from wireloom.intent.fleet import Kubernetes
+from wireloom.intent.releases import parse_version
 from wireloom.network.network import Network
 from wireloom.preflight.finding import Check, Finding
 from wireloom.values import API_PORT, ETCD_PORTS, KUBELET_PORT
@@ -27,6 +28,8 @@ ENOUGH = {Role.SERVER: 2_000_000_000, Role.AGENT: 512_000_000}
 
 KEPT_BACK = 0.9
 """Of the memory that a machine was sold with the kernel tells of about this much."""
+
+ZONE = "firewall-cmd --permanent --zone=trusted"
 
 MODULES = ("overlay", "bridge", "br_netfilter")
 BACKEND_MODULES = {"vxlan": "vxlan", "wireguard-native": "wireguard"}
@@ -54,7 +57,7 @@ def check_ground(kubernetes: Kubernetes, network: Network, role: Role, one: K3sS
     yield from _check_kernel(kubernetes, one)
     yield from _check_ports(kubernetes, role, one)
     if one.ran is None:
-        yield from _check_disturbers(kubernetes, network, one)
+        yield from _check_disturbers(kubernetes, network, role, one)
 
 
 def _check_cgroups(kubernetes: Kubernetes, one: K3sSeen) -> Iterator[Finding]:
@@ -133,11 +136,7 @@ def _check_kernel(kubernetes: Kubernetes, one: K3sSeen) -> Iterator[Finding]:
 
 
 def _check_ports(kubernetes: Kubernetes, role: Role, one: K3sSeen) -> Iterator[Finding]:
-    etcd = ETCD_PORTS if kubernetes.datastore == "embedded" else ()
-    needed = (
-        (API_PORT, LOCAL_PORT, *etcd, KUBELET_PORT) if role is Role.SERVER else (LOCAL_PORT, KUBELET_PORT)
-    )
-    for port in needed:
+    for port in (LOCAL_PORT, *_heard_ports(kubernetes, role)):
         holder = one.holders.get(port)
         # What is left of a k3s of its own that ended badly is that one's business.
         if holder is not None and not (one.ran and holder.startswith("k3s")):
@@ -147,26 +146,47 @@ def _check_ports(kubernetes: Kubernetes, role: Role, one: K3sSeen) -> Iterator[F
             )
 
 
-def _check_disturbers(kubernetes: Kubernetes, network: Network, one: K3sSeen) -> Iterator[Finding]:
+def _heard_ports(kubernetes: Kubernetes, role: Role) -> tuple[int, ...]:
+    """The TCP ports at which the cluster's other machines reach one."""
+    etcd = ETCD_PORTS if kubernetes.datastore == "embedded" else ()
+    return (API_PORT, *etcd, KUBELET_PORT) if role is Role.SERVER else (KUBELET_PORT,)
+
+
+def _let_in(kubernetes: Kubernetes, network: Network, role: Role) -> tuple[list[str], list[str]]:
+    """What lets other machines in, for firewalld and for ufw: the interface; ports, where there is none."""
+    if kubernetes.encrypt != "cni":
+        interface = network.interface
+        return [f"{ZONE} --add-interface={interface}"], [f"ufw allow in on {interface}"]
+    doors = [
+        *(f"{PORTS[one.version]}/udp" for one in kubernetes.pods),
+        *(f"{port}/tcp" for port in _heard_ports(kubernetes, role)),
+    ]
+    opened = " ".join(f"--add-port={one}" for one in doors)
+    return [f"firewall-cmd --permanent {opened}", ZONE], [f"ufw allow {one}" for one in doors]
+
+
+def _check_disturbers(
+    kubernetes: Kubernetes, network: Network, role: Role, one: K3sSeen
+) -> Iterator[Finding]:
+    firewalld, ufw = _let_in(kubernetes, network, role)
     ranges = [str(prefix) for prefix in (*kubernetes.pods, *kubernetes.services)]
     if "firewalld" in one.disturbers:
         sources = " ".join(f"--add-source={prefix}" for prefix in ranges)
-        zone = "firewall-cmd --permanent --zone=trusted"
         yield Finding(
             one.name,
             Check.FIREWALL,
             "firewalld is on, and keeps pods and nodes apart unless told otherwise",
-            f"there: {zone} --add-interface={network.interface} {sources}; firewall-cmd --reload; or:"
+            f"there: {'; '.join(firewalld)} {sources}; firewall-cmd --reload; or:"
             " systemctl disable --now firewalld",
             Severity.WARNING,
         )
     if "ufw" in one.disturbers:
-        rules = "; ".join(f"ufw allow from {prefix}" for prefix in ranges)
+        rules = "; ".join([*ufw, *(f"ufw allow from {prefix}" for prefix in ranges)])
         yield Finding(
             one.name,
             Check.FIREWALL,
             "ufw is on, and keeps pods and nodes apart unless told otherwise",
-            f"there: ufw allow in on {network.interface}; {rules}; or: ufw disable",
+            f"there: {rules}; or: ufw disable",
             Severity.WARNING,
         )
     if "nm-cloud-setup" in one.disturbers:

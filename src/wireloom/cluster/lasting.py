@@ -9,22 +9,10 @@ from wireloom.cluster.places import SETTINGS, Role
 from wireloom.cluster.seen import ClusterSeen, K3sSeen
 from wireloom.cluster.standing import node_addresses
 from wireloom.intent.fleet import Fleet, Kubernetes
+from wireloom.intent.releases import parse_version
 from wireloom.network.network import Network
 from wireloom.preflight.finding import Check, Finding
 from wireloom.values import Address, Prefix
-
-_VERSION = re.compile(r"v(\d+)\.(\d+)\.(\d+)(?:-(?:alpha|beta|rc)\.?(\d+))?(?:\+k3s(\d+))?")
-_FINAL = 10**6
-"""Comes after every release candidate."""
-
-
-def parse_version(text: str) -> tuple[int, ...] | None:
-    """``v1.34.2+k3s1`` → numbers that compare; a release candidate before the release. None: no version."""
-    found = _VERSION.fullmatch(text)
-    if found is None:
-        return None
-    major, minor, patch, candidate, build = found.groups()
-    return (int(major), int(minor), int(patch), int(candidate or _FINAL), int(build or 0))
 
 
 def check_lasting(

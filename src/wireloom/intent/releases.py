@@ -4,6 +4,7 @@ Older than all that is here, and so in every k3s that is taken: a configuration 
 `flannel-ipv6-masq` (k3s pull request 4952, 2022), `flannel-backend: wireguard-native` (v1.23.6).
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -12,6 +13,19 @@ from wireloom.intent.finding import Finding
 from wireloom.intent.schema import DATASTORE, ENCRYPT, PODS, SERVICES, VERSION
 
 Release = tuple[int, int, int]
+
+_VERSION = re.compile(r"v(\d+)\.(\d+)\.(\d+)(?:-(?:alpha|beta|rc)\.?(\d+))?(?:\+k3s(\d+))?")
+_FINAL = 10**6
+"""Comes after every release candidate."""
+
+
+def parse_version(text: str) -> tuple[int, int, int, int, int] | None:
+    """``v1.34.2+k3s1`` → numbers that compare; a release candidate before the release. None: no version."""
+    found = _VERSION.fullmatch(text)
+    if found is None:
+        return None
+    major, minor, patch, candidate, build = found.groups()
+    return (int(major), int(minor), int(patch), int(candidate or _FINAL), int(build or 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +80,11 @@ def check_release(kubernetes: Values, *, across: bool) -> Iterator[Finding]:
     they are.
     """
     version = kubernetes.get(VERSION)
-    if version is None:
+    numbers = parse_version(version or "")
+    if numbers is None:
         return
-    release = _read(version)
     for one in _newcomers(kubernetes, across=across):
-        if not one.is_in(release):
+        if not one.is_in(numbers[:3]):
             first = ", ".join(f"v{major}.{minor}.{patch}" for major, minor, patch in one.since)
             hint = f"take a newer one: this came with {first} ({one.source})"
             yield Finding(kubernetes.place(VERSION), f"k3s {version} {one.lack}", hint)
@@ -89,9 +103,3 @@ def _newcomers(kubernetes: Values, *, across: bool) -> Iterator[Newcomer]:
         yield TWO_FAMILIES
     if services[:1] == [6]:
         yield IPV6_FIRST
-
-
-def _read(version: str) -> Release:
-    """``v1.34.2+k3s1`` → (1, 34, 2); of its form the schema has made sure."""
-    major, minor, patch = version.removeprefix("v").partition("+")[0].split(".")
-    return int(major), int(minor), int(patch)

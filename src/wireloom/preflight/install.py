@@ -43,12 +43,15 @@ class Installation:
         return f"{self.family.install} {' '.join(self.packages)}"
 
 
-def plan_installations(seen: Seen) -> Iterator[Installation]:
-    """What is missing and can be had, on every machine that answered with sense."""
+def plan_installations(seen: Seen, *, underlay: bool = True) -> Iterator[Installation]:
+    """What is missing and can be had, on every machine that answered with sense.
+
+    ``underlay``: one is built there.
+    """
     for state in seen.values():
         if isinstance(state, NodeState) and not state.garbled:
             family = find_family(state)
-            packages = family.packages_of(find_installable(state)) if family else ()
+            packages = family.packages_of(find_installable(state, underlay=underlay)) if family else ()
             if family and packages:
                 yield Installation(state, family, packages)
 

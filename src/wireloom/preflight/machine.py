@@ -30,8 +30,11 @@ ARCHITECTURES = frozenset(
 """What `uname -m` says where the kernel's WireGuard is known to run and distributions have the tools."""
 
 
-def check_machine(state: NodeState) -> Iterator[Finding]:
-    """All rules of this module; an answer that makes no sense is not judged any further."""
+def check_machine(state: NodeState, *, underlay: bool = True) -> Iterator[Finding]:
+    """All rules of this module; an answer that makes no sense is not judged any further.
+
+    ``underlay``: one is built there, and not flannel's WireGuard alone, of whose kernel others judge.
+    """
     if state.garbled:
         yield Finding(
             state.name,
@@ -40,9 +43,10 @@ def check_machine(state: NodeState) -> Iterator[Finding]:
             "run the command again with -v, and look at the machine: nothing is done on a guess",
         )
         return
-    yield from _check_tools(state)
+    yield from _check_tools(state, underlay=underlay)
     yield from _check_iproute(state)
-    yield from _check_wireguard(state)
+    if underlay:
+        yield from _check_wireguard(state)
     yield from _check_capability(state)
     for disk in state.ground.disks:
         yield from _check_disk(state, disk)
@@ -50,8 +54,8 @@ def check_machine(state: NodeState) -> Iterator[Finding]:
     yield from _check_make(state)
 
 
-def _check_tools(state: NodeState) -> Iterator[Finding]:
-    missing = find_missing(state)
+def _check_tools(state: NodeState, *, underlay: bool) -> Iterator[Finding]:
+    missing = find_missing(state, underlay=underlay)
     if missing:
         what = f"{', '.join(missing)} not found"
         yield Finding(state.name, Check.TOOLS, what, advise_install(state, missing))

@@ -20,11 +20,11 @@ def inspect(fleet: Fleet, lock: Lock, network: Network, seen: Seen) -> tuple[Fin
     """Everything that is found, machine by machine, errors first.
 
     ``network`` is woven from ``lock`` with the keys that were seen. A machine that did not answer is a
-    finding, and no reason not to look at the others.
+    finding, and no reason not to look at the others. Where no underlay is built, nothing is said of its
+    ports, ranges and files: they are left alone.
     """
     reached = {name: state for name, state in seen.items() if isinstance(state, NodeState)}
-    port = fleet.underlay.port
-    found = [one for name in fleet.nodes for one in _inspect_node(name, lock, network, seen, port)]
+    found = [one for name in fleet.nodes for one in _inspect_node(fleet, name, lock, network, seen)]
     found += compare_machines(network, lock, reached)
     return arrange(fleet, found)
 
@@ -35,16 +35,20 @@ def arrange(fleet: Fleet, findings: Iterable[Finding]) -> tuple[Finding, ...]:
     return tuple(sorted(findings, key=lambda one: (places[one.node], not one.is_error)))
 
 
-def _inspect_node(name: NodeName, lock: Lock, network: Network, seen: Seen, port: int) -> Iterator[Finding]:
-    state = seen.get(name)
+def _inspect_node(
+    fleet: Fleet, name: NodeName, lock: Lock, network: Network, seen: Seen
+) -> Iterator[Finding]:
+    state, built = seen.get(name), fleet.has_underlay
+    if state is None and not built:
+        return
     if state is None:
         hint = "`wireloom export` writes its file"
         yield Finding(name, Check.LOGIN, "no `ssh`: not applied from here", hint, Severity.WARNING)
     elif isinstance(state, Unreachable):
         yield Finding(name, Check.LOGIN if state.refused else Check.ANSWER, state.what, state.hint)
     else:
-        yield from check_machine(state)
-        if not state.garbled:
-            yield from check_surroundings(network, state, port)
+        yield from check_machine(state, underlay=built)
+        if built and not state.garbled:
+            yield from check_surroundings(network, state, fleet.underlay.port)
             yield from check_detours(network, state)
             yield from check_ownership(network, lock, state)

@@ -7,6 +7,9 @@ from wireloom.observe.state import NodeState
 REQUIRED = ("wg", "wg-quick", "ip", "ping", "awk", "sha256sum", "flock", "nft", "unshare")
 """Without these nothing is done to a machine. ``nft`` and ``unshare`` are for the guard."""
 
+FOR_UNDERLAY = frozenset({"wg-quick", "nft", "unshare"})
+"""Those of them that only an underlay needs. flannel speaks to the kernel itself; ``verify`` asks ``wg``."""
+
 WANTED = {"tcpdump": "`verify` captures packets with it", "perl": "`verify` sends marked packets with it"}
 """What is only missed later, and by what."""
 
@@ -26,9 +29,10 @@ def needs_userspace(state: NodeState) -> bool:
     return not state.system.kernel_wireguard and state.link is None
 
 
-def find_missing(state: NodeState) -> tuple[str, ...]:
+def find_missing(state: NodeState, *, underlay: bool = True) -> tuple[str, ...]:
     """The commands that a machine must have and has not."""
-    return tuple(tool for tool in REQUIRED if tool not in state.system.tools)
+    needed = (tool for tool in REQUIRED if underlay or tool not in FOR_UNDERLAY)
+    return tuple(tool for tool in needed if tool not in state.system.tools)
 
 
 def find_wanted(state: NodeState) -> tuple[str, ...]:
@@ -50,8 +54,9 @@ def has_old_iproute(state: NodeState) -> bool:
     return (int(major), int(minor)) < OLDEST_IPROUTE
 
 
-def find_installable(state: NodeState) -> tuple[str, ...]:
-    """All commands that an installation should bring."""
-    userspace = (USERSPACE,) if needs_userspace(state) and USERSPACE not in state.system.tools else ()
+def find_installable(state: NodeState, *, underlay: bool = True) -> tuple[str, ...]:
+    """All commands that an installation should bring. flannel's WireGuard is never a program."""
+    program = underlay and needs_userspace(state) and USERSPACE not in state.system.tools
+    userspace = (USERSPACE,) if program else ()
     old = ("ip",) if has_old_iproute(state) and "ip" in state.system.tools else ()
-    return (*find_missing(state), *old, *userspace, *find_wanted(state))
+    return (*find_missing(state, underlay=underlay), *old, *userspace, *find_wanted(state))
