@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from wireloom.cli.settings import NamedPath, Settings, Verb, settings_of
-from wireloom.cli.world import open_world, with_lock
+from wireloom.cli.world import open_world, require_underlay, with_lock
 from wireloom.grammar import count
 from wireloom.lock.file import write_lock
 from wireloom.report.export import Exported, export, gather_keys
@@ -34,6 +34,8 @@ def command(settings: Settings, output: Path, keys: Path | None) -> None:
     add it. Addresses and public keys that are new are put in the lock.
     """
     world = open_world(settings)
+    made = f"flannel makes its tunnels and keys itself: wireloom {settings.flags}graph draws them"
+    require_underlay(world, f"there are no files to write; {made}")
     private: dict[NodeName, PrivateKey] = {}
     if keys is not None:
         private, _ = gather_keys(

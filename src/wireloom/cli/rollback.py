@@ -24,7 +24,7 @@ from wireloom.cli.carry import (
 from wireloom.cli.settings import Settings, Verb, settings_of
 from wireloom.cli.survey import Survey, seen_lock, survey
 from wireloom.cli.terms import Count, with_terms
-from wireloom.cli.world import World, open_world, run_async
+from wireloom.cli.world import World, open_world, require_underlay, run_async
 from wireloom.errors import Diagnostic, UserError
 from wireloom.lock.file import write_lock
 from wireloom.network.topology import wanted_stance
@@ -56,6 +56,7 @@ def command(settings: Settings, generation: int | None, yes: bool, new_terms: Ca
     them back, too.
     """
     world = open_world(settings)
+    require_underlay(world, "what an earlier one left is left alone, and k3s does not go back")
     outcome = run_async(_roll_back(world, new_terms(), generation, yes=yes))
     code = conclude(settings, outcome)
     if code != 1 and not settings.quiet:

@@ -234,6 +234,12 @@ def _somebody(question: str, hint: str) -> Iterator[None]:
         yield
 
 
+def require_underlay(world: World, hint: str) -> None:
+    """Raise UserError for a verb that is about the underlay, in a fleet where none is made."""
+    if not world.fleet.has_underlay:
+        raise UserError.one("no underlay is made (`encrypt: cni`)", where=str(world.fleet.path), hint=hint)
+
+
 def require_directory(path: Path) -> None:
     """Raise UserError where there is no directory for a file, before anything is begun for it."""
     if not path.parent.is_dir():
