@@ -27,7 +27,10 @@ VXLAN_PORT = 8472
 """What Linux and flannel send VXLAN to (ip-link(8), dstport); never to be open beside the tunnel."""
 
 FLANNEL_PORTS = (51830, 51831)
-"""Where flannel's WireGuard listens beside an underlay, IPv4 and IPv6: by itself it takes 51820 and 51821."""
+"""Where flannel's WireGuard listens beside an underlay, IPv4 and IPv6."""
+
+FLANNEL_OWN_PORTS = {4: 51820, 6: 51821}
+"""Where it listens by itself, by the family of the pods (flannel, pkg/backend/wireguard)."""
 
 API_PORT, ETCD_PORTS, KUBELET_PORT = 6443, (2379, 2380), 10250
 """Where k3s is reached by its own machines (docs.k3s.io/installation/requirements, inbound rules)."""

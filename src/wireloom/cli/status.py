@@ -47,7 +47,8 @@ def _show(world: World, standings: list[NodeStanding]) -> None:
     if chosen or not world.settings.quiet:
         show_status(chosen)
     if not (world.fleet.has_underlay or world.settings.quiet):
-        say("No underlay is wanted (`encrypt: cni`): `wireloom k3s status` shows the cluster.")
+        shown = ": `wireloom k3s status` shows the cluster" if world.fleet.k3s else ""
+        say(f"No underlay is wanted (`encrypt: cni`){shown}.")
 
 
 def _chosen(world: World, standings: list[NodeStanding]) -> list[NodeStanding]:

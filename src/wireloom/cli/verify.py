@@ -26,7 +26,7 @@ from wireloom.intent.finding import suggest
 from wireloom.observe.state import Unreachable
 from wireloom.report.documents import Document, evidence_document, print_document
 from wireloom.report.evidence import keep_evidence, write_verdicts
-from wireloom.report.terminal import Progress, show_diagnostics, show_evidence
+from wireloom.report.terminal import Progress, say, show_diagnostics, show_evidence
 from wireloom.transport.crew import Crew
 from wireloom.values import NodeName
 from wireloom.verify.claim import Evidence, Verdict
@@ -122,6 +122,8 @@ def command(
         print_document(document)
     elif not settings.quiet or evidence.verdict is not Verdict.HOLDS:
         show_evidence(evidence, every_claim=settings.verbose)
+        if not (evidence.claims or world.fleet.has_underlay):
+            say("Nothing was tested: no underlay is made (`encrypt: cni`), and no cluster was found.")
     return EXIT_CODES[evidence.verdict]
 
 

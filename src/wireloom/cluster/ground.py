@@ -5,7 +5,6 @@ What runs disproves most of them: they are for machines where k3s does not run y
 
 from collections.abc import Iterator
 
-from wireloom.cluster.mesh import PORTS
 from wireloom.cluster.places import Role
 from wireloom.cluster.probe import LOCAL_PORT
 from wireloom.cluster.release import ASSETS
@@ -15,7 +14,7 @@ from wireloom.intent.fleet import Kubernetes
 from wireloom.intent.releases import parse_version
 from wireloom.network.network import Network
 from wireloom.preflight.finding import Check, Finding
-from wireloom.values import API_PORT, ETCD_PORTS, KUBELET_PORT
+from wireloom.values import API_PORT, ETCD_PORTS, FLANNEL_OWN_PORTS, KUBELET_PORT
 
 CONTROLLERS = {2: ("cpu", "cpuset", "memory", "pids"), 1: ("cpu", "cpuacct", "cpuset", "memory", "pids")}
 """Without one of these k3s or its kubelet ends at once (k3s pkg/cgroups, kubelet's container manager)."""
@@ -39,9 +38,14 @@ def check_ground(kubernetes: Kubernetes, network: Network, role: Role, one: K3sS
     """All rules of this module; without systemd or a release for it nothing else matters."""
     if not one.systemd:
         what = "k3s is run by systemd, and this machine has none: not supported yet"
+        alone = (
+            "there is nothing to try of this fleet"
+            if kubernetes.encrypt == "cni"
+            else "without `version` it tries the network alone"
+        )
         hint = (
             "take `roles` away from this node, or give it a distribution with systemd;"
-            " a lab has none: without `version` it tries the network alone"
+            f" a lab has none: {alone}"
         )
         yield Finding(one.name, Check.SYSTEM, what, hint)
         return
@@ -158,7 +162,7 @@ def _let_in(kubernetes: Kubernetes, network: Network, role: Role) -> tuple[list[
         interface = network.interface
         return [f"{ZONE} --add-interface={interface}"], [f"ufw allow in on {interface}"]
     doors = [
-        *(f"{PORTS[one.version]}/udp" for one in kubernetes.pods),
+        *(f"{FLANNEL_OWN_PORTS[one.version]}/udp" for one in kubernetes.pods),
         *(f"{port}/tcp" for port in _heard_ports(kubernetes, role)),
     ]
     opened = " ".join(f"--add-port={one}" for one in doors)

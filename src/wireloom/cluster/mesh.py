@@ -7,10 +7,7 @@ from wireloom.cluster.standing import cluster_nodes, is_across_clouds, node_addr
 from wireloom.intent.fleet import Fleet
 from wireloom.network.network import Member, Network, Peer
 from wireloom.network.topology import KEEPALIVE, OVERHEAD_IPV6, PATH_MTU
-from wireloom.values import Address, Endpoint, NodeName
-
-PORTS = {4: 51820, 6: 51821}
-"""Where flannel's WireGuard listens by itself, by the family of the pods (flannel, pkg/backend/wireguard)."""
+from wireloom.values import FLANNEL_OWN_PORTS, Address, Endpoint, NodeName
 
 MTU = PATH_MTU - OVERHEAD_IPV6
 """Flannel takes as much off, whatever is outside (flannel, pkg/backend/wireguard, overhead)."""
@@ -30,14 +27,14 @@ def encrypting_network(fleet: Fleet, network: Network) -> Network:
     family = cluster.pods[0].version if cluster.pods else 4
     addresses = {name: _dialled(fleet, network, name) for name in cluster_nodes(fleet)}
     peers = tuple(
-        Peer(name, None, Endpoint(address, PORTS[family]), (), KEEPALIVE)
+        Peer(name, None, Endpoint(address, FLANNEL_OWN_PORTS[family]), (), KEEPALIVE)
         for name, address in addresses.items()
         if address is not None
     )
     return Network(
         fleet=fleet.name,
         interface=FLANNEL_WIREGUARD[family],
-        port=PORTS[family],
+        port=FLANNEL_OWN_PORTS[family],
         mtu=MTU,
         ranges=cluster.pods,
         fenced=(),

@@ -15,6 +15,7 @@ from wireloom.plan.footing import find_cut_off
 from wireloom.plan.node import plan_node
 from wireloom.plan.plan import NodePlan, Plan
 from wireloom.preflight.finding import Check
+from wireloom.preflight.leftover import check_leftover
 from wireloom.preflight.preflight import inspect
 from wireloom.render.desired import NodeDesired, render_node
 from wireloom.values import NodeName, PublicKey
@@ -51,14 +52,23 @@ def make_plan(fleet: Fleet, lock: Lock, network: Network, seen: Seen) -> Plan:
 
 
 def leave_alone(fleet: Fleet, lock: Lock, seen: Seen) -> Plan:
-    """The plan of a fleet whose underlay is not built: nothing changes. Who refused us is a refusal."""
+    """The plan of a fleet whose underlay is not built: nothing changes. Who refused us is a refusal.
+
+    What an earlier one has left is told, and refused where it is in flannel's way.
+    """
+    reached = [state for state in seen.values() if isinstance(state, NodeState)]
+    left = [one for state in reached for one in check_leftover(fleet, state)]
     unseen = [one for one in seen.values() if isinstance(one, Unreachable)]
     return Plan(
         fleet=fleet.name,
         generation=lock.generation,
         nodes=(),
         unreachable=tuple(one for one in unseen if not one.refused),
-        refusals=tuple(Diagnostic(one.what, where=one.name, hint=one.hint) for one in unseen if one.refused),
+        refusals=(
+            *(Diagnostic(one.what, where=one.name, hint=one.hint) for one in unseen if one.refused),
+            *(one.diagnostic for one in left if one.is_error),
+        ),
+        notes=tuple(one.diagnostic for one in left if not one.is_error),
     )
 
 

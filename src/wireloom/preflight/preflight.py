@@ -10,6 +10,7 @@ from wireloom.observe.state import NodeState, Seen, Unreachable
 from wireloom.preflight.comparison import compare_machines
 from wireloom.preflight.detours import check_detours
 from wireloom.preflight.finding import Check, Finding
+from wireloom.preflight.leftover import check_leftover
 from wireloom.preflight.machine import check_machine
 from wireloom.preflight.ownership import check_ownership
 from wireloom.preflight.surroundings import check_surroundings
@@ -48,6 +49,8 @@ def _inspect_node(
         yield Finding(name, Check.LOGIN if state.refused else Check.ANSWER, state.what, state.hint)
     else:
         yield from check_machine(state, underlay=built)
+        if not (built or state.garbled):
+            yield from check_leftover(fleet, state)
         if built and not state.garbled:
             yield from check_surroundings(network, state, fleet.underlay.port)
             yield from check_detours(network, state)
