@@ -9,7 +9,7 @@ TOKEN = "keeps no token for agents that names its cluster, and without it nobody
 VOTE = "does not tell which etcd members have a vote, and each server waits for that"
 EXTERNAL = "has no `flannel-external-ip`, and across clouds flannel would dial private addresses"
 TWO = "takes one address of a machine on an underlay, and pods have IPv4 and IPv6"
-IPV6 = "signs no certificate for the first address of IPv6 services, by which pods reach the API"
+IPV6 = "signs no certificate for the API's address in IPv6 services that come before IPv4 ones"
 
 PLAIN = fleet("server@a", "agent@b")
 DATABASE = fleet("server@a", "agent@b", kubernetes=", datastore: external")
@@ -18,6 +18,9 @@ ONE_SITE = fleet("server@p", "agent@p", kubernetes=CNI + ", datastore: external"
 DUAL = ", pods: [10.42.0.0/16, 'fd00:42::/56'], services: [10.43.0.0/16, 'fd00:43::/112']"
 BOTH_FAMILIES = fleet("server@a", underlay="ipv4: 10.99.0.0/16, ipv6: 'fd42::/64'", kubernetes=DUAL)
 SIX = fleet("server@a", underlay="ipv6: 'fd42::/64'", kubernetes=V6 + ", datastore: external")
+SIX_FIRST = BOTH_FAMILIES.replace("[10.42.0.0/16, 'fd00:42::/56']", "['fd00:42::/56', 10.42.0.0/16]").replace(
+    "[10.43.0.0/16, 'fd00:43::/112']", "['fd00:43::/112', 10.43.0.0/16]"
+)
 
 # name: (the file, its version, what that k3s lacks)
 OLD = {
@@ -39,8 +42,9 @@ OLD = {
     "across clouds, on an underlay": (DATABASE, "v1.25.2+k3s1", []),
     "both families": (BOTH_FAMILIES, "v1.26.11+k3s2", [TWO]),
     "both families, new enough": (BOTH_FAMILIES, "v1.27.8+k3s2", []),
-    "services of IPv6": (SIX, "v1.26.1+k3s1", [IPV6]),
-    "services of IPv6, new enough": (SIX, "v1.26.2+k3s1", []),
+    "IPv6 alone": (SIX, "v1.24.4+k3s1", []),
+    "IPv6 first": (SIX_FIRST, "v1.26.1+k3s1", [VOTE, TWO, IPV6]),
+    "IPv6 first, new enough but for both": (SIX_FIRST, "v1.26.2+k3s1", [VOTE, TWO]),
 }  # fmt: skip
 
 

@@ -67,7 +67,7 @@ TWO_FAMILIES = Newcomer(
     "k3s issue 5981, docs.k3s.io/networking/basic-network-options",
 )
 IPV6_FIRST = Newcomer(
-    "signs no certificate for the first address of IPv6 services, by which pods reach the API",
+    "signs no certificate for the API's address in IPv6 services that come before IPv4 ones",
     ((1, 24, 11), (1, 25, 7), (1, 26, 2)),
     "k3s issue 6847",
 )
@@ -101,5 +101,5 @@ def _newcomers(kubernetes: Values, *, across: bool) -> Iterator[Newcomer]:
         yield EXTERNAL_IP
     if len(pods) > 1 and kubernetes.get(ENCRYPT) != "cni":
         yield TWO_FAMILIES
-    if services[:1] == [6]:
+    if services[:1] == [6] and 4 in services:
         yield IPV6_FIRST
