@@ -19,6 +19,10 @@ kubernetes: { version: v1.34.2+k3s1, encrypt: cni }
 """
 
 
+OTHERS = ACROSS.replace("version: v1.34.2+k3s1, ", "")
+"""Somebody else installs k3s there."""
+
+
 @pytest.fixture(autouse=True)
 def across(here: Path) -> Path:
     """The directory with that file in it; no machine of it answers."""
@@ -103,3 +107,18 @@ def test_what_is_for_machines_that_do_not_answer_says_so(words: str, code: int, 
     told = "".join(capsys.readouterr())
     assert "127.0.0.1" in told or "no server tells of the cluster" in told
     assert "wg0" not in told
+
+
+def test_verify_says_when_there_was_nothing_to_test(across: Path, capsys: Printed) -> None:
+    (across / "fleet.yaml").write_text(OTHERS)
+    assert run(["verify"]) == 1
+    told = capsys.readouterr()
+    assert "Verdict: unknown" in told.out
+    assert "Nothing was tested: no underlay is made (`encrypt: cni`), and no cluster was found." in told.err
+
+
+def test_status_names_the_verb_for_a_cluster_only_where_there_is_one(across: Path, capsys: Printed) -> None:
+    for text, end in ((ACROSS, ": `wireloom k3s status` shows the cluster.\n"), (OTHERS, ".\n")):
+        (across / "fleet.yaml").write_text(text)
+        assert run(["status"]) == 1
+        assert capsys.readouterr().err.endswith(f"No underlay is wanted (`encrypt: cni`){end}")

@@ -27,13 +27,14 @@ pytestmark = pytest.mark.skipif(not os.environ.get(WANTED), reason=f"{WANTED} is
 
 FLEET = """\
 fleet: kernel
-underlay: {{ ipv4: 10.99.0.0/16 }}
+{underlay}
 sites: {{ north: {{}}, south: {{}} }}
 nodes:
   cp1: {{ site: north, ssh: root@203.0.113.1, public: [203.0.113.1], roles: [k3s-server] }}
   w1: {{ site: south, ssh: root@198.51.100.1, public: [198.51.100.1], roles: [k3s-agent] }}
 kubernetes: {{ version: v1.34.2+k3s1, encrypt: {layer} }}
 """
+UNDERLAY = {"cni": "", "both": "underlay: { ipv4: 10.99.0.0/16 }"}
 NAMES = ("cp1", "w1")
 PATIENT = "--ready-within=60m"
 
@@ -86,7 +87,7 @@ def cluster(layer: str, k3s: Path, tmp_path_factory: pytest.TempPathFactory) -> 
             group[name].write("/etc/rancher/k3s/config.yaml.d/slow.yaml", settings)
             for unit in ("k3s", "k3s-agent"):
                 group[name].write(f"/etc/default/{unit}", "GOGC=400\n")  # memory is cheaper here than time
-        group.operator.fleet_file.write_text(FLEET.format(layer=layer))
+        group.operator.fleet_file.write_text(FLEET.format(layer=layer, underlay=UNDERLAY[layer]))
         apply(group, k3s, PATIENT, timeout=5400)
         yield group
 
@@ -115,6 +116,18 @@ def test_flannels_interface_is_the_kernels_and_its_key_is_published(cluster: Mac
     assert re.findall(r'"PublicKey":"([^"]+)"', told) == [
         machine.run("wg", "show", "flannel-wg", "public-key").strip()
     ]
+
+
+def test_the_picture_is_what_flannel_has_made(layer: str, cluster: Machines) -> None:
+    if layer == "both":
+        pytest.skip("the picture is the underlay's")
+    drawn = cluster.operator.json("graph", expect=0)
+    for name in NAMES:
+        made = cluster[name].run("wg", "show", "flannel-wg", "endpoints").split()[1::2]
+        assert [one["endpoint"] for one in drawn["nodes"][name]["peers"]] == made
+        [link] = json.loads(cluster[name].run("ip", "-json", "link", "show", "flannel-wg"))
+        assert (drawn["interface"], drawn["mtu"]) == (link["ifname"], link["mtu"])
+        assert drawn["port"] == int(cluster[name].run("wg", "show", "flannel-wg", "listen-port"))
 
 
 def test_pods_talk_through_it_and_nothing_of_it_is_in_clear(
