@@ -64,6 +64,15 @@ def test_where_no_underlay_is_built_it_is_no_way() -> None:
         way(UNDERLAY, **CNI)
 
 
+def test_across_clouds_without_an_underlay_machines_reach_it_in_public() -> None:
+    assert way(None, **CNI) == Way("203.0.113.10")
+
+
+def test_in_one_private_network_without_an_underlay_they_reach_it_there() -> None:
+    fleet = fleets.cluster(fleets.CP1, fleets.W1, **CNI)
+    assert find_way(fleet, weave(fleet, lock_of(fleet)), fleets.CP1.name, None) == Way("10.0.0.2")
+
+
 def test_where_no_underlay_is_built_no_guard_closes_the_outside() -> None:
     assert way(PUBLIC, **CNI) == Way("203.0.113.10")
 

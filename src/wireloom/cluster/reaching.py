@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-from wireloom.cluster.standing import node_addresses
+from wireloom.cluster.standing import is_across_clouds, node_addresses
 from wireloom.errors import UserError
 from wireloom.intent.fleet import Fleet
 from wireloom.network.network import Network
@@ -53,8 +53,9 @@ def _is_name(host: str) -> bool:
 
 
 def find_way(fleet: Fleet, network: Network, server: NodeName, via: str | Way | None) -> Way:
-    """The way that is meant; None: as the cluster's machines reach it, by the underlay where there is one.
+    """The way that is meant; None: as the cluster's machines reach it.
 
+    That is by the underlay, and without one by its private network, or across clouds by its public address.
     Raises UserError where that server has no such way, or the guard closes it.
     """
     if isinstance(via, Way):
@@ -62,6 +63,8 @@ def find_way(fleet: Fleet, network: Network, server: NodeName, via: str | Way | 
     if via == UNDERLAY and not fleet.has_underlay:
         hint = "leave --via out: by the address that machines reach it at"
         raise UserError.one("no underlay is built under this cluster", where="--via underlay", hint=hint)
+    if via is None and is_across_clouds(fleet):
+        via = PUBLIC
     if via in {None, UNDERLAY}:
         return Way(str(node_addresses(fleet, network, server)[0]))
     if fleet.has_underlay and fleet.underlay.guard and not (fleet.kubernetes and fleet.kubernetes.public_api):
