@@ -25,11 +25,10 @@ def load_proofs(world: World) -> Mapping[TrafficClass, Proof]:
     """
     path = verdicts_path(world)
     try:
-        kubernetes = world.fleet.kubernetes
         return read_proofs(
             json.loads(path.read_bytes()),
             outside=bool(outside_kubernetes(world.fleet)),
-            underlay=kubernetes is None or kubernetes.encrypt != "cni",
+            underlay=world.fleet.has_underlay,
         )
     except FileNotFoundError:
         return {}
