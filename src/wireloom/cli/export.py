@@ -34,8 +34,8 @@ def command(settings: Settings, output: Path, keys: Path | None) -> None:
     add it. Addresses and public keys that are new are put in the lock.
     """
     world = open_world(settings)
-    made = f"flannel makes its tunnels and keys itself: wireloom {settings.flags}graph draws them"
-    require_underlay(world, f"there are no files to write; {made}")
+    made = "flannel makes its tunnels and keys itself, and `wireloom graph` draws them"
+    require_underlay(world, f"there are no files to write: {made}")
     private: dict[NodeName, PrivateKey] = {}
     if keys is not None:
         private, _ = gather_keys(
