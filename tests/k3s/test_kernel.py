@@ -136,8 +136,10 @@ def test_pods_talk_through_it_and_nothing_of_it_is_in_clear(
     agent = cluster["w1"]
     devices = ("eth0", "wg0") if layer == "both" else ("eth0",)
     for device in devices:
-        capture = ("tcpdump", "-n", "-U", "-i", device, "-w", f"/run/{device}.pcap")
+        capture = ("tcpdump", "-n", "-U", "--immediate-mode", "-i", device, "-w", f"/run/{device}.pcap")
         agent.run("systemd-run", "--quiet", f"--unit=capture-{device}", *capture)
+        # Slow as it is here: it writes the file's head as soon as it captures.
+        agent.shell(f"until test -s /run/{device}.pcap; do sleep 0.1; done")
     said = agent.run("sh", "-c", PING, "sh", pods["w1"], pods["cp1"])
     agent.run("systemctl", "stop", *(f"capture-{device}" for device in devices))
     assert "20 packets transmitted, 20 " in said
