@@ -48,18 +48,19 @@ class Neighbourhood:
 
         A pair is asked from one side. An answer has crossed the tunnel both ways; and where both begin a
         handshake at the same moment each drops the other's, and tries again after 5 s (REKEY_TIMEOUT). Each
-        asks half of its neighbours, the next ones of a ring, and the rest where too few ask it. One that has
-        run with the other's key asks last: it may keep to a session that the other has lost.
+        asks half of its neighbours, the next ones of a ring, and the rest where too few ask it. Whoever can't
+        begin the handshake asks last.
         """
-        new, known = (
-            {name: self._to_meet(name, committed, known=known) for name in names} for known in (False, True)
+        dialled, others = (
+            {name: self._to_meet(name, committed, begins=begins) for name in names}
+            for begins in (True, False)
         )
         met: defaultdict[NodeName, set[NodeName]] = defaultdict(set)
         asked: dict[NodeName, list[Neighbour]] = {name: [] for name in names}
         rounds: tuple[tuple[dict[NodeName, Iterator[Peer]], Mapping[NodeName, Sized], int], ...] = (
-            (new, asked, COUNT // 2),
-            (new, met, COUNT),
-            (known, met, COUNT),
+            (dialled, asked, COUNT // 2),
+            (dialled, met, COUNT),
+            (others, met, COUNT),
         )
         for left, so_far, most in rounds:
             for name, peers in left.items():
@@ -90,12 +91,16 @@ class Neighbourhood:
         turn = self._places[name] % len(peers) if peers else 0
         yield from peers[turn:] + peers[:turn]
 
-    def _to_meet(self, name: NodeName, committed: Collection[NodeName], *, known: bool) -> Iterator[Peer]:
-        """Those whose keys the node has run with, or the others."""
+    def _to_meet(self, name: NodeName, committed: Collection[NodeName], *, begins: bool) -> Iterator[Peer]:
+        """Those with whom the node begins a handshake as soon as it asks, or the others.
+
+        It does not where it can't dial, or has run with the peer's key: it may keep to a session then that
+        the peer has lost, for up to 15 s (KEEPALIVE_TIMEOUT + REKEY_TIMEOUT).
+        """
         return (
             peer
             for peer in self._peers(name)
-            if (peer.public_key in self._running[name]) is known
+            if (peer.endpoint is not None and peer.public_key not in self._running[name]) is begins
             and not self._is_old(name, peer)
             and self._can_meet(name, peer, committed)
         )
