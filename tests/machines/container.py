@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tests.machines.machine import ENVIRONMENT, RUN_SECONDS, Machine, put
 from tests.machines.namespaces import HERE
+from tests.machines.traces import below
 
 
 class Container(Machine):
@@ -80,7 +81,9 @@ def find_init(cgroup: Path) -> int | None:
 
     Not only that is in init.scope: what systemd starts is there for a moment, and may have a lower number.
     """
-    for file in cgroup.rglob("init.scope/cgroup.procs"):
+    for file in below(cgroup):
+        if file.parts[-2:] != ("init.scope", "cgroup.procs"):
+            continue
         with suppress(OSError):
             for process in file.read_text().split():
                 if _is_first(process):

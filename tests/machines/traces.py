@@ -1,5 +1,6 @@
 """What machines could leave on this computer."""
 
+import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
@@ -12,10 +13,18 @@ def traces(family: str) -> dict[str, str | list[str]]:
         "mounts": Path("/proc/self/mountinfo").read_text(),
         "links": said("ip", "-o", "link"),
         "namespaces": said("ip", "netns", "list"),
-        "run": sorted(str(one) for one in Path("/run/systemd").rglob("*")),
-        "cgroups": sorted(str(one) for one in Path("/sys/fs/cgroup").rglob(f"{family}-*")),
+        "run": sorted(map(str, below(Path("/run/systemd")))),
+        "cgroups": sorted(
+            str(one) for one in below(Path("/sys/fs/cgroup")) if one.name.startswith(f"{family}-")
+        ),
         "processes": sorted(processes(family)),
     }
+
+
+def below(directory: Path) -> Iterator[Path]:
+    """All that is in it, and in that. What goes meanwhile, as cgroups do, is passed over: `rglob` would raise."""
+    for place, directories, files in os.walk(directory):
+        yield from (Path(place, one) for one in (*directories, *files))
 
 
 def said(*words: str) -> str:
