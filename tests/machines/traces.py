@@ -22,7 +22,7 @@ def traces(family: str) -> dict[str, str | list[str]]:
 
 
 def below(directory: Path) -> Iterator[Path]:
-    """All that is in it, and in that. What goes meanwhile, as cgroups do, is passed over: `rglob` would raise."""
+    """All that is in it, and in that. What goes meanwhile, as cgroups do, is passed over: `rglob` raises."""
     for place, directories, files in os.walk(directory):
         yield from (Path(place, one) for one in (*directories, *files))
 
