@@ -37,7 +37,8 @@ def test_a_node_that_falls_silent_is_pending_and_the_others_go_on(trial: Trial, 
 def restart_ssh(machine: Machine) -> None:
     """With an end to every session."""
     machine.run("systemctl", "stop", "ssh")
-    machine.kill("sshd")
+    for process in ("sshd", "sshd-session"):  # the second is where sessions are since OpenSSH 9.8
+        machine.kill(process)
     machine.run("systemctl", "start", "ssh")
 
 

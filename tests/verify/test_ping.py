@@ -91,6 +91,17 @@ PING 192.0.2.2 (192.0.2.2): 1472 data bytes
 ping: sendto: Message too long
 """
 
+TOO_LONG_OF_2024 = """\
+PING 203.0.113.2 (203.0.113.2) 1472(1500) bytes of data.
+ping: sendmsg: Message too long
+ping: sendmsg: Message too long
+ping: sendmsg: Message too long
+
+--- 203.0.113.2 ping statistics ---
+3 packets transmitted, 0 received, +3 errors, 100% packet loss, time 646ms
+
+"""
+
 SUMMARIES = {
     "all answered": (PingSeen(3, 3, 0.053, None), ANSWERED),
     "nothing answered": (PingSeen(3, 0, None, None), SILENCE),
@@ -103,6 +114,8 @@ SUMMARIES = {
     "too big for an IPv6 router": (PingSeen(2, 0, None, 1400), TOO_BIG_THERE),
     "busybox, one lost": (PingSeen(3, 2, 0.071, None), BUSYBOX),
     "busybox, too long": (PingSeen(0, 0, None, 0), BUSYBOX_TOO_LONG),
+    "busybox, and what its route has room for": (PingSeen(0, 0, None, 1400), f"{BUSYBOX_TOO_LONG} mtu=1400"),
+    "too long for an iputils of 2024": (PingSeen(3, 0, None, 1400), f"{TOO_LONG_OF_2024} mtu=1400"),
 }
 NO_SUMMARY = {
     "no network": "ping: connect: Network is unreachable",

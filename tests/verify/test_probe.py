@@ -101,3 +101,25 @@ def test_run_for_real_it_reports_pings_peers_and_the_time_and_no_secret() -> Non
     assert not report.garbled
     assert secret not in done.stdout + done.stderr
     assert shared not in done.stdout + done.stderr
+
+
+NEWER_PING = r"""#!/bin/sh
+/usr/bin/ping "$@" 2>&1 | sed 's/local error: message too long.*/sendmsg: Message too long/'
+"""
+
+
+@pytest.mark.lab
+@pytest.mark.skipif(os.geteuid() != 0, reason="namespaces need root")
+def test_what_the_path_has_room_for_is_told_where_ping_does_not_say_it() -> None:
+    """Once by the device on the way, and once by what a router has told before."""
+    with sandbox() as a, sandbox() as b:
+        a.link(b, "192.0.2.1/24", "192.0.2.2/24")
+        a.ask(f"mkdir /run/newer; cat >/run/newer/ping <<'END'\n{NEWER_PING}END\nchmod 755 /run/newer/ping")
+        script = "PATH=/run/newer:$PATH\n" + probe_script("wg0", 1440, [peer("b", "10.99.0.2")])
+        a.ask("ip link set eth0 mtu 1400")
+        of_the_device = read_report(a.sh(script).stdout).pings["full", 0][0]
+        a.ask("ip link set eth0 mtu 1500; ip route add 192.0.2.2/32 dev eth0 mtu lock 1300")
+        of_the_route = read_report(a.sh(script).stdout).pings["full", 0][0]
+    assert "sendmsg: Message too long" in of_the_device
+    assert parse_ping(of_the_device).too_long == 1400
+    assert parse_ping(of_the_route).too_long == 1300
