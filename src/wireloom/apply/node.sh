@@ -18,6 +18,7 @@ staged=$staging/$interface.conf
 state=/var/lib/wireloom
 history=$state/history/$interface
 changed="it has changed since it was looked at: plan again"
+not_enabled="the unit wg-quick@$interface can't be enabled"
 
 # make_key: make the private key unless there is one; answer with the public key.
 # It is read back before it counts: `wg set` takes an empty key file for "no key" (a full disk leaves one).
@@ -153,7 +154,7 @@ reload_units() {
 # enable: started at boot, by systemd, or by whoever runs `wg-quick up` for the names in boot/.
 enable_at_boot() {
     if test -d /run/systemd/system; then
-        systemctl --quiet --no-reload enable "wg-quick@$interface" || die "the unit wg-quick@$interface can't be enabled"
+        systemctl --quiet --no-reload enable "wg-quick@$interface" || die "$not_enabled"
     else
         { mkdir -p "$state/boot" && : >"$state/boot/$interface"; } || die "$state/boot can't be written"
     fi
@@ -168,8 +169,10 @@ start() {
     if test -d /run/systemd/system; then
         end_unit
         # One process for both. (Without --no-reload systemd would read its units again.)
-        systemctl --quiet ${1:+--no-reload --now} "${1:-start}" "wg-quick@$interface" 2>/dev/null ||
+        systemctl --quiet ${1:+--no-reload --now} "${1:-start}" "wg-quick@$interface" 2>/dev/null || {
+            test -z "${1:-}" || systemctl --quiet is-enabled "wg-quick@$interface" || die "$not_enabled"
             die "wg-quick@$interface did not start: $(journalctl -n 30 -o cat -u "wg-quick@$interface" | complaint)"
+        }
         is_there || die "wg-quick@$interface says that it is active, and there is no $interface"
     else
         # In a session of its own: wireguard-go stays in the process group that starts it, and whoever
