@@ -38,7 +38,8 @@ VERBS = {
     "lab": "Machines on this computer to try a fleet on.",
 }
 
-_BARE_COMMAND = re.compile(rf"\bwireloom (?=(?:{'|'.join(VERBS)})\b)")
+_BARE_COMMAND = rf"\bwireloom (?=(?:{'|'.join(VERBS)})\b)"
+"""A pattern, compiled at the first hint: most commands give none."""
 
 
 @click.group(
@@ -75,7 +76,7 @@ def run(arguments: list[str]) -> int:
     settings = Settings()
 
     def complete(hint: str) -> str:
-        return _BARE_COMMAND.sub(lambda bare: bare[0] + settings.flags, hint)
+        return re.sub(_BARE_COMMAND, lambda bare: bare[0] + settings.flags, hint)
 
     try:
         with completed_by(complete):

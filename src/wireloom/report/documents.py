@@ -9,7 +9,7 @@ from wireloom.apply.outcome import NodeOutcome, Outcome
 from wireloom.cluster.plan import ClusterPlan
 from wireloom.errors import Diagnostic
 from wireloom.network.network import Network
-from wireloom.observe.state import Generation
+from wireloom.observe.state import Generation, Unreachable
 from wireloom.plan.plan import Change, Plan
 from wireloom.preflight.finding import Finding
 from wireloom.preflight.install import Installation
@@ -31,6 +31,11 @@ def print_document(document: Mapping[str, Any]) -> None:
 def diagnostic_document(one: Diagnostic) -> Document:
     """``{"severity", "what", "where", "hint"}``."""
     return {"severity": str(one.severity), "what": one.what, "where": one.where, "hint": complete(one.hint)}
+
+
+def _unreachable_document(one: Unreachable) -> Document:
+    """``{"node", "what", "hint"}``."""
+    return {"node": one.name, "what": one.what, "hint": complete(one.hint)}
 
 
 def errors_document(diagnostics: Iterable[Diagnostic]) -> Document:
@@ -93,9 +98,7 @@ def _underlay_document(plan: Plan) -> Document:
         "fleet": plan.fleet,
         "generation": plan.generation,
         "changes": [_change_document(name, change) for name, change in plan.changes()],
-        "unreachable": [
-            {"node": one.name, "what": one.what, "hint": complete(one.hint)} for one in plan.unreachable
-        ],
+        "unreachable": [_unreachable_document(one) for one in plan.unreachable],
         "refusals": [diagnostic_document(one) for one in plan.refusals],
         "notes": [diagnostic_document(one) for one in plan.notes],
         "steps": list(plan.steps),
@@ -156,9 +159,7 @@ def evidence_document(evidence: Evidence, at: str) -> Document:
         "sampled": evidence.sampled,
         "roomier_mtu": evidence.roomier_mtu,
         "pairs": {"tested": evidence.pairs, "all": evidence.all_pairs},
-        "unasked": [
-            {"node": one.name, "what": one.what, "hint": complete(one.hint)} for one in evidence.unasked
-        ],
+        "unasked": [_unreachable_document(one) for one in evidence.unasked],
         "kinds": {
             name: {"claimed": kind.claimed, "tested": kind.tested}
             for name, kind in KINDS.items()

@@ -44,7 +44,7 @@ def probe_script(interface: str, mtu: int, peers: Sequence[Peer]) -> str:
         # What a ping that is too long has room for: iputils of 2024 and BusyBox don't say it.
         'room() { route=$(ip -o route get "$1" 2>/dev/null);'
         ' case $route in *" mtu "*) route=${route##* mtu }; route=${route#lock }; echo "${route%% *}" ;;'
-        ' *) cat "/sys/class/net/$(way "$1")/mtu" 2>/dev/null ;; esac; }',
+        ' *) device=${route##* dev }; cat "/sys/class/net/${device%% *}/mtu" 2>/dev/null ;; esac; }',
         "probe() { said=$(ping -n -i 0.3 -W 2 $3 2>&1 | tr '\\n' ' ');"
         ' case $said in *mtu*) ;; *"essage too long"*) said="$said mtu=$(room "${3##* }")" ;; esac;'
         f' device=$(test "$1" != ping || way "${{3##* }}");'
