@@ -10,10 +10,11 @@ from ipaddress import ip_network
 from typing import NamedTuple
 
 from wireloom.intent.access import HOST, fold_host, jump_place, resolve_target
-from wireloom.intent.fields import Entry, Values
+from wireloom.intent.fields import Entry, Values, empty, missing
 from wireloom.intent.finding import START, Finding, Located, Position, show, suggest
 from wireloom.intent.schema import (
     ENCRYPT,
+    FLEET_FILE,
     INTERFACE,
     IPV4,
     IPV6,
@@ -105,8 +106,8 @@ def check_underlay(top: Values) -> Iterator[Finding]:
     underlay = top.get(UNDERLAY)
     if underlay is None:
         if not _needs_none(top):
-            told = "empty" if top.gave(UNDERLAY) else "missing in the fleet file"
-            yield Finding(top.place(UNDERLAY), f"`{UNDERLAY.key}` is {told}", UNDERLAY.description)
+            at = top.place(UNDERLAY)
+            yield empty(UNDERLAY, at) if top.gave(UNDERLAY) else missing(UNDERLAY, at, FLEET_FILE.called)
         return
     readable = underlay.sound or underlay.places
     if readable and not underlay.gave(IPV4) and not underlay.gave(IPV6):

@@ -158,6 +158,16 @@ class Values:
         return self.places.get(key.key, self.at)
 
 
+def missing(key: Field[Any], at: Position, record: str) -> Finding:
+    """A key is needed that the file does not hold. ``record``: what it calls the mapping."""
+    return Finding(at, f"`{key.key}` is missing in {record}", key.description)
+
+
+def empty(key: Field[Any], at: Position) -> Finding:
+    """A key is needed that the file holds without a value."""
+    return Finding(at, f"`{key.key}` is empty", key.description)
+
+
 class Record:
     """A mapping with fixed keys."""
 
@@ -184,7 +194,7 @@ class Record:
             if not (isinstance(child, ScalarNode) and child.null and known.nullable):
                 found[key.text] = known.kind.parse(child, findings)
             elif known.required:
-                findings.append(Finding(child.at, f"`{known.key}` is empty", known.description))
+                findings.append(empty(known, child.at))
         self._fill(node.at, found, places, findings)
         return Values(node.at, found, places, sound=len(findings) == before)
 
@@ -202,8 +212,7 @@ class Record:
             if one.default is not None:
                 found[one.key] = one.kind.parse(_as_node(one.default, at), findings)
             elif one.required and one.key not in places:
-                what = f"`{one.key}` is missing in {self.called}"
-                findings.append(Finding(at, what, one.description))
+                findings.append(missing(one, at, self.called))
 
     def _unknown(self, key: ScalarNode, *, guess: bool) -> Finding:
         known = list(self._fields)
