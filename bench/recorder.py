@@ -12,7 +12,7 @@ from pathlib import Path
 
 START = time.perf_counter()
 
-from wireloom.cli.main import run  # noqa: E402  # its imports belong to the first step
+from wireloom.cli.main import leave, run  # noqa: E402  # its imports belong to the first step
 from wireloom.report.terminal import Progress  # noqa: E402
 from wireloom.transport.port import Completed  # noqa: E402
 from wireloom.transport.session import SshConnection  # noqa: E402
@@ -99,4 +99,4 @@ def main(record: str, *words: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    leave(main(*sys.argv[1:]))

@@ -21,10 +21,10 @@ HERE = "/run/wireloom/wg0"
 WAITING = "pgrep -f '/change/undo[.]sh'"
 FULL = "is the disk full, or read-only?"
 
-HAND = Hand("wg0", "f00d", "ada@desk")
-EARLIER = Hand("wg0", "cafe", "ada@desk")
-BEN = Hand("wg0", "beef", "ben@shed")
 WHEN = "2026-11-25T12:00:00+00:00"
+HAND = Hand("wg0", "f00d", "ada@desk", WHEN)
+EARLIER = Hand("wg0", "cafe", "ada@desk", WHEN)
+BEN = Hand("wg0", "beef", "ben@shed", WHEN)
 
 PEER = ("wg", "set", "wg0", "peer", str(OTHER_KEY))
 CHANGES = (

@@ -269,7 +269,7 @@ def test_a_machine_that_is_held_is_refused_and_says_by_whom(machine: Sandbox) ->
     for script in (BEN.hold(), stage(want, plan_of(machine), key, hand=BEN)):
         said = complaints(machine, script)
         assert re.fullmatch(
-            r"wireloom: held by ada@desk since \d{4}-\d\d-\d\d \S+ \w+; free in \d+ s at the latest\n", said
+            rf"wireloom: held by ada@desk since {re.escape(WHEN)}; free in \d+ s at the latest\n", said
         )
 
 

@@ -6,6 +6,7 @@ from collections import defaultdict
 
 import pytest
 
+from tests.apply.hands import WHEN
 from tests.apply.machines import CP1, NAMES, NAS1, TERMS, W1, Fate, Scene, Step, StuckTransport, call_of
 from wireloom.apply import heartbeat as heartbeat_module
 from wireloom.apply.engine import _Job
@@ -16,7 +17,7 @@ from wireloom.transport.fake import FakeConnection, FakeTransport
 from wireloom.transport.port import Completed, TransportError
 from wireloom.values import NodeName
 
-BEAT = Hand("wg0", "f00d", "ada").beat()
+BEAT = Hand("wg0", "f00d", "ada", WHEN).beat()
 
 
 @pytest.fixture(autouse=True)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.apply.hands import WHEN
 from tests.apply.k3s_hands import (
     BINARY,
     NODE,
@@ -384,7 +385,7 @@ def test_tokens_are_shown_as_k3s_words_them(machine: Sandbox) -> None:
 def test_a_server_that_no_apply_holds_gives_its_tokens_all_the_same(machine: Sandbox) -> None:
     """It has nothing to do itself: another machine joins."""
     give_tokens(machine)
-    done = machine.sh(K3sHand(Hand("wg0", "an-apply", "ada@laptop")).show_tokens())
+    done = machine.sh(K3sHand(Hand("wg0", "an-apply", "ada@laptop", WHEN)).show_tokens())
     assert (done.returncode, f"short={SECRET}" in done.stdout) == (0, True)
 
 
@@ -576,7 +577,7 @@ def test_a_restart_that_is_due_is_noted_until_it_is_made(machine: Sandbox) -> No
 
 
 def test_on_a_machine_that_another_apply_has_nothing_is_done(machine: Sandbox) -> None:
-    ours, theirs = (Hand("wg0", one * 16, who) for one, who in (("a", "anna@desk"), ("b", "ben@laptop")))
+    ours, theirs = (Hand("wg0", *one, WHEN) for one in (("a" * 16, "anna@desk"), ("b" * 16, "ben@laptop")))
     machine.ask(ours.hold())
     assert machine.sh(K3sHand(ours).make_tokens()).returncode == 0
     machine.ask("rm /run/wireloom/wg0/lease")
@@ -589,6 +590,6 @@ def test_on_a_machine_that_another_apply_has_nothing_is_done(machine: Sandbox) -
 
 
 def test_a_machine_that_was_restarted_is_left_alone(machine: Sandbox) -> None:
-    done = machine.sh(K3sHand(Hand("wg0", "a" * 16, "anna@desk")).make_tokens())
+    done = machine.sh(K3sHand(Hand("wg0", "a" * 16, "anna@desk", WHEN)).make_tokens())
     assert "this apply has this machine no more" in done.stderr
     assert machine.sh(f"test -e {SERVER_TOKEN}").returncode == 1

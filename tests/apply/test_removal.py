@@ -94,7 +94,7 @@ async def test_a_server_leaves_step_by_step() -> None:
 async def test_all_machines_are_held_and_let_go() -> None:
     _, made = await remove()
     for name in ("cp1", "cp3"):
-        assert (name, "hold f00d ada@desk") in made
+        assert (name, f"hold f00d ada@desk {TERMS.when}") in made
         assert (name, "withdraw f00d") in made
 
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.apply.hands import WHEN
 from tests.apply.pair import OTHER_KEY, A, B, desired
 from wireloom.apply.script import (
     PEERS_PER_COMMAND,
@@ -33,8 +34,8 @@ PRINT_ARGUMENTS = 'printf "<%s>" "$@"'
 FUNCTIONS = "alone hold keep unchanged still_staged arm date before committed take_back"
 QUIET = "; ".join(f"{name}() {{ :; }}" for name in FUNCTIONS.split())
 
-HAND = Hand("wg0", "f00d", "ada@desk")
-NOTE = Note("pair", 7, "feed", "ada@desk", "2026-11-25T12:00:00+00:00", "create peer b")
+HAND = Hand("wg0", "f00d", "ada@desk", WHEN)
+NOTE = Note("pair", 7, "feed", "ada@desk", WHEN, "create peer b")
 
 
 def sh(script: str) -> str:
@@ -114,8 +115,9 @@ def test_no_word_of_a_command_gets_out_of_its_quotes(words: list[str]) -> None:
 @settings(max_examples=40)
 @given(ANY_TEXT)
 def test_no_name_gets_out_of_its_quotes(who: str) -> None:
-    script = Hand("wg0", "f00d", who).hold()
-    assert f"<f00d><{who}>" == sh(f"alone() {{ :; }}\nhold() {{ {PRINT_ARGUMENTS}; }}\n{calls_of(script)}")
+    script = Hand("wg0", "f00d", who, WHEN).hold()
+    told = sh(f"alone() {{ :; }}\nhold() {{ {PRINT_ARGUMENTS}; }}\n{calls_of(script)}")
+    assert f"<f00d><{who}><{WHEN}>" == told
 
 
 @settings(max_examples=40)
@@ -133,7 +135,7 @@ def test_the_text_of_a_file_arrives_as_it_is(head: str, body: str) -> None:
 
 
 def test_an_interface_name_is_quoted_too() -> None:
-    assert "interface='$(reboot)'\n" in Hand("$(reboot)", "f00d", "ada").commit(NodePlan(A), seconds=9)
+    assert "interface='$(reboot)'\n" in Hand("$(reboot)", "f00d", "ada", WHEN).commit(NodePlan(A), seconds=9)
 
 
 def test_a_node_without_a_file_is_given_one_without_peers_first() -> None:
@@ -141,7 +143,7 @@ def test_a_node_without_a_file_is_given_one_without_peers_first() -> None:
     plan = NodePlan(A, first_config=want.bare_config, fingerprint="feed")
     assert [
         "alone",
-        "hold f00d ada@desk",
+        f"hold f00d ada@desk {WHEN}",
         "unchanged feed",
         f"stage {text_digest(NOTE.record(want.config) + want.config.keyless)} {OTHER_KEY}",
         f"bare {len(want.config.head.splitlines()) + 1} '{MARK}'",

@@ -17,6 +17,7 @@ from tests.apply.hands import (
     STAGED,
     STATE,
     WAITING,
+    WHEN,
     change,
     commit,
     complaints,
@@ -366,7 +367,7 @@ def test_of_confirm_and_timer_at_the_same_moment_one_wins(machine: Sandbox) -> N
             undo=(("ip", "link", "set", "dev", "wg0", "mtu", back),),
         )
         plan = plan_of(machine, flip)
-        hand = Hand("wg0", f"{generation:04x}", "ada@desk")
+        hand = Hand("wg0", f"{generation:04x}", "ada@desk", WHEN)
         machine.ask(stage(then, plan, key, hand=hand, generation=generation))
         machine.ask(commit(plan, hand=hand))
         set_deadline(machine, 0.02 * (generation % 10))
@@ -424,7 +425,7 @@ def test_every_shell_runs_the_scripts(machine: Sandbox, shell: str, more: str) -
     before = running(machine)
     plan = plan_of(machine, *CHANGES)
     for seconds in (60, 1):
-        hand = Hand("wg0", f"{seconds:04x}", "ada@desk")
+        hand = Hand("wg0", f"{seconds:04x}", "ada@desk", WHEN)
         assert ask(stage(remade(want), plan, public, hand=hand, generation=8)) == ""
         ask(commit(plan, hand=hand, seconds=seconds))
         if seconds == 60:

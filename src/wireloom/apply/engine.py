@@ -77,7 +77,7 @@ class _Job:
     def __init__(self, order: Order, crew: Crew, terms: Terms, progress: Callable[[str], None]) -> None:
         self._order = order
         self._crew = crew
-        self._hand = Hand(order.interface, terms.id, terms.who)
+        self._hand = Hand(order.interface, terms.id, terms.who, terms.when)
         self._terms = terms
         self._progress = progress
         self._nodes: dict[NodeName, NodePlan] = order.changing

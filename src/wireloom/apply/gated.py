@@ -52,7 +52,7 @@ async def carry_out_cluster(
 
     ``interface`` is what machines are held by for one apply at a time.
     """
-    lease = Hand(interface, terms.id, terms.who)
+    lease = Hand(interface, terms.id, terms.who, terms.when)
     job = _Job(
         plan=plan,
         crew=crew,

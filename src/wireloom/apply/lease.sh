@@ -44,7 +44,7 @@ own_group() {
     group=$3
 }
 
-# hold ID WHO: have this machine for one apply. It runs out by itself: an operator who is cut off without a
+# hold ID WHO SINCE: have this machine for one apply, which began then. It runs out by itself: an operator who is cut off without a
 # word holds nobody up for long. A change that waits holds the machine as well.
 hold() {
     uptime
@@ -59,7 +59,7 @@ hold() {
     fi
     if test "$holder" != "$1"; then
         test "$until" -le "$now" || die "held by $who since $since; free in $(seconds_to "$until") s at the latest"
-        since=$(date '+%F %T %Z') who=$2
+        who=$2 since=$3
     fi
     renew "$1"
 }

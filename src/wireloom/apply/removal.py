@@ -101,7 +101,7 @@ async def leaving(
     crew: Crew, terms: Terms, interface: str, fleet: str, machines: Collection[NodeName]
 ) -> AsyncIterator[tuple[Leave, Mapping[NodeName, Departure]]]:
     """Have machines for this removal alone, as an apply does; and why some could not be had."""
-    hand = Hand(interface, terms.id, terms.who)
+    hand = Hand(interface, terms.id, terms.who, terms.when)
     async with holding(crew, hand, machines) as answers:
         missing = {
             name: replace(_departure(name, answer), step="hold")

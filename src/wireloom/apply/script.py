@@ -47,11 +47,12 @@ class Neighbour:
 
 @dataclass(frozen=True, slots=True)
 class Hand:
-    """Whose hand it is on a node's interface: the id of one apply, and who runs it."""
+    """Whose hand it is on a node's interface: the id of one apply, who runs it, since when (ISO 8601)."""
 
     interface: str
     id: str
     who: str
+    when: str
 
     def hold(self) -> str:
         """Have the machine for this apply."""
@@ -143,7 +144,7 @@ class Hand:
 
     @property
     def _hold(self) -> str:
-        return _call("hold", self.id, self.who)
+        return _call("hold", self.id, self.who, self.when)
 
     def _script(self, *lines: str) -> str:
         return _script(self.interface, *lines)

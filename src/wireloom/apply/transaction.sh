@@ -185,8 +185,14 @@ replace_file() {
     running >"$change/now"
     cmp -s "$change/after" "$change/now" ||
         die "what runs is not what was committed: $(comm -3 "$change/after" "$change/now" | head -n 4 | tr '\n\t' ';>')"
-    test "$(digest "$staged")" = "$2" || die "$staged has changed since it was checked"
+    is_as_checked "$2" || die "$staged has changed since it was checked"
     mv "$staged" "$config" || die "$config can't be replaced"
+}
+
+# is_as_checked DIGEST: nobody has written to the staged file since its copy for the history was made of it and both
+# were checked; or what was written is the same again.
+is_as_checked() {
+    test ! "$staged" -nt "$history/next" || test "$(digest "$staged")" = "$1"
 }
 
 # settle ID: what was confirmed is noted, and waits no more. Nothing undoes it from here on; a note that is

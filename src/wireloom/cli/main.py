@@ -5,6 +5,7 @@ import itertools
 import re
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 import click
 
@@ -66,7 +67,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit."""
     open_streams()
     heed_signals()
-    sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))
+    leave(run(list(sys.argv[1:] if arguments is None else arguments)))
+
+
+def leave(code: int) -> NoReturn:
+    """Exit, without a last look for garbage among all that lives: it took as long as two logins."""
+    gc.freeze()
+    sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:
