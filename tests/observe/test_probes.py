@@ -10,7 +10,7 @@ import pytest
 from tests.apply.sandbox import Sandbox, sandbox
 from wireloom.observe.parse import parse_state
 from wireloom.observe.probes import PROBES, probe_script, split_sections
-from wireloom.observe.state import ConfigKind, KeyKind, NodeState
+from wireloom.observe.state import ConfigKind, KeyKind, NodeState, OtherFleet
 from wireloom.values import NodeName, PublicKey
 
 PRIVATE = "KB9FAlU+ODwKZetBQSdsXAEqtewMI5Xxea77B85hFmQ="
@@ -102,6 +102,19 @@ class TestOnAMachine:
     def test_a_key_that_somebody_added_to_our_file_makes_it_differ(self, machine: Sandbox) -> None:
         machine.ask(MACHINE + f"echo 'PresharedKey = {PRESHARED}' >>/etc/wireguard/wg0.conf\n")
         assert look(machine).config.keyless == f"{KEYLESS}PresharedKey = (hidden)\n"
+
+    @pytest.mark.parametrize("shell", SHELLS.values(), ids=SHELLS)
+    def test_other_interfaces_of_wireloom(self, shell: tuple[str, ...], machine: Sandbox) -> None:
+        machine.ask(MACHINE)
+        for name in ("wg1", "wg2", "wg3"):
+            machine.ask(f"echo fleet=store{name[-1]} >/var/lib/wireloom/{name}.state")
+        machine.ask("echo \"PreUp = nft 'add table'\" >/etc/wireguard/wg1.conf; : >/etc/wireguard/wg2.conf")
+        expected = {
+            "wg1": OtherFleet("store1", guarded=True),
+            "wg2": OtherFleet("store2", guarded=False),
+            "wg3": OtherFleet("store3", guarded=False),
+        }
+        assert expected == look(machine, shell=shell).others
 
     def test_nothing_of_a_foreign_file_is_told(self, machine: Sandbox) -> None:
         machine.ask(f"printf '[Interface]\\nPrivateKey = {OLD}\\n# mine\\n' >/etc/wireguard/wg0.conf")

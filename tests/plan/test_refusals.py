@@ -12,7 +12,7 @@ from tests.plan.machine import TOOLS
 from tests.plan.world import World, away, settled
 from tests.preflight.look import alter
 from wireloom.errors import Severity
-from wireloom.observe.state import ConfigKind, ConfigSeen, KeyKind, NodeState, Stamp
+from wireloom.observe.state import ConfigKind, ConfigSeen, KeyKind, NodeState, OtherFleet, Stamp
 from wireloom.plan.plan import Plan
 from wireloom.values import NodeName
 
@@ -112,12 +112,16 @@ SEEN: dict[str, tuple[dict[str, object], list[str]]] = {
     ),
     "the operator comes over the underlay": ({"client": ip_address("10.99.3.3")}, []),
     "the fleet on another interface": (
-        {"others": {"wg9": "shop"}},
+        {"others": {"wg9": OtherFleet("shop", guarded=True)}},
         ["a: this fleet is on wg9 there, and can't be moved to wg0"],
     ),
     "another fleet, and one guard": (
-        {"others": {"wg9": "store"}},
+        {"others": {"wg9": OtherFleet("store", guarded=True)}},
         ["a: it is in the fleet `store`, too, on wg9, and a machine has one guard (table inet wireloom)"],
+    ),
+    "another fleet, which leaves the guard to us": (
+        {"others": {"wg9": OtherFleet("store", guarded=False)}},
+        [],
     ),
     "what is only a warning": ({"tools": TOOLS - {"tcpdump"}}, []),
 }

@@ -13,6 +13,7 @@ from tests.plan.machine import Machine
 from tests.plan.world import World, away, outline, settled, three
 from wireloom.intent.fleet import Fleet
 from wireloom.lock.footing import Stance
+from wireloom.observe.state import GuardKind, NodeState, OtherFleet, Unreachable
 from wireloom.render.desired import text_digest
 from wireloom.render.hearing import find_other_port
 from wireloom.values import Endpoint, NodeName
@@ -130,6 +131,34 @@ def test_another_port_in_three_steps() -> None:
 def changes(plan: object, name: NodeName) -> list[tuple[str, str, str]]:
     (node,) = [one for one in plan.nodes if one.name == name]  # type: ignore[attr-defined]
     return outline(node.changes)
+
+
+GUARDED = {"wg9": OtherFleet("store", guarded=True)}
+
+
+def seen_beside(world: World, others: dict[str, OtherFleet]) -> dict[NodeName, NodeState | Unreachable]:
+    """As it is, with a table on all machines, which are in another fleet, too."""
+    states = {name: state for name, state in world.seen().items() if isinstance(state, NodeState)}
+    return {name: replace(state, guard=GuardKind.OTHER, others=others) for name, state in states.items()}
+
+
+@pytest.mark.parametrize(
+    ("others", "expected"), [(GUARDED, []), ({}, [("delete", "table inet wireloom", "none")])]
+)
+def test_the_guard_of_another_fleet_is_left_alone(
+    others: dict[str, OtherFleet], expected: list[tuple[str, str, str]]
+) -> None:
+    world = settled(fleet(guard=False))
+    assert changes(world.plan(seen_beside(world, others)), A) == expected
+
+
+def test_another_port_is_refused_where_another_fleet_has_the_table() -> None:
+    """What hears both ports for a while would take its place."""
+    world = settled(fleet(guard=False))
+    world.change(fleet(Q, guard=False))
+    refusals = world.plan(seen_beside(world, GUARDED)).refusals
+    expected = "it is in the fleet `store`, too, on wg9, and another port needs the table of that one's guard"
+    assert {f"{expected} (table inet wireloom)"} == {one.what for one in refusals}
 
 
 def test_what_each_step_to_another_port_changes() -> None:

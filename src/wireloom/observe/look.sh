@@ -2,7 +2,7 @@
 # What the probes are made of, where it is more than a line. All of them run on every node in every command, so each
 # process counts: what the shell does by itself costs next to nothing, a program about a millisecond of a processor.
 
-# shellcheck disable=SC2154,SC2034  # files, mark and guard_line are the caller's, who prints what is read here
+# shellcheck disable=SC2154,SC2034  # interface, files, mark and guard_line are the caller's, who prints what is read here
 newline='
 '
 
@@ -93,6 +93,18 @@ strip_config() {
             for (line = 1; line <= lines; line++) print text[line]
         }
     ' "$@"
+}
+
+# show_others DIRECTORY: the notes there that are not of our interface: of each the interface, its fleet, and `guard`
+# where its file loads one.
+show_others() {
+    for file in "$1"/*.state; do
+        other=${file##*/}
+        other=${other%.state}
+        if test "$other" = "$interface" || ! test -e "$file"; then continue; fi
+        guarded=$(grep -qsF -e "$guard_line" "${conf%/*}/$other.conf" && echo guard)
+        echo "$other $(sed -n 's/^fleet=//p' "$file") $guarded"
+    done
 }
 
 # show_guard WORDS: whether the table is what the file loads. nft words a table its own way, another one in each

@@ -18,6 +18,7 @@ from wireloom.observe.state import (
     KeyKind,
     LinkSeen,
     NodeState,
+    OtherFleet,
     PeerSeen,
     RouteSeen,
     RuleSeen,
@@ -126,10 +127,10 @@ def parse_config(text: str) -> ConfigSeen:
     return ConfigSeen(ConfigKind.OURS, rest[2], int(mode, 8), int(keys) == 1, public_key)
 
 
-def parse_others(text: str) -> dict[str, str]:
-    """Lines of an interface and the fleet that has it there."""
+def parse_others(text: str) -> dict[str, OtherFleet]:
+    """Lines of an interface, the fleet that has it there, and ``guard`` where its file loads one."""
     words = (line.split() for line in text.splitlines())
-    return {line[0]: line[1] for line in words if len(line) == 2}
+    return {line[0]: OtherFleet(line[1], guarded=len(line) > 2) for line in words if len(line) > 1}
 
 
 def parse_guard(text: str) -> GuardKind:

@@ -62,11 +62,7 @@ PROBES = (
     ),
     Probe("key", "read_modes; show_key"),
     Probe("config", "show_config"),
-    Probe(
-        "others",
-        f"for file in {STATE_DIRECTORY}/*.state; do other=${{file##*/}}; other=${{other%.state}};"
-        ' test "$other" = "$if" || ! test -e "$file" || echo "$other $(sed -n s/^fleet=//p "$file")"; done',
-    ),
+    Probe("others", f"show_others {STATE_DIRECTORY}"),
     Probe("stamp", f"show {STATE_DIRECTORY}/$if.state"),
     Probe(
         "running",

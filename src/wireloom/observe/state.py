@@ -205,13 +205,21 @@ class KeyKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class OtherFleet:
+    """Whose another interface of the machine is. ``guarded``: its file loads the machine's one table."""
+
+    fleet: str
+    guarded: bool
+
+
+@dataclass(frozen=True, slots=True)
 class NodeState:
     """All that was seen of one node in one round trip. ``garbled`` names probes that made no sense.
 
     ``drop_in`` is the text of wireloom's addition to the unit; None where there is none. ``client`` is where
     the operator's own connection comes from, as far as sudo lets it through. ``routes``: those of the main
-    table. ``others``: further interfaces that wireloom keeps there, each with its fleet. ``fingerprint``: the
-    SHA-256, in hex, of the running state and the stamp: it changes when somebody applies, or works by hand.
+    table. ``others``: further interfaces that wireloom keeps there, by name. ``fingerprint``: the SHA-256, in
+    hex, of the running state and the stamp: it changes when somebody applies, or works by hand.
     """
 
     name: NodeName
@@ -227,7 +235,7 @@ class NodeState:
     guard: GuardKind = GuardKind.ABSENT
     drop_in: str | None = None
     client: Address | None = None
-    others: Mapping[str, str] = field(default_factory=dict)
+    others: Mapping[str, OtherFleet] = field(default_factory=dict)
     fingerprint: str = ""
     garbled: tuple[str, ...] = ()
     ground: GroundSeen = field(default_factory=GroundSeen)

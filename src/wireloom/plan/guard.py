@@ -16,9 +16,12 @@ def plan_guard(desired: NodeDesired, state: NodeState, filed: str) -> Iterator[C
     """Load the guard, load it again, or take it away. ``filed``: what the node's present file loads.
 
     An interface that is not there yet loads the one of its file when it starts. A table that somebody has
-    changed by hand is not brought back when the change is undone: the file's is.
+    changed by hand is not brought back when the change is undone: the file's is. Where the machine is in
+    another fleet, too, it may be that one's.
     """
     wanted = desired.guard
+    if not wanted and not filed and any(other.guarded for other in state.others.values()):
+        return
     loads = state.link is None and filed != ""
     there = GuardKind.AS_FILED if loads else state.guard
     load, restore = (("nft", wanted or REMOVE),), (("nft", filed or REMOVE),)

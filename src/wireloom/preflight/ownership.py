@@ -7,7 +7,7 @@ from wireloom.network.network import Network
 from wireloom.observe.state import ConfigKind, KeyKind, LinkSeen, NodeState
 from wireloom.preflight.finding import Check, Finding
 from wireloom.render.desired import config_path, key_path
-from wireloom.render.guard import TABLE
+from wireloom.render.guard import TABLE, render_guard
 
 WIREGUARD_KINDS = {"wireguard", "tun"}
 """What `ip -d` says of a link of the kernel's WireGuard, and of a userspace one."""
@@ -43,9 +43,9 @@ def _check_owner(network: Network, state: NodeState) -> Iterator[Finding]:
 
 
 def _check_others(network: Network, state: NodeState) -> Iterator[Finding]:
-    """Another interface of the same fleet has its port and its range; of another fleet, the same guard."""
-    for interface, fleet in state.others.items():
-        if fleet == network.fleet:
+    """Another interface of the same fleet has its port and its range; of another fleet, perhaps the guard."""
+    for interface, other in state.others.items():
+        if other.fleet == network.fleet:
             yield Finding(
                 state.name,
                 Check.OWNERSHIP,
@@ -53,15 +53,26 @@ def _check_others(network: Network, state: NodeState) -> Iterator[Finding]:
                 f"write `interface: {interface}`; or take the old one away on every node first"
                 ' (docs/files-on-a-node.md, "Taking a machine out")',
             )
-        elif network.trusted is not None:
-            yield Finding(
-                state.name,
-                Check.OWNERSHIP,
-                f"it is in the fleet `{fleet}`, too, on {interface}, and a machine has one guard"
-                f" (table {TABLE})",
-                f"write `guard: false` under `underlay:` in this file and in that of `{fleet}` (in one alone,"
-                " its apply takes the other's table away); or take the machine out of one of them",
-            )
+        elif other.guarded and render_guard(network, state.name):
+            yield _share_table(network, state, interface, other.fleet)
+
+
+def _share_table(network: Network, state: NodeState, interface: str, fleet: str) -> Finding:
+    """Both fleets want it: for their guards, or ours for another port, which takes its place for a while."""
+    theirs = f"`guard: false` under `underlay:` in the file of `{fleet}`, and apply that first"
+    if network.trusted is None:
+        why, hint = "another port needs the table of that one's guard", f"write {theirs}"
+    else:
+        why, hint = (
+            "a machine has one guard",
+            f"write `guard: false` under `underlay:` in this file; or {theirs}",
+        )
+    return Finding(
+        state.name,
+        Check.OWNERSHIP,
+        f"it is in the fleet `{fleet}`, too, on {interface}, and {why} (table {TABLE})",
+        f"{hint}; or take the machine out of one of them",
+    )
 
 
 def _is_our_link(network: Network, state: NodeState, link: LinkSeen) -> bool:
