@@ -13,8 +13,9 @@ from tests.plan.machine import Machine
 from tests.plan.world import World, away, outline, settled, three
 from wireloom.intent.fleet import Fleet
 from wireloom.lock.footing import Stance
-from wireloom.observe.state import GuardKind, NodeState, OtherFleet, Unreachable
-from wireloom.render.desired import text_digest
+from wireloom.observe.state import GuardKind, NodeState, OtherFleet, RouteSeen, Unreachable
+from wireloom.plan.running import plan_fences
+from wireloom.render.desired import FENCE_METRIC, render_node, text_digest
 from wireloom.render.hearing import find_other_port
 from wireloom.values import Endpoint, NodeName
 
@@ -137,19 +138,34 @@ GUARDED = {"wg9": OtherFleet("store", guarded=True)}
 
 
 def seen_beside(world: World, others: dict[str, OtherFleet]) -> dict[NodeName, NodeState | Unreachable]:
-    """As it is, with a table on all machines, which are in another fleet, too."""
+    """As it is, with a table and a fence on all machines, which are in another fleet, too."""
+    fence = RouteSeen("unreachable", ip_network("10.88.0.0/16"), "", FENCE_METRIC)
     states = {name: state for name, state in world.seen().items() if isinstance(state, NodeState)}
-    return {name: replace(state, guard=GuardKind.OTHER, others=others) for name, state in states.items()}
+    return {
+        name: replace(state, guard=GuardKind.OTHER, routes=state.routes | {fence}, others=others)
+        for name, state in states.items()
+    }
 
 
-@pytest.mark.parametrize(
-    ("others", "expected"), [(GUARDED, []), ({}, [("delete", "table inet wireloom", "none")])]
-)
-def test_the_guard_of_another_fleet_is_left_alone(
+TAKEN_AWAY = [("delete", "table inet wireloom", "none"), ("delete", "route unreachable 10.88.0.0/16", "none")]
+
+
+@pytest.mark.parametrize(("others", "expected"), [(GUARDED, []), ({}, TAKEN_AWAY)], ids=["two", "one"])
+def test_what_another_fleet_has_on_a_machine_is_left_alone(
     others: dict[str, OtherFleet], expected: list[tuple[str, str, str]]
 ) -> None:
     world = settled(fleet(guard=False))
     assert changes(world.plan(seen_beside(world, others)), A) == expected
+
+
+def test_a_range_that_is_given_up_loses_its_fence_also_beside_another_fleet() -> None:
+    desired = render_node(settled(fleet(ipv4=S)).weave(), A)
+    old, theirs = (RouteSeen("unreachable", ip_network(one), "", FENCE_METRIC) for one in (R, "10.88.0.0/16"))
+    planned = plan_fences(desired, frozenset({old, theirs}), frozenset({old}), alone=False)
+    assert outline(planned) == [
+        ("delete", f"route unreachable {R}", "none"),
+        ("create", f"route unreachable {S}", "none"),
+    ]
 
 
 def test_another_port_is_refused_where_another_fleet_has_the_table() -> None:

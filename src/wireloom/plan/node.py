@@ -150,5 +150,7 @@ def _plan_interface(
     yield from plan_guard(desired, state, read_guard(text))
     together = not is_next_step(text, desired)
     yield from plan_running(desired, link, filed.peers, owners, together=together)
-    yield from plan_fences(desired, state.routes if state.link else state.routes | read_fences(text))
+    fences = read_fences(text)
+    routes = state.routes if state.link else state.routes | fences
+    yield from plan_fences(desired, routes, fences, alone=not state.others)
     yield from plan_connected(desired, state.link, state.routes) if state.link else ()

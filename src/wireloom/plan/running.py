@@ -237,16 +237,22 @@ def _plan_peer(interface: str, peer: Peer, seen: PeerSeen, filed: PeerSeen | Non
         yield Change(Action.UPDATE, f"peer {peer.name}", "; ".join(was), Risk.BRIEF, commands, undone)
 
 
-def plan_fences(desired: NodeDesired, routes: frozenset[RouteSeen]) -> Iterator[Change]:
-    """The fence of every range, and none of a range that is given up: it may lie inside of a new one."""
-    for old in sorted(routes, key=lambda one: str(one.to)):
-        if (old.kind, old.metric) == ("unreachable", FENCE_METRIC) and old.to not in desired.fenced:
+def plan_fences(
+    desired: NodeDesired, routes: frozenset[RouteSeen], filed: frozenset[RouteSeen], *, alone: bool
+) -> Iterator[Change]:
+    """The fence of every range, and none of a range that is given up: it may lie inside of a new one.
+
+    Where the fleet is not ``alone`` on the machine, a fence that our file has not ``filed`` is another one's.
+    """
+    there = {replace(one, device="") for one in routes}  # IPv6 says that its device is lo
+    wanted = {prefix: RouteSeen("unreachable", prefix, "", FENCE_METRIC) for prefix in desired.fenced}
+    for old in sorted(there if alone else there & filed, key=lambda one: str(one.to)):
+        if (old.kind, old.metric) == ("unreachable", FENCE_METRIC) and old.to not in wanted:
             target, reason = f"route unreachable {old.to}", "not a range of the fleet any more"
             take, put = _fence(old.to, "del"), _fence(old.to, "replace")
             yield Change(Action.DELETE, target, reason, Risk.NONE, (take,), (put,))
-    for prefix in desired.fenced:
-        fence = RouteSeen("unreachable", prefix, "", FENCE_METRIC)
-        if not any(replace(one, device="") == fence for one in routes):  # IPv6 says that its device is lo
+    for prefix, fence in wanted.items():
+        if fence not in there:
             target, reason = (
                 f"route unreachable {prefix}",
                 "packets would leave in clear while the interface is down",
