@@ -29,13 +29,15 @@ async def enrol(fleet: Fleet, lock: Lock, seen: Seen, plan: Plan, crew: Crew) ->
     seen = {**seen, **await _make_keys(seen, plan, crew, fleet.underlay.interface)}
     keyed = lock.with_keys(keys_seen(seen)).with_host_keys(crew.host_keys)
     network = weave(fleet, keyed)
-    now = make_plan(fleet, lock, network, seen)
+    reached = [name for name, state in seen.items() if isinstance(state, NodeState)]
+    rendered = {name: render_node(network, name) for name in reached}
+    now = make_plan(fleet, lock, network, seen, rendered=rendered)
     _require_same(plan, now)
     return Order(
         plan=now,
         lock=write_ahead(keyed, network, now),
         seen=seen,
-        desired={node.name: render_node(network, node.name) for node in pending(now)},
+        desired={node.name: rendered[node.name] for node in pending(now)},
         interface=fleet.underlay.interface,
         nat=fleet.behind_nat,
     )

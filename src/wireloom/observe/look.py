@@ -19,9 +19,13 @@ async def look(
 ) -> dict[NodeName, NodeState | Unreachable]:
     """What is on each node, or why it could not be looked at. ``nonce`` parts the probes' answers."""
     script = probe_script(interface, nonce, port=port)
-    answers = await crew.run(dict.fromkeys(nodes, script), timeout=TIMEOUT)
-    host_keys = crew.host_keys
-    return {name: _read(name, answer, nonce, host_keys.get(name, "")) for name, answer in answers.items()}
+    seen: dict[NodeName, NodeState | Unreachable] = {}
+
+    def read(name: NodeName, answer: Completed | TransportError) -> None:
+        seen[name] = _read(name, answer, nonce, crew.host_key(name))
+
+    answers = await crew.run(dict.fromkeys(nodes, script), timeout=TIMEOUT, done=read)
+    return {name: seen[name] for name in answers}
 
 
 def _read(

@@ -21,10 +21,18 @@ from wireloom.render.desired import NodeDesired, render_node
 from wireloom.values import NodeName, PublicKey
 
 
-def make_plan(fleet: Fleet, lock: Lock, network: Network, seen: Seen) -> Plan:
+def make_plan(
+    fleet: Fleet,
+    lock: Lock,
+    network: Network,
+    seen: Seen,
+    *,
+    rendered: Mapping[NodeName, NodeDesired] | None = None,
+) -> Plan:
     """What brings every node that was seen to the network; the others stay as they are, and pending.
 
-    ``network`` is woven from ``lock`` with the keys that were seen (see ``keys_seen``).
+    ``network`` is woven from ``lock`` with the keys that were seen (see ``keys_seen``). ``rendered`` has it
+    for each node that was seen, where the caller needs that, too.
     """
     findings = inspect(fleet, lock, network, seen)
     errors = [one for one in findings if one.is_error and one.check is not Check.ANSWER]
@@ -32,7 +40,9 @@ def make_plan(fleet: Fleet, lock: Lock, network: Network, seen: Seen) -> Plan:
     owners = {node.public_key: name for name, node in lock.nodes.items() if node.public_key}
     reached = {name: state for name, state in seen.items() if isinstance(state, NodeState)}
     desired = {
-        name: _expected_peers(render_node(network, name), reached) for name in reached if name not in refused
+        name: _expected_peers(rendered[name] if rendered else render_node(network, name), reached)
+        for name in reached
+        if name not in refused
     }
     plans = [
         plan_node(want, reached[name], owners, over_underlay=over_underlay(fleet, name))
@@ -90,7 +100,7 @@ def _expected_peers(desired: NodeDesired, reached: Mapping[NodeName, NodeState])
     return replace(
         desired,
         peers=tuple(
-            replace(peer, public_key=None) if peer.name in makers else peer
+            replace(peer, public_key=None) if peer.public_key and peer.name in makers else peer
             for peer in desired.peers
             if peer.public_key is not None or peer.name in reached
         ),

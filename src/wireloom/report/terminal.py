@@ -150,18 +150,15 @@ def show_plan(plan: Plan, *, every_peer: bool, source: str = "the fleet file", a
     ``source`` is what the nodes are to be as. Not ``alone``: a plan for k3s follows.
     """
     console = out()
-    for node in plan.nodes:
-        if node.changes:
-            console.print(Text(node.name, "bold"))
-            for line in _plan_lines(node, every_peer=every_peer):
-                console.print(line)
+    changing = [node for node in plan.nodes if node.changes]
+    lines = [line for node in changing for line in _plan_lines(node, every_peer=every_peer)]
+    if lines:
+        console.print(Text("\n").join(lines))
     counts = [f"{number} to {action}" for action, number in _count(plan).items()]
-    nodes = sum(1 for node in plan.nodes if node.changes)
     if counts:
-        console.print(
-            Text(f"Plan: {', '.join(counts)}, on {nodes} of {count(len(plan.nodes), 'node')}.", "bold")
-        )
-        if nodes > 1 and any(change.together for _, change in plan.changes()):
+        nodes = f"{len(changing)} of {count(len(plan.nodes), 'node')}"
+        console.print(Text(f"Plan: {', '.join(counts)}, on {nodes}.", "bold"))
+        if len(changing) > 1 and any(change.together for _, change in plan.changes()):
             console.print(
                 "All at the same time: who has changed and who has not don't understand each other."
             )
@@ -200,6 +197,7 @@ def _count(plan: Plan) -> dict[Action, int]:
 
 
 def _plan_lines(node: NodePlan, *, every_peer: bool) -> Iterator[Text]:
+    yield Text(node.name, "bold")
     for key, group in groupby(node.changes, key=_kind):
         changes = list(group)
         if key and len(changes) > 2 and not every_peer:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from wireloom.transport.each import on_each
@@ -33,12 +33,19 @@ class Crew:
         return {name: connection.host_key for name, connection in self._connections.items()}
 
     async def run(
-        self, scripts: Mapping[NodeName, str], *, timeout: float, aside: bool = False, data: bytes = b""
+        self,
+        scripts: Mapping[NodeName, str],
+        *,
+        timeout: float,
+        aside: bool = False,
+        data: bytes = b"",
+        done: Callable[[NodeName, Completed | TransportError], None] | None = None,
     ) -> dict[NodeName, Completed | TransportError]:
         """Run each node's script on it, all side by side; dials where no connection is open.
 
         A connection that broke is forgotten, so that the next script dials again. ``aside``: another script
-        is at work over it, and goes on if only this one takes too long. ``data`` is for all of them.
+        is at work over it, and goes on if only this one takes too long. ``data`` is for all of them. ``done``
+        hears of each answer as it comes: what is made of it then is made while others still work.
         """
 
         async def run_one(name: NodeName) -> Completed:
@@ -55,7 +62,12 @@ class Crew:
                 await connection.close()
                 raise
 
-        return await on_each(scripts, run_one, limit=self._limit)
+        return await on_each(scripts, run_one, limit=self._limit, done=done)
+
+    def host_key(self, name: NodeName) -> str:
+        """The host key that the machine proved to have; empty where it was not dialled."""
+        connection = self._connections.get(name)
+        return connection.host_key if connection else ""
 
     async def _connect(self, name: NodeName) -> Connection:
         """The open connection to a node; two that want it at the same time dial once."""
