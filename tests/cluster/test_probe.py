@@ -14,6 +14,7 @@ from wireloom.cluster.seen import ClusterSeen, FileSeen, K3sSeen, K3sStamp, Left
 from wireloom.observe.parse import parse_state
 from wireloom.observe.probes import probe_script as network_probes
 from wireloom.observe.probes import split_sections
+from wireloom.observe.state import OtherFleet
 from wireloom.transport.port import Completed
 from wireloom.values import NodeName
 
@@ -266,7 +267,9 @@ echo '{{"Network": "10.42.0.0/16", "Backend": {{"PSK": "hunter2"}}}}' >/etc/ranc
     def test_the_note_about_k3s_is_not_that_of_another_interface(self, machine: Sandbox) -> None:
         machine.ask(f"mkdir -p /var/lib/wireloom; echo fleet=shop | tee {STATE} >/var/lib/wireloom/wg1.state")
         done = machine.sh(network_probes("wg0", "NONCE"))
-        assert parse_state(A, split_sections(done.stdout, "NONCE")).others == {"wg1": "shop"}
+        assert parse_state(A, split_sections(done.stdout, "NONCE")).others == {
+            "wg1": OtherFleet("shop", guarded=False)
+        }
 
     def test_images_alone_are_no_life_of_k3s(self, machine: Sandbox) -> None:
         machine.ask(f"{BLANK}mkdir -p /var/lib/rancher/k3s/agent/images")

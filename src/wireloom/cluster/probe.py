@@ -17,7 +17,7 @@ from wireloom.cluster.places import (
     STATE,
     Role,
 )
-from wireloom.observe.probes import PATH, Probe
+from wireloom.observe.probes import PATH, Probe, run_probes
 from wireloom.observe.shell import read_functions
 from wireloom.render.wg_quick import MARK
 from wireloom.values import API_PORT, ETCD_PORTS, KUBELET_PORT
@@ -78,7 +78,7 @@ PROBES = (
 
 
 def probe_script(nonce: str) -> str:
-    """One script that runs all probes. ``nonce`` marks the lines between them: nothing else prints it."""
+    """One script that runs all probes; see ``run_probes``."""
     units = " ".join((*(f"{role.service}.service" for role in Role), *DISTURBERS))
     lines = [
         f"PATH={PATH} nonce={shlex.quote(nonce)} mark={shlex.quote(MARK)} binary={BINARY} data={DATA}",
@@ -86,6 +86,4 @@ def probe_script(nonce: str) -> str:
         f"columns={shlex.quote(MEMBER_COLUMNS)}",
         LOOK,
     ]
-    for probe in PROBES:
-        lines += [f"echo; echo {nonce} {probe.name}", f"{{ {probe.shell}; }} 2>/dev/null"]
-    return "\n".join([*lines, f"echo; echo {nonce} end", ""])
+    return "\n".join([*lines, *run_probes(PROBES, nonce), ""])

@@ -5,6 +5,7 @@ out on the node, by field for ``wg show dump`` (wg(8)) and by line for files.
 """
 
 import shlex
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from wireloom.observe.shell import read_functions
@@ -100,7 +101,7 @@ PROBES = (
 
 
 def probe_script(interface: str, nonce: str, *, port: int = 51820) -> str:
-    """One script that runs all probes. ``nonce`` marks the lines between them: nothing else prints it."""
+    """One script that runs all probes; see ``run_probes``."""
     lines = [
         f"PATH={PATH} interface={shlex.quote(interface)}",
         RUNNING + LOOK,
@@ -108,9 +109,22 @@ def probe_script(interface: str, nonce: str, *, port: int = 51820) -> str:
         f"conf={shlex.quote(config_path(interface))} unit={shlex.quote(drop_in_path(interface))}",
         f"mark={shlex.quote(MARK)} guard_line={shlex.quote(GUARD_LINE)} port={port} hex={port:04X}",
     ]
-    for probe in PROBES:
-        lines += [f"echo; echo {nonce} {probe.name}", f"{{ {probe.shell}; }} 2>/dev/null"]
-    return "\n".join([*lines, f"echo; echo {nonce} end", ""])
+    return "\n".join([*lines, *run_probes(PROBES, nonce), ""])
+
+
+def run_probes(probes: Iterable[Probe], nonce: str) -> Iterator[str]:
+    """Lines of shell. ``nonce`` marks the lines between what the probes print: nothing else prints it.
+
+    All is said at once: each bit would be a packet of its own, which sshd and we take longer for than the
+    shell for a bit.
+    """
+    yield "probe_all() {"
+    for probe in probes:
+        yield f"echo; echo {nonce} {probe.name}"
+        yield f"{{ {probe.shell}; }} 2>/dev/null"
+    yield f"echo; echo {nonce} end"
+    yield "}"
+    yield 'answer=$(probe_all) && printf "%s\\n" "$answer"'
 
 
 def split_sections(output: str, nonce: str) -> dict[str, str]:
