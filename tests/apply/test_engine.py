@@ -28,6 +28,8 @@ from tests.apply.machines import (
 from wireloom.errors import UserError
 from wireloom.network.topology import weave
 from wireloom.render.desired import network_digest
+from wireloom.transport.fake import FakeConnection
+from wireloom.values import NodeName
 
 # When all goes well
 
@@ -51,6 +53,24 @@ async def test_machines_that_only_dial_are_changed_after_those_that_are_dialled(
     one = Scene()
     await one.apply()
     assert [name for name, _ in one.scripts(Step.COMMIT)] == [CP1, W1, NAS1]
+
+
+async def test_the_proof_is_over_another_connection_and_waits_for_no_old_one_to_close(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    one = Scene()
+
+    async def close(connection: FakeConnection) -> None:
+        closed.append((connection.node, Step.PROVE in one.steps))
+        connection.closed = True
+        await asyncio.sleep(0.1)
+        closed.append((connection.node, Step.PROVE in one.steps))
+
+    closed: list[tuple[NodeName, bool]] = []
+    monkeypatch.setattr(FakeConnection, "close", close)
+    await one.apply()
+    assert closed[:6] == [*((name, False) for name in NAMES), *((name, True) for name in NAMES)]
+    assert [connection.node for connection in one.transport.connections] == [*NAMES, *NAMES]
 
 
 async def test_the_lock_is_saved_once_after_all_is_staged_and_before_anything_is_committed() -> None:

@@ -151,11 +151,14 @@ class _Job:
         """Over fresh connections: neighbours answer, new ones by a handshake newer than the change."""
         names = self._still(wave)
         self._progress(f"proving {count(len(names), 'node')} over fresh connections")
-        await self._crew.hang_up(names)
+        old_ones = self._crew.hang_up(names)
         seconds = max(1, min(PROVE_SECONDS, self._terms.window - 3))
         neighbours = self._neighbours.without(self._left).prove(names, self._since, self._heard)
         scripts = {name: self._hand.prove(seconds, self._since[name], neighbours[name]) for name in names}
-        answers = await self._run("prove", scripts, leave_behind=False)
+        try:
+            answers = await self._run("prove", scripts, leave_behind=False)
+        finally:
+            await old_ones
         for name in names:
             unproven = read_all(answers[name], "unproven")
             if unproven:

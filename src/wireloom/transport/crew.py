@@ -76,7 +76,11 @@ class Crew:
                 self._connections[name] = await self._transport.connect(name)
             return self._connections[name]
 
-    async def hang_up(self, nodes: Iterable[NodeName]) -> None:
-        """Close the connections to these nodes: the next script on them proves that one can get in."""
+    def hang_up(self, nodes: Iterable[NodeName]) -> "asyncio.Future[list[None]]":
+        """Close the connections to these nodes: the next script on them proves that one can get in.
+
+        They are forgotten at once. To close one whose machine does not hear us any more takes a while, which
+        what is returned waits for.
+        """
         open_ones = [self._connections.pop(name) for name in nodes if name in self._connections]
-        await asyncio.gather(*(connection.close() for connection in open_ones))
+        return asyncio.gather(*(connection.close() for connection in open_ones))
