@@ -105,12 +105,12 @@ def check_underlay(top: Values) -> Iterator[Finding]:
     """There is an underlay where one is made; it has a range, and an interface, port and MTU that work."""
     underlay = top.get(UNDERLAY)
     if underlay is None:
-        if not _needs_none(top):
+        if not (_needs_none(top) or top.misspelt(UNDERLAY)):
             at = top.place(UNDERLAY)
             yield empty(UNDERLAY, at) if top.gave(UNDERLAY) else missing(UNDERLAY, at, FLEET_FILE.called)
         return
     readable = underlay.sound or underlay.places
-    if readable and not underlay.gave(IPV4) and not underlay.gave(IPV6):
+    if readable and not any(underlay.gave(key) or underlay.misspelt(key) for key in (IPV4, IPV6)):
         yield Finding(underlay.at, "the underlay has no range", "add `ipv4: 10.99.0.0/16`, `ipv6`, or both")
     interface = underlay.get(INTERFACE)
     if interface in _TAKEN_INTERFACES:
@@ -133,7 +133,9 @@ def check_underlay(top: Values) -> Iterator[Finding]:
 def _needs_none(top: Values) -> bool:
     """The network plugin alone encrypts; or what is to encrypt can't be read, which is told already."""
     kubernetes = top.get(KUBERNETES)
-    return kubernetes is not None and kubernetes.get(ENCRYPT) in {"cni", None}
+    if kubernetes is None:
+        return top.misspelt(KUBERNETES)
+    return kubernetes.misspelt(ENCRYPT) or kubernetes.get(ENCRYPT) in {"cni", None}
 
 
 def check_overlaps(top: Values) -> Iterator[Finding]:

@@ -5,12 +5,12 @@ reads a node and describes itself; a ``Field`` is a key with a kind, and the typ
 ``Values``.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
 from wireloom.intent.document import MappingNode, ScalarNode, SequenceNode, YamlNode, describe
-from wireloom.intent.finding import Finding, Located, Position, Refused, show, suggest
+from wireloom.intent.finding import Finding, Located, Position, Refused, closest, show
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -132,12 +132,14 @@ class Values:
     """The values of a record that were read, each by its Field.
 
     ``sound`` says that nothing in the record was refused: only then is every required value there.
+    ``meant`` are the keys that unknown ones were told to be perhaps.
     """
 
     at: Position
     found: Mapping[str, Any] = field(default_factory=dict)
     places: Mapping[str, Position] = field(default_factory=dict)
     sound: bool = True
+    meant: Collection[str] = ()
 
     def get(self, key: Field[T]) -> T | None:
         """The value given or the default; None when there is neither, or it was refused."""
@@ -152,6 +154,10 @@ class Values:
     def gave(self, key: Field[Any]) -> bool:
         """Whether the file holds the key, with null or anything else."""
         return key.key in self.places
+
+    def misspelt(self, key: Field[Any]) -> bool:
+        """Whether the key is there in another spelling only, which is told as an unknown key."""
+        return key.key in self.meant and not self.gave(key)
 
     def place(self, key: Field[Any]) -> Position:
         """Where the value is written; where the record starts when it is not."""
@@ -185,38 +191,41 @@ class Record:
         before = len(findings)
         found: dict[str, object] = {}
         places: dict[str, Position] = {}
+        meant: set[str] = set()
         for key, child in node.entries:
             known = self._fields.get(key.text)
             if known is None:
-                findings.append(self._unknown(key, guess=len(findings) - before < GUESSES))
+                guess = closest(key.text, list(self._fields)) if len(findings) - before < GUESSES else None
+                findings.append(self._unknown(key, guess))
+                meant |= {guess} if guess else set()
                 continue
             places[key.text] = child.at
             if not (isinstance(child, ScalarNode) and child.null and known.nullable):
                 found[key.text] = known.kind.parse(child, findings)
             elif known.required:
                 findings.append(empty(known, child.at))
-        self._fill(node.at, found, places, findings)
-        return Values(node.at, found, places, sound=len(findings) == before)
+        self._fill(node.at, found, places.keys() | meant, findings)
+        return Values(node.at, found, places, sound=len(findings) == before, meant=meant)
 
     def _fill(
         self,
         at: Position,
         found: dict[str, object],
-        places: Mapping[str, Position],
+        told: Collection[str],
         findings: list[Finding],
     ) -> None:
-        """Put in the defaults of what is not there, and report what has none and is needed."""
+        """Put in the defaults of what is not there, and report what is needed and not ``told`` of."""
         for one in self._fields.values():
             if one.key in found:
                 continue
             if one.default is not None:
                 found[one.key] = one.kind.parse(_as_node(one.default, at), findings)
-            elif one.required and one.key not in places:
+            elif one.required and one.key not in told:
                 findings.append(missing(one, at, self.called))
 
-    def _unknown(self, key: ScalarNode, *, guess: bool) -> Finding:
+    def _unknown(self, key: ScalarNode, guess: str | None) -> Finding:
         known = list(self._fields)
-        meant = suggest(key.text, known) if guess else ""
+        meant = f": did you mean `{guess}`?" if guess else ""
         hint = f"known keys: {', '.join(known)}" if known else f"{self.called} has no keys yet: write {{}}"
         return Finding(key.at, f"unknown key {show(key.text)}{meant}", hint)
 

@@ -54,13 +54,18 @@ def show(text: str) -> str:
     return f"`{safe}`"
 
 
-def suggest(text: str, known: list[str]) -> str:
-    """``: did you mean `x`?`` when a known word is close to ``text``, else nothing."""
+def closest(text: str, known: list[str]) -> str | None:
+    """The known word that ``text`` was perhaps meant to be."""
     # Loaded only when something is wrong: it is not free, and most files are right.
     from difflib import get_close_matches
 
-    close = get_close_matches(text[:SHOWN_CHARACTERS], known, n=1)
-    return f": did you mean `{close[0]}`?" if close else ""
+    return next(iter(get_close_matches(text[:SHOWN_CHARACTERS], known, n=1)), None)
+
+
+def suggest(text: str, known: list[str]) -> str:
+    """``: did you mean `x`?`` when a known word is close to ``text``, else nothing."""
+    meant = closest(text, known)
+    return f": did you mean `{meant}`?" if meant else ""
 
 
 def diagnose(findings: list[Finding], file: str) -> tuple[Diagnostic, ...]:
