@@ -163,6 +163,29 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     assert "wireloom init" in found.hint
 
 
+# which file is there, which one is asked for, what to do
+ELSEWHERE = {
+    "none": (None, "fleet.yaml", "`wireloom init` writes one to start from, `-f` names another"),
+    "fleet.yml": ("fleet.yml", "fleet.yaml", "there is a fleet.yml: rename it, or give it with `-f fleet.yml`"),
+    "in another directory": ("a b/fleet.yml", "a b/fleet.yaml", "there is a fleet.yml: rename it, or give it with `-f 'a b/fleet.yml'`"),
+    "another name was asked for": ("fleet.yml", "shop.yaml", "`wireloom init` writes one to start from, `-f` names another"),
+    "a directory of that name": ("fleet.yml/x", "fleet.yaml", "`wireloom init` writes one to start from, `-f` names another"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("there", "asked", "hint"), ELSEWHERE.values(), ids=ELSEWHERE)
+def test_a_fleet_file_by_the_other_name_of_yaml_is_told(
+    there: str | None, asked: str, hint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if there:
+        Path(there).parent.mkdir(exist_ok=True)
+        Path(there).touch()
+    with pytest.raises(UserError) as caught:
+        load_fleet(Path(asked))
+    assert [hint] == [one.hint for one in caught.value.diagnostics]
+
+
 def test_a_directory_is_not_a_file(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         load_fleet(tmp_path)

@@ -1,5 +1,6 @@
 """From the file to the Fleet, or to every mistake in it at once."""
 
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -41,15 +42,19 @@ def load_fleet(path: Path, *, ahead: bool = False) -> Loaded:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        raise UserError.one(
-            "there is no such file",
-            where=str(path),
-            hint="`wireloom init` writes one to start from, `-f` names another",
-        ) from None
+        raise UserError.one("there is no such file", where=str(path), hint=_where_else(path)) from None
     except (OSError, ValueError) as error:
         reason = (getattr(error, "strerror", None) or str(error)).lower()
         raise UserError.one(f"the file can't be read: {reason}", where=str(path)) from None
     return parse_fleet(data, path, ahead=ahead)
+
+
+def _where_else(path: Path) -> str:
+    """What to do where there is no fleet file; perhaps it is there by the other name that YAML files have."""
+    other = path.with_name("fleet.yml")
+    if path.name == "fleet.yaml" and other.is_file():
+        return f"there is a fleet.yml: rename it, or give it with `-f {shlex.quote(str(other))}`"
+    return "`wireloom init` writes one to start from, `-f` names another"
 
 
 def parse_fleet(text: bytes, path: Path, *, ahead: bool = False) -> Loaded:
