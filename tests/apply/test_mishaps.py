@@ -122,9 +122,10 @@ async def test_whom_a_machine_did_not_hear_from_is_named() -> None:
     outcome = await one.apply()
     assert [node.detail for node in outcome.nodes] == [
         "no answer over the underlay from nas1 (10.99.0.3), w1 (10.99.0.2)",
-        "taken back, but for its key and an interface without peers",
-        "taken back, but for its key and an interface without peers",
+        "its key and an interface without peers are left",
+        "its key and an interface without peers are left",
     ]  # fmt: skip
+    assert outcome.nodes[0].hint == "taken back: its key and an interface without peers are left"
     assert not any(machine.changed for machine in one.machines.values())
 
 
@@ -132,7 +133,12 @@ async def test_a_machine_that_can_not_be_rolled_back_is_told_so() -> None:
     one = scene(cp1={Step.WITHDRAW: Fate.DEAD}, w1={Step.PROVE: Fate.DEAD})
     (failed,) = [node for node in (await one.apply()).nodes if node.name == CP1]
     said = "it could not be asked to take the change back, and does so by itself within 60 s: cp1 is gone"
-    assert (failed.ending, failed.detail, failed.step) == (Ending.FAILED, said, "roll back")
+    assert (Ending.FAILED, said, "", "roll back") == (
+        failed.ending,
+        failed.detail,
+        failed.hint,
+        failed.step,
+    )
 
 
 async def test_a_machine_that_failed_and_can_not_be_rolled_back_keeps_its_reason() -> None:
@@ -155,7 +161,7 @@ async def test_a_machine_that_is_only_half_back_is_told_so() -> None:
     one.transport.answers[CP1] = half  # type: ignore[index]
     (failed,) = [node for node in (await one.apply()).nodes if node.name == CP1]
     assert (failed.ending, failed.detail) == (Ending.FAILED, "not as before: mtu 1300")
-    assert failed.hint.startswith("taken back, but not whole: not as before: mtu 1300")
+    assert failed.hint == "taken back, but not whole: `wireloom plan` shows what is left, apply mends it"
 
 
 FATES = st.dictionaries(
@@ -268,5 +274,5 @@ async def test_old_neighbours_that_answered_before_are_asked_again_after_a_roll_
     outcome = await one.apply()
     (back,) = [node for node in outcome.nodes if node.name == W1]
     assert back.ending is Ending.ROLLED_BACK
-    assert back.detail == ("taken back: it is as it was, cp1 (10.99.0.1) answer over the old network")
+    assert back.detail == "it is as it was, and cp1 (10.99.0.1) answers over the old network"
     assert one.machines[W1].steps[-2:] == [Step.WITHDRAW, Step.PROVE]

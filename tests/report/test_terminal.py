@@ -12,6 +12,7 @@ from syrupy.assertion import SnapshotAssertion
 
 from tests.report.samples import CP1, DB1, EVIDENCE, FINDINGS, HISTORY, NAS1, OUTCOME, PLAN, SILENT, W1
 from wireloom.apply.outcome import Ending, NodeOutcome, Outcome
+from wireloom.apply.retreat import Return
 from wireloom.errors import Diagnostic, Severity
 from wireloom.plan.plan import Action, Change, NodePlan, Plan, Risk
 from wireloom.preflight.finding import Check, Finding
@@ -30,6 +31,7 @@ from wireloom.report.terminal import (
 )
 from wireloom.verify.claim import Evidence, Verdict
 
+AGAIN = ", and cp1 (10.99.0.1) answers over the old network"
 NEW_PORT = Change(Action.UPDATE, "listen port of wg0", "51820 → 4500", Risk.DISRUPTIVE, together=True)
 TOGETHER = Plan("shop", 2, (NodePlan(CP1, (NEW_PORT,)), NodePlan(W1, (NEW_PORT,))))
 STEPS = ("hear port 4500 as well", "change to port 4500, and hear port 51820 still", "hear no port but 4500")
@@ -105,6 +107,23 @@ SHOWN: dict[str, Shower] = {
     ),
     "findings": lambda: show_findings(FINDINGS),
     "outcome": lambda: show_outcome(OUTCOME),
+    "outcome, rolled back": lambda: show_outcome(
+        Outcome(
+            5,
+            (
+                NodeOutcome(CP1, Ending.ROLLED_BACK, Return("untouched", "").standing(is_new=False)),
+                NodeOutcome(W1, Ending.ROLLED_BACK, Return("undone", AGAIN).standing(is_new=False)),
+                NodeOutcome(DB1, Ending.ROLLED_BACK, Return("undone", "").standing(is_new=True)),
+                NodeOutcome(
+                    NAS1,
+                    Ending.FAILED,
+                    "not as before: mtu 1300",
+                    Return("half_undone", "not as before: mtu 1300").remedy,
+                    "roll back",
+                ),
+            ),
+        )
+    ),
     "evidence": lambda: show_evidence(EVIDENCE, every_claim=False),
     "evidence, every claim": lambda: show_evidence(EVIDENCE, every_claim=True),
     "evidence, some not asked": lambda: show_evidence(SILENT, every_claim=False),

@@ -6,6 +6,7 @@ can't be reached is left behind and pending; whatever else goes wrong anywhere t
 
 import time
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from ipaddress import ip_address
 
 from wireloom.apply.heartbeat import heartbeat
@@ -201,14 +202,15 @@ class _Job:
             if one.confirmed:
                 self._confirmed.add(name)
                 self._troubles.pop(name, None)
-            elif one.failed or name in self._troubles:
-                failed = self._troubles.get(
-                    name, NodeOutcome(name, Ending.FAILED, one.text, step="roll back")
-                )
-                hint = "; ".join(filter(None, [failed.hint, one.hint(self._is_new(name))]))
-                self._troubles[name] = NodeOutcome(name, Ending.FAILED, failed.detail, hint, failed.step)
+            elif name in self._troubles:
+                failed = self._troubles[name]
+                after = one.aftermath(is_new=self._is_new(name))
+                hint = "; ".join(filter(None, [failed.hint, after]))
+                self._troubles[name] = replace(failed, hint=hint)
+            elif one.failed:
+                self._troubles[name] = NodeOutcome(name, Ending.FAILED, one.text, one.remedy, "roll back")
             else:
-                self._returned[name] = one.hint(self._is_new(name))
+                self._returned[name] = one.standing(is_new=self._is_new(name))
 
     async def let_go(self) -> None:
         """Whoever still holds something for this apply, lets it go: bystanders, and nodes left behind."""

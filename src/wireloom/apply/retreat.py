@@ -12,6 +12,8 @@ from wireloom.values import NodeName
 ANSWER_SECONDS = 6
 """An old session works at once; where it has to begin anew, one try may get lost (REKEY_TIMEOUT: 5 s)."""
 
+MEND = "`wireloom plan` shows what is left, apply mends it"
+
 
 @dataclass(frozen=True, slots=True)
 class Return:
@@ -34,19 +36,27 @@ class Return:
         """The node is not known to be as it was."""
         return self.outcome in {"", "half_undone"}
 
-    def hint(self, is_new: bool) -> str:
-        """How far a node is back."""
-        if self.outcome == "half_undone":
-            return (
-                f"taken back, but not whole: {self.text}. `wireloom plan` shows what is left, apply mends it"
-            )
-        if self.failed:
-            return self.text
+    @property
+    def remedy(self) -> str:
+        """What to do about a node whose way back is what failed."""
+        return f"taken back, but not whole: {MEND}" if self.outcome == "half_undone" else ""
+
+    def standing(self, *, is_new: bool) -> str:
+        """How a node is that went back, as it follows on "rolled back"."""
         if self.outcome == "untouched":
             return "nothing of it was live there"
         if is_new:
-            return "taken back, but for its key and an interface without peers"
-        return f"taken back: it is as it was{self.text}"
+            return "its key and an interface without peers are left"
+        return f"it is as it was{self.text}"
+
+    def aftermath(self, *, is_new: bool) -> str:
+        """How far a node is back that something had gone wrong on, as it follows on what that was."""
+        if self.outcome == "half_undone":
+            return f"taken back, but not whole: {self.text}. {MEND}"
+        if self.failed:
+            return self.text
+        standing = self.standing(is_new=is_new)
+        return standing if self.outcome == "untouched" else f"taken back: {standing}"
 
 
 async def retreat(
@@ -70,7 +80,8 @@ async def retreat(
     for name, answer in heard.items():
         silent = read_all(answer, "unproven")
         again = sorted({str(one.address) for one in asked[name]} - {word.split(",")[0] for word in silent})
-        text = f", {owners(again)} answer over the old network" if again else ""
+        verb = "answers" if len(again) == 1 else "answer"
+        text = f", and {owners(again)} {verb} over the old network" if again else ""
         text += f", but there is no answer from {owners(silent)}" if silent else ""
         returns[name] = Return("undone", text if isinstance(answer, Completed) else "")
     return returns
