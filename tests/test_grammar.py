@@ -1,8 +1,8 @@
-"""Numbers in sentences."""
+"""Numbers and names in sentences."""
 
 import pytest
 
-from wireloom.grammar import count
+from wireloom.grammar import count, some
 
 
 @pytest.mark.parametrize(
@@ -10,3 +10,10 @@ from wireloom.grammar import count
 )
 def test_one_of_a_thing_has_no_s(expected: str, number: int) -> None:
     assert count(number, "node") == expected
+
+
+@pytest.mark.parametrize(
+    ("expected", "names"), [("", ""), ("a", "a"), ("a, b, c, d", "abcd"), ("a, b, c, d …", "abcde")]
+)
+def test_of_many_names_the_first_are_told(expected: str, names: str) -> None:
+    assert expected == some(list(names))

@@ -231,6 +231,7 @@ async def test_a_machine_that_stops_answering_is_left_behind_and_the_others_go_o
     assert steps_told(outcome)["w1"] == step.name.lower()
     assert (outcome.failed, outcome.pending) == (False, True)
     assert one.machines[W1].steps[-1] is Step.WITHDRAW
+    assert one.said[-1] == "letting go of w1"
     assert is_as_before(one.machines[W1])
 
 

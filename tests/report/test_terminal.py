@@ -3,9 +3,11 @@
 import io
 import re
 import sys
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from ipaddress import ip_address
+from itertools import groupby
 
 import pytest
 from syrupy.assertion import SnapshotAssertion
@@ -29,6 +31,7 @@ from wireloom.report.terminal import (
     show_outcome,
     show_plan,
 )
+from wireloom.values import NodeName
 from wireloom.verify.claim import Evidence, Verdict
 
 AGAIN = ", and cp1 (10.99.0.1) answers over the old network"
@@ -286,6 +289,88 @@ def test_progress_in_a_pipe_is_a_line_for_each_step(capsys: pytest.CaptureFixtur
 def test_progress_is_silent_when_told_so(capsys: pytest.CaptureFixture[str]) -> None:
     told(True, ["looking"])
     assert capsys.readouterr() == ("", "")
+
+
+A, B = NodeName("a"), NodeName("b")
+Happening = Callable[[Progress], object]
+
+
+def ask(progress: Progress) -> None:
+    """A question, while machines are waited for."""
+    with progress.interrupted():
+        progress.wait_for((A, B))
+        say("password:")
+
+
+# what happens while it looks; lines on stderr
+WAITING: dict[str, tuple[list[Happening], str]] = {
+    "who is left": ([lambda it: it.wait_for((A, B))], "looking …\nlooking: still waiting for a, b\n"),
+    "fewer and fewer, then nobody": (
+        [lambda it: it.wait_for((A, B)), lambda it: it.wait_for((B,)), lambda it: it.wait_for(())],
+        "looking …\nlooking: still waiting for a, b\n",
+    ),
+    "two of its scripts": (
+        [lambda it: it.wait_for((A,)), lambda it: it.wait_for(()), lambda it: it.wait_for((B,))],
+        "looking …\nlooking: still waiting for a\n",
+    ),
+    "the next step": (
+        [lambda it: it.wait_for((A,)), lambda it: it("staging"), lambda it: it.wait_for((B,))],
+        "looking …\nlooking: still waiting for a\nstaging …\nstaging: still waiting for b\n",
+    ),
+    "more than there is room for": (
+        [lambda it: it.wait_for([NodeName(f"n{number}") for number in range(5)])],
+        "looking …\nlooking: still waiting for n0, n1, n2, n3 …\n",
+    ),
+    "after its end": ([lambda it: it.pause(), lambda it: it.wait_for((A,))], "looking …\n"),
+    "during a question": ([ask], "looking …\npassword:\nlooking: still waiting for a, b\n"),
+}
+
+
+@pytest.mark.parametrize(("happenings", "expected"), WAITING.values(), ids=WAITING)
+def test_whom_a_step_waits_for_is_a_line_at_most(
+    happenings: list[Happening], expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Progress(quiet=False) as progress:
+        progress("looking")
+        for happen in happenings:
+            happen(progress)
+    assert expected == capsys.readouterr().err
+
+
+def test_whom_a_step_waits_for_is_not_told_who_wants_quiet(capsys: pytest.CaptureFixture[str]) -> None:
+    with Progress(quiet=True) as progress:
+        progress("looking")
+        progress.wait_for((A,))
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_step_that_names_some_ends_in_one_ellipsis(capsys: pytest.CaptureFixture[str]) -> None:
+    told(False, ["committing on a, b, c, d …"])
+    assert capsys.readouterr().err == "committing on a, b, c, d …\n"
+
+
+def test_on_a_terminal_whom_a_step_waits_for_stands_in_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = ("looking …", "looking: still waiting for a, b", "looking: still waiting for b", "looking …")
+
+    def show() -> None:
+        assert isinstance(sys.stderr, Terminal)
+        with Progress(quiet=False) as progress:
+            progress("looking")
+            for nodes, text in zip(((), (A, B), (B,), ()), drawn, strict=True):
+                progress.wait_for(nodes)
+                await_drawn(sys.stderr, text)
+
+    screen = on_a_terminal(show, monkeypatch)
+    told = re.findall(r"looking[^\x1b\r\n]*", screen)
+    assert list(drawn) == [text for text, _ in groupby(told)]
+    assert "\n" not in screen[: screen.rindex("looking")]
+
+
+def await_drawn(screen: Terminal, text: str) -> None:
+    """Until it is the last thing that was drawn: that is done by a thread, twelve times a second."""
+    until = time.monotonic() + 10
+    while not screen.getvalue().rstrip().endswith(text) and time.monotonic() < until:
+        time.sleep(0.01)
 
 
 def test_the_verdicts_have_a_colour_each() -> None:

@@ -18,7 +18,7 @@ from wireloom.apply.script import Hand, Note
 from wireloom.apply.step import STEP_TIMEOUT, read_all, read_answer, trouble_of
 from wireloom.apply.terms import Terms
 from wireloom.apply.waves import Wave, make_waves
-from wireloom.grammar import count
+from wireloom.grammar import count, some
 from wireloom.lock.lock import Lock
 from wireloom.observe.state import NodeState
 from wireloom.plan.plan import NodePlan
@@ -140,7 +140,7 @@ class _Job:
             names = [name for name in self._still(wave) if (name not in self._order.nat) is dialled]
             if not names:
                 continue
-            self._progress(f"committing on {', '.join(names[:4])}{' …' if len(names) > 4 else ''}")
+            self._progress(f"committing on {some(names)}")
             scripts = {
                 name: self._hand.commit(self._nodes[name], seconds=self._terms.window) for name in names
             }
@@ -215,9 +215,11 @@ class _Job:
     async def let_go(self) -> None:
         """Whoever still holds something for this apply, lets it go: bystanders, and nodes left behind."""
         bystanders = self._held - set(self._nodes)
-        behind = set(self._left) & set(self._nodes)
+        behind = sorted(set(self._left) & set(self._nodes))
+        if behind:
+            self._progress(f"letting go of {some(behind)}")
         answers = await self._crew.run(
-            dict.fromkeys(bystanders | behind, self._hand.withdraw()), timeout=FAREWELL_TIMEOUT
+            dict.fromkeys([*bystanders, *behind], self._hand.withdraw()), timeout=FAREWELL_TIMEOUT
         )
         for name in behind:
             if read_answer(answers[name]).get("outcome") == "confirmed":

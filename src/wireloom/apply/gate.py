@@ -95,11 +95,13 @@ class Gate:
     ) -> dict[NodeName, Standing]:
         """One round: each machine about its unit, then servers about who is ready."""
         scripts = {one.name: self._hand.gate(one.role, ROUND) for one in nodes}
-        units = await self._crew.run(scripts, timeout=2 * ROUND)
+        units = await self._crew.run(scripts, timeout=2 * ROUND, takes=ROUND)
         standings = {name: _read_unit(answer) for name, answer in units.items()}
         active = [one for one in nodes if standings[one.name].through]
         own = [one for one in active if one.role is Role.SERVER]
-        words = await self._crew.run({one.name: self._hand.ask(ROUND) for one in own}, timeout=3 * ROUND)
+        words = await self._crew.run(
+            {one.name: self._hand.ask(ROUND) for one in own}, timeout=3 * ROUND, takes=ROUND
+        )
         standings |= {one.name: self._judge(one, _read_word(words[one.name]), one.name) for one in own}
         agents = [one for one in active if one.role is Role.AGENT]
         if agents:
@@ -110,7 +112,7 @@ class Gate:
     async def _hear(self, servers: Sequence[NodeName]) -> tuple[str, Word | None]:
         """The word of the first server that has one, and who that is."""
         for name in servers:
-            answers = await self._crew.run({name: self._hand.ask(ROUND)}, timeout=3 * ROUND)
+            answers = await self._crew.run({name: self._hand.ask(ROUND)}, timeout=3 * ROUND, takes=ROUND)
             word = _read_word(answers[name])
             if word is not None and (word.ready or len(servers) == 1):
                 return name, word

@@ -5,7 +5,7 @@ again, and leaves a machine from which the next apply goes on. A server that doe
 keeps all that follow waiting; an agent keeps only itself.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from wireloom.apply.delivery import Delivery, deliver
@@ -20,7 +20,7 @@ from wireloom.apply.step import STEP_TIMEOUT, trouble_of
 from wireloom.apply.terms import Terms
 from wireloom.cluster.places import Role
 from wireloom.cluster.plan import ClusterPlan, K3sNodePlan
-from wireloom.grammar import count
+from wireloom.grammar import count, some
 from wireloom.secret import DatastoreEndpoint
 from wireloom.transport.crew import Crew
 from wireloom.transport.port import Completed, TransportError
@@ -136,7 +136,7 @@ class _Job:
         """Servers that are in the cluster start together: one alone is no majority of etcd's members."""
         stopped = [one for one in self._plan.servers if one.start and not (one.begins or one.joins)]
         if stopped and not self._stopped():
-            self._progress(f"starting {count(len(stopped), 'server')}: {_some(stopped)}")
+            self._progress(f"starting {count(len(stopped), 'server')}: {some([one.name for one in stopped])}")
             await self._hand_tokens(stopped)
             await self._wake(stopped)
 
@@ -159,7 +159,7 @@ class _Job:
         if self._stopped() or not going:
             return
         for batch in _batches(going, self._max_parallel or len(going)):
-            self._progress(f"starting {count(len(batch), 'agent')}: {_some(batch)}")
+            self._progress(f"starting {count(len(batch), 'agent')}: {some([one.name for one in batch])}")
             await self._hand_tokens(batch)
             await self._wake(batch)
 
@@ -231,8 +231,3 @@ class _Job:
 
 def _batches(nodes: Sequence[K3sNodePlan], size: int) -> Iterator[Sequence[K3sNodePlan]]:
     return (nodes[start : start + size] for start in range(0, len(nodes), size))
-
-
-def _some(nodes: Iterable[K3sNodePlan]) -> str:
-    names = [one.name for one in nodes]
-    return ", ".join(names[:4]) + (" …" if len(names) > 4 else "")

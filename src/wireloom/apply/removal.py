@@ -65,11 +65,11 @@ class Leave:
         self._fleet = fleet
 
     async def run(
-        self, names: Iterable[NodeName], *calls: str, timeout: float
+        self, names: Iterable[NodeName], *calls: str, timeout: float, takes: float = 0.0
     ) -> dict[NodeName, Completed | TransportError]:
-        """The same calls of removal.sh on each machine, as long as it is held."""
+        """The same calls of removal.sh on each machine, as long as it is held. ``takes``: as for the Crew."""
         script = self._script(*calls)
-        return await self._crew.run(dict.fromkeys(names, script), timeout=timeout)
+        return await self._crew.run(dict.fromkeys(names, script), timeout=timeout, takes=takes)
 
     def _script(self, *calls: str) -> str:
         head = f"interface={shlex.quote(self._hand.interface)} binary={BINARY} data={DATA} state={STATE}"
@@ -159,7 +159,7 @@ class _Leaving:
             return self._nothing()
         self.progress(f"draining {name}, for {count(seconds, 'second')} at most")
         call = f"drain {shlex.quote(name)} {seconds}{' --force' if self.way.force else ''}"
-        answers = await self.leave.run([via], call, timeout=seconds + STEP_TIMEOUT)
+        answers = await self.leave.run([via], call, timeout=seconds + STEP_TIMEOUT, takes=seconds)
         hint = (
             "it is in the cluster as before, and gets no new pods. --force ends pods that nothing makes anew,"
             f" --drain-within gives them more time; `kubectl uncordon {name}` leaves it be"
@@ -178,7 +178,8 @@ class _Leaving:
             if retired.ending is Ending.FAILED:
                 return retired
         call = f"forget {shlex.quote(name)} {LET_GO_SECONDS}"
-        answer = (await self.leave.run([via], call, timeout=LET_GO_SECONDS + STEP_TIMEOUT))[via]
+        timeout = LET_GO_SECONDS + STEP_TIMEOUT
+        answer = (await self.leave.run([via], call, timeout=timeout, takes=LET_GO_SECONDS))[via]
         if self.removal.machine and isinstance(answer, Completed) and answer.status != 0:
             await self.leave.run([name], "reinstate", timeout=STEP_TIMEOUT)
         return self._read(answer, "delete", "run this again: it goes on from here")

@@ -27,8 +27,9 @@ async def ask_password(settings: Settings, progress: Progress, *, yes: bool) -> 
         return _read_as_password(given, where=PASSWORD_VARIABLE)
     if yes or settings.json or settings.quiet or not sys.stdin.isatty():
         return None
-    progress.pause()
-    return _read_as_password(await _type_hidden("sudo password, for all machines that want one: "))
+    with progress.interrupted():
+        typed = await _type_hidden("sudo password, for all machines that want one: ")
+    return _read_as_password(typed)
 
 
 def _read_as_password(raw: bytes, *, where: str = "") -> Password:

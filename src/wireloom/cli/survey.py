@@ -149,8 +149,8 @@ async def visit(world: World, *, yes: bool, progress: Progress) -> AsyncIterator
             if not strangers or not sys.stdin.isatty():
                 yield crew, seen
                 return
-        progress.pause()
-        _introduce(list(strangers.values()))
+        with progress.interrupted():
+            _introduce(list(strangers.values()))
         vouched |= {name: one.host_key for name, one in strangers.items()}
     async with open_crew(world, yes=False, progress=progress, vouched=vouched) as crew:
         yield crew, await look_around(world, crew)

@@ -137,8 +137,9 @@ async def open_crew(
     """The connections to the machines, or to their twins in the lab.
 
     ``yes``: nothing is asked, and host keys at first contact are accepted. ``vouched`` are host keys that the
-    user has just accepted. ``progress`` makes room for a question. ``patient``: for who asks again and again;
-    a node that does not answer is dialled once at a time, and ever more seldom.
+    user has just accepted. ``progress`` makes room for a question, and names whom it takes long to hear from.
+    ``patient``: for who asks again and again; a node that does not answer is dialled once at a time, and ever
+    more seldom.
     """
     from wireloom.cli.password import ask_password
     from wireloom.transport.crew import Crew
@@ -172,7 +173,8 @@ async def open_crew(
             sudo=world.sudo,
             ask=partial(ask_password, world.settings, progress, yes=yes),
         )
-    async with transport, Crew(PatientTransport(transport) if patient else transport) as crew:
+    way = PatientTransport(transport) if patient else transport
+    async with transport, Crew(way, awaited=progress.wait_for) as crew:
         yield crew
 
 

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import groupby
 from typing import Self
@@ -12,7 +13,7 @@ from rich.text import Text
 
 from wireloom.apply.outcome import Ending, NodeOutcome, Outcome, any_failed
 from wireloom.errors import Diagnostic, Severity
-from wireloom.grammar import count
+from wireloom.grammar import count, some
 from wireloom.observe.state import Generation, Unreachable
 from wireloom.plan.plan import Action, Change, NodePlan, Plan, Risk
 from wireloom.preflight.finding import Finding
@@ -70,23 +71,58 @@ class Progress:
         self._quiet = quiet
         self._console = _err()
         self._status: Status | None = None
+        self._step = ""
+        self._awaited: Sequence[NodeName] = ()
+        self._printed: set[bool] = set()
 
     def __call__(self, text: str) -> None:
         """Show what is going on now."""
-        if self._quiet:
+        self._step, self._awaited = text, ()
+        self._printed.clear()
+        self._show()
+
+    def wait_for(self, nodes: Sequence[NodeName]) -> None:
+        """Show whom it waits for as well; nobody: it goes on."""
+        self._awaited = nodes
+        self._show()
+
+    def _show(self) -> None:
+        """On a terminal as it is now. Lines stay: elsewhere a step gets one, and one more with names."""
+        if self._quiet or not self._step:
             return
-        if not can_redraw(self._console):
-            self._console.print(Text(f"{text} …"))
-            return
+        named = bool(self._awaited)
+        if can_redraw(self._console):
+            self._draw()
+        elif named not in self._printed:
+            self._printed.add(named)
+            self._console.print(Text(self._text))
+
+    def _draw(self) -> None:
         if self._status is None:
             self._status = self._console.status(
                 "", spinner="line" if self._console.options.ascii_only else "dots"
             )
             self._status.start()
-        self._status.update(Text(f"{text} …"))
+        self._status.update(Text(self._text))
+
+    @property
+    def _text(self) -> str:
+        if self._awaited:
+            return f"{self._step}: still waiting for {some(self._awaited)}"
+        return self._step if self._step.endswith("…") else f"{self._step} …"
+
+    @contextmanager
+    def interrupted(self) -> Iterator[None]:
+        """Inside there is room for a question; then it goes on with what it showed."""
+        step = self._step
+        self.pause()
+        yield
+        self._step = step
+        self._show()
 
     def pause(self) -> None:
-        """Make room for other output, or for a question; the next call shows it again."""
+        """Make room for other output; the next call shows what goes on then."""
+        self._step = ""
         if self._status is not None:
             self._status.stop()
             self._status = None

@@ -2,20 +2,29 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from wireloom.transport.each import on_each
+from wireloom.transport.laggards import LATE_SECONDS, Awaited, laggards
 from wireloom.transport.port import Completed, Connection, Transport, TransportError
 from wireloom.values import NodeName
 
 
-class Crew:
-    """The connections of one command to the nodes of a fleet; closed when the ``async with`` ends."""
+def _tell_nobody(_: Sequence[NodeName]) -> None:
+    """For who does not want to know whom a script is waited for."""
 
-    def __init__(self, transport: Transport, *, limit: int = 64) -> None:
+
+class Crew:
+    """The connections of one command to the nodes of a fleet; closed when the ``async with`` ends.
+
+    ``awaited`` hears whom a script is waited for that takes long.
+    """
+
+    def __init__(self, transport: Transport, *, limit: int = 64, awaited: Awaited = _tell_nobody) -> None:
         self._transport = transport
         self._limit = limit
+        self._awaited = awaited
         self._connections: dict[NodeName, Connection] = {}
         self._dialling: dict[NodeName, asyncio.Lock] = {}
 
@@ -37,15 +46,18 @@ class Crew:
         scripts: Mapping[NodeName, str],
         *,
         timeout: float,
+        takes: float = 0.0,
         aside: bool = False,
         data: bytes = b"",
         done: Callable[[NodeName, Completed | TransportError], None] | None = None,
     ) -> dict[NodeName, Completed | TransportError]:
         """Run each node's script on it, all side by side; dials where no connection is open.
 
-        A connection that broke is forgotten, so that the next script dials again. ``aside``: another script
-        is at work over it, and goes on if only this one takes too long. ``data`` is for all of them. ``done``
-        hears of each answer as it comes: what is made of it then is made while others still work.
+        A connection that broke is forgotten, so that the next script dials again. ``takes``: seconds that the
+        script itself may wait for something; before, nobody is told whom it is waited for. ``aside``: another
+        script is at work over it, and goes on if only this one takes too long; nobody waits for this one.
+        ``data`` is for all of them. ``done`` hears of each answer as it comes: what is made of it then is
+        made while others still work.
         """
 
         async def run_one(name: NodeName) -> Completed:
@@ -62,7 +74,16 @@ class Crew:
                 await connection.close()
                 raise
 
-        return await on_each(scripts, run_one, limit=self._limit, done=done)
+        with laggards(
+            scripts, _tell_nobody if aside else self._awaited, after=LATE_SECONDS + takes
+        ) as answered:
+
+            def hear(name: NodeName, answer: Completed | TransportError) -> None:
+                answered(name)
+                if done is not None:
+                    done(name, answer)
+
+            return await on_each(scripts, run_one, limit=self._limit, done=hear)
 
     def host_key(self, name: NodeName) -> str:
         """The host key that the machine proved to have; empty where it was not dialled."""
