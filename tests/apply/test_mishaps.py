@@ -257,6 +257,7 @@ async def test_nobody_is_proven_by_a_machine_that_was_left_behind(step: Step) ->
 async def test_a_machine_that_nothing_was_done_on_stays_pending_when_the_others_fail() -> None:
     one = scene(w1={Step.STAGE: Fate.DEAD, Step.WITHDRAW: Fate.DEAD}, cp1={Step.COMMIT: Fate.REFUSED})
     assert endings(await one.apply()) == {"cp1": "failed", "w1": "pending", "nas1": "rolled back"}
+    assert len(one.scripts(Step.WITHDRAW, W1)) == 1  # it was not there a moment ago: half a minute, each time
 
 
 async def test_where_nobody_answers_any_more_all_are_pending() -> None:
@@ -264,6 +265,7 @@ async def test_where_nobody_answers_any_more_all_are_pending() -> None:
     outcome = await one.apply()
     assert set(endings(outcome).values()) == {"pending"}
     assert not {Step.COMMIT, Step.PROVE, Step.CONFIRM} & set(one.steps)
+    assert one.said == ["staging on 3 nodes", "letting go of cp1, nas1, w1"]
 
 
 # The way back

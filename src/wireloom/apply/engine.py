@@ -92,6 +92,7 @@ class _Job:
         self._left: dict[NodeName, NodeOutcome] = {}
         self._troubles: dict[NodeName, NodeOutcome] = {}
         self._returned: dict[NodeName, str] = {}
+        self._withdrawn: set[NodeName] = set()
 
     def beats(self) -> dict[NodeName, str]:
         """What each node that is held has to hear. What was proven may wait for the others."""
@@ -151,6 +152,8 @@ class _Job:
     async def prove(self, wave: Wave) -> None:
         """Over fresh connections: neighbours answer, new ones by a handshake newer than the change."""
         names = self._still(wave)
+        if not names:
+            return
         self._progress(f"proving {count(len(names), 'node')} over fresh connections")
         old_ones = self._crew.hang_up(names)
         seconds = max(1, min(PROVE_SECONDS, self._terms.window - 3))
@@ -172,6 +175,8 @@ class _Job:
     async def confirm(self) -> None:
         """Make the staged files the ones that a reboot reads."""
         names = self._still(self._nodes)
+        if not names:
+            return
         self._progress(f"confirming {count(len(names), 'node')}")
         scripts = {name: self._hand.confirm(self._order.desired[name].config) for name in names}
         self._keep(scripts)
@@ -192,6 +197,7 @@ class _Job:
         """Have every node that is not confirmed as it was, and see the old network work again."""
         names = sorted(set(self._nodes) & self._held - self._confirmed)
         self._progress(f"rolling back {count(len(names), 'node')}")
+        self._withdrawn = set(names)
         asked = {name: self._neighbours.again(name, self._heard.get(name, ())) for name in names}
         returns = await retreat(self._crew, self._hand, asked, window=self._terms.window, owners=self._owners)
         for name, one in returns.items():
@@ -213,9 +219,12 @@ class _Job:
                 self._returned[name] = one.standing(is_new=self._is_new(name))
 
     async def let_go(self) -> None:
-        """Whoever still holds something for this apply, lets it go: bystanders, and nodes left behind."""
+        """Whoever still holds something for this apply, lets it go: bystanders, and nodes left behind.
+
+        Who was rolled back has let go, or was asked to a moment ago.
+        """
         bystanders = self._held - set(self._nodes)
-        behind = sorted(set(self._left) & set(self._nodes))
+        behind = sorted(set(self._left) & set(self._nodes) - self._withdrawn)
         if behind:
             self._progress(f"letting go of {some(behind)}")
         answers = await self._crew.run(
