@@ -141,6 +141,21 @@ async def test_a_machine_that_can_not_be_rolled_back_is_told_so() -> None:
     )
 
 
+async def test_a_machine_whose_clock_was_faster_is_not_said_to_have_had_nothing() -> None:
+    one = Scene.drifted(*NAMES)
+    w1 = one.machines[W1]
+
+    def late(script: str) -> Completed:
+        if step_of(script) is Step.PROVE:
+            w1.pass_time()
+            return Completed(1, "", "wireloom: the change is not here any more\n")
+        return w1(script)
+
+    one.transport.answers[W1] = late  # type: ignore[index]
+    (failed,) = [node for node in (await one.apply()).nodes if node.name == W1]
+    assert (failed.detail, failed.hint) == ("the change is not here any more", "nothing of it is live there")
+
+
 async def test_a_machine_that_failed_and_can_not_be_rolled_back_keeps_its_reason() -> None:
     one = scene(w1={Step.PROVE: Fate.REFUSED, Step.WITHDRAW: Fate.DEAD})
     (failed,) = [node for node in (await one.apply()).nodes if node.name == W1]

@@ -17,8 +17,8 @@ MEND = "`wireloom plan` shows what is left, apply mends it"
 
 # what the node answered, whether it is new; then: after "rolled back: ", after what had gone wrong there
 BACK = {
-    "untouched": ("untouched", False, "nothing of it was live there", "nothing of it was live there"),
-    "untouched and new": ("untouched", True, "nothing of it was live there", "nothing of it was live there"),
+    "untouched": ("untouched", False, "nothing of it is live there", "nothing of it is live there"),
+    "untouched and new": ("untouched", True, "nothing of it is live there", "nothing of it is live there"),
     "undone": ("undone", False, "it is as it was", "taken back: it is as it was"),
     "undone and new": (
         "undone",

@@ -44,7 +44,7 @@ class Return:
     def standing(self, *, is_new: bool) -> str:
         """How a node is that went back, as it follows on "rolled back"."""
         if self.outcome == "untouched":
-            return "nothing of it was live there"
+            return "nothing of it is live there"
         if is_new:
             return "its key and an interface without peers are left"
         return f"it is as it was{self.text}"
