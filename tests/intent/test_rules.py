@@ -293,6 +293,18 @@ def test_pairs_without_a_way_are_warned_of(lines: list[str], expected: Told) -> 
     assert expected == [(one.where.removeprefix("fleet.yaml:"), one.what) for one in warnings]
 
 
+WAYS = {
+    "behind two NATs": ([HUB, "x: { site: n }", "y: { site: a, nat: true }"], "make one of them reachable from outside"),
+    "one behind NAT, the other in IPv6 alone": (["hub: { site: b, public: [192.0.2.1, '2001:db8::1'] }", "x: { site: n }", "y: { site: b, public: ['2001:db8::2'] }"], "give one an address of the other's family"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("lines", "way"), WAYS.values(), ids=WAYS)
+def test_a_pair_without_a_way_is_told_what_makes_one(lines: list[str], way: str) -> None:
+    (warning,) = [one for one in load(nodes(*lines)).warnings if "`x`" in one.what and "`y`" in one.what]
+    assert warning.hint == f"no tunnel is made between them: {way}, or live without"
+
+
 def test_the_warnings_of_a_large_fleet_stay_few() -> None:
     sites = "{ b: {}, " + ", ".join(f"n{i}: {{ nat: true }}" for i in range(50)) + " }"
     warnings = load(nodes(HUB, *(f"x{i}: {{ site: n{i} }}" for i in range(50)), sites=sites)).warnings

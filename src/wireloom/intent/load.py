@@ -127,7 +127,12 @@ def _warn_mute(groups: list[Group], places: dict[NodeName, Position]) -> Iterato
         who = _name_nodes(one) if one is other else f"{_name_nodes(one)} and {_name_nodes(other)}"
         both_nat = one.shape.nat and other.shape.nat
         why = "nobody dials a node behind NAT from outside" if both_nat else "no address that both can use"
-        hint = "no tunnel is made between them: make one of them reachable from outside, or live without"
+        way = (
+            "make one of them reachable from outside"
+            if both_nat
+            else "give one an address of the other's family"
+        )
+        hint = f"no tunnel is made between them: {way}, or live without"
         yield Finding(at, f"{who} have no way to each other: {why}", hint, Severity.WARNING)
     more = sum(
         len(one.nodes) * (len(one.nodes) - 1) // 2 if one is other else len(one.nodes) * len(other.nodes)
