@@ -5,6 +5,7 @@ import difflib
 import errno
 import json
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
@@ -307,13 +308,19 @@ def test_the_lock_lies_beside_its_fleet(fleet: str, expected: str) -> None:
     assert Path(expected) == lock_path(Path(fleet))
 
 
-UNREADABLE = {"a directory": lambda path: path.mkdir(), "not UTF-8": lambda path: path.write_bytes(b"\xff{}")}
+UNREADABLE: dict[str, tuple[Callable[[Path], object], str]] = {
+    "a directory": (Path.mkdir, "can't be read: is a directory"),
+    "not UTF-8": (
+        lambda path: path.write_bytes(b"\xff{}"),
+        "not a lock of wireloom: it is not UTF-8\n    restore it",
+    ),
+}
 
 
-@pytest.mark.parametrize("make", UNREADABLE.values(), ids=UNREADABLE)
-def test_what_cant_be_read_is_named(make: object, tmp_path: Path) -> None:
-    make(tmp_path / "shop.lock")  # type: ignore[operator]
-    with pytest.raises(UserError, match=r"shop\.lock: can't be read: "):
+@pytest.mark.parametrize(("make", "told"), UNREADABLE.values(), ids=UNREADABLE)
+def test_what_cant_be_read_is_named(make: Callable[[Path], object], told: str, tmp_path: Path) -> None:
+    make(tmp_path / "shop.lock")
+    with pytest.raises(UserError, match=rf"shop\.lock: {told}"):
         read_lock(tmp_path / "shop.lock", "shop")
 
 

@@ -35,8 +35,14 @@ def read_lock(path: Path, fleet: str) -> Lock:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return Lock(fleet)
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError.one(f"can't be read: {error}", where=str(path)) from None
+    except OSError as error:
+        raise UserError.one(
+            f"can't be read: {(error.strerror or str(error)).lower()}", where=str(path)
+        ) from None
+    except UnicodeDecodeError:
+        raise UserError.one(
+            "not a lock of wireloom: it is not UTF-8", where=str(path), hint=_RESTORE
+        ) from None
     lock = parse_lock(text, path)
     if lock.fleet != fleet:
         raise UserError.one(
