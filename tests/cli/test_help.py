@@ -22,6 +22,7 @@ def test_help(words: list[str], capsys: pytest.CaptureFixture[str], snapshot: Sn
     printed = capsys.readouterr()
     assert snapshot == printed.out
     assert printed.err == ""
+    assert max(map(len, printed.out.splitlines())) <= 80
 
 
 @pytest.mark.parametrize("words", ALL, ids=lambda words: " ".join(words) or "wireloom")

@@ -57,7 +57,7 @@ def command() -> None:
     Exit codes: 0 fine (plan: nothing to change; verify: every claim holds)
                 2 changes pending (plan, or an apply or a rollback that left
                   unreachable nodes pending), or a claim falsified (verify)
-                1 a mistake of yours or of the world, a verdict of unknown included
+                1 a mistake of yours or of the world; a verdict of unknown, too
                70 a bug in wireloom
               130 interrupted: Ctrl-C, SIGTERM or SIGHUP
     """  # noqa: D301  # the backspace is meant: click leaves the paragraph after it as it is
