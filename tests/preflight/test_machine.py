@@ -33,7 +33,7 @@ FOUND: dict[str, tuple[Changes, tuple[str, str, str], str]] = {
     "a garbled answer": (
         {"garbled": ("link", "os"), "net_admin": False},
         ("probes", "error", "the answer to link, os makes no sense"),
-        "run the command again with -v, and look at the machine: nothing is done on a guess",
+        "run the command again; if it says so again, look at the machine: nothing is done on a guess",
     ),
     "no ip, no sha256sum": (
         {"tools": TOOLS - {"ip", "sha256sum"}},

@@ -29,7 +29,9 @@ def _find(fleet: Fleet, kubernetes: Kubernetes, network: Network, seen: ClusterS
             continue
         if one.garbled:
             what = f"the answer to {', '.join(one.garbled)} makes no sense"
-            hint = "run the command again with -v, and look at the machine: nothing is done on a guess"
+            hint = (
+                "run the command again; if it says so again, look at the machine: nothing is done on a guess"
+            )
             yield Finding(name, Check.PROBES, what, hint)
             continue
         role = Role(node.roles[0])

@@ -40,7 +40,7 @@ def check_machine(state: NodeState, *, underlay: bool = True) -> Iterator[Findin
             state.name,
             Check.PROBES,
             f"the answer to {', '.join(state.garbled)} makes no sense",
-            "run the command again with -v, and look at the machine: nothing is done on a guess",
+            "run the command again; if it says so again, look at the machine: nothing is done on a guess",
         )
         return
     yield from _check_tools(state, underlay=underlay)
