@@ -254,9 +254,18 @@ def test_a_secret_in_the_wrong_place_is_not_repeated() -> None:
     assert not any(secret in str(one) for one in found)
 
 
-def test_what_is_shown_of_a_file_can_not_steer_a_terminal() -> None:
-    found = mistakes(whole("fleet: shop", 'fleet: "\\e[31m\\u202e"'))
-    assert all(str(one).isprintable() for one in found[0].what.splitlines())
+STEERING = {
+    "a value": ("fleet: shop", 'fleet: "\\e[31m\\u202e"'),
+    "a name that is listed": ("  fsn:", '  "\\e[31m":'),
+    "a name that may be meant": ("  fsn:", '  "f\\e[sn":'),
+}
+
+
+@pytest.mark.parametrize(("old", "new"), STEERING.values(), ids=STEERING)
+def test_what_is_shown_of_a_file_can_not_steer_a_terminal(old: str, new: str) -> None:
+    found = mistakes(whole(old, new))
+    assert found
+    assert all(line.isprintable() for one in found for line in str(one).splitlines())
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLE.parent.glob("*.yaml")), ids=lambda path: path.stem)

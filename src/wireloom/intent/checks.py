@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from wireloom.intent.access import HOST, fold_host, jump_place, resolve_target
 from wireloom.intent.fields import Entry, Values, empty, missing
-from wireloom.intent.finding import START, Finding, Located, Position, show, suggest
+from wireloom.intent.finding import START, Finding, Located, Position, show, suggest, tame
 from wireloom.intent.schema import (
     ENCRYPT,
     FLEET_FILE,
@@ -189,7 +189,7 @@ def check_sites(top: Values) -> Iterator[Finding]:
             yield Finding(
                 node.value.place(NODE_SITE),
                 what,
-                f"add it under `sites`; there are: {', '.join(sites) or 'none'}",
+                f"add it under `sites`; there are: {', '.join(map(tame, sites)) or 'none'}",
             )
             continue
         ranges = [one.value for one in site.value.get(SITE_PRIVATE) or ()]

@@ -49,9 +49,13 @@ class Refused(ValueError):
 
 def show(text: str) -> str:
     """``text`` between backticks, cut short, with nothing in it that could steer a terminal."""
+    return f"`{tame(text)}`"
+
+
+def tame(text: str) -> str:
+    """``text`` as ``show`` has it, without the backticks."""
     cut = text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 1] + "…"
-    safe = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in cut)
-    return f"`{safe}`"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in cut)
 
 
 def closest(text: str, known: list[str]) -> str | None:
@@ -65,7 +69,7 @@ def closest(text: str, known: list[str]) -> str | None:
 def suggest(text: str, known: list[str]) -> str:
     """``: did you mean `x`?`` when a known word is close to ``text``, else nothing."""
     meant = closest(text, known)
-    return f": did you mean `{meant}`?" if meant else ""
+    return f": did you mean {show(meant)}?" if meant else ""
 
 
 def diagnose(findings: list[Finding], file: str) -> tuple[Diagnostic, ...]:
