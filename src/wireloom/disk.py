@@ -1,6 +1,7 @@
 """The operator's own files, written whole or not at all."""
 
 import os
+import stat
 from contextlib import suppress
 from pathlib import Path
 
@@ -9,11 +10,18 @@ def put_file(path: Path, content: bytes, *, mode: int, durable: bool = False) ->
     """Put ``content`` at ``path`` by a rename; False, and nothing touched, where it stands so already.
 
     Nobody but the owner can read it while it is written. ``durable``: it outlives a power cut, its name
-    too. Raises OSError, and leaves nothing half-written.
+    too. A link stays one; a device or a pipe, like `/dev/null`, is written to and stays what it is. Raises
+    OSError, and leaves nothing half-written.
     """
     target = os.fspath(path)
-    if _stands(target, content, mode):
+    seen = _look(target)
+    if seen and not (stat.S_ISREG(seen.st_mode) or stat.S_ISDIR(seen.st_mode)):
+        _pour(target, content)
+        return True
+    if seen and _stands(target, seen, content, mode):
         return False
+    if os.path.islink(target):  # noqa: PTH114
+        target = os.path.realpath(target)
     directory, name = os.path.split(target)
     temporary = os.path.join(directory, f".{name}.{os.getpid()}.new")  # noqa: PTH118  # 400 of these count
     with suppress(OSError):
@@ -37,11 +45,26 @@ def put_file(path: Path, content: bytes, *, mode: int, durable: bool = False) ->
     return True
 
 
-def _stands(target: str, content: bytes, mode: int) -> bool:
+def _look(target: str) -> os.stat_result | None:
+    """What is there, behind links; None where nothing is, or nobody may look."""
     try:
-        seen = os.stat(target)  # noqa: PTH116
-        if seen.st_mode & 0o777 != mode or seen.st_size != len(content):
-            return False
+        return os.stat(target)  # noqa: PTH116
+    except OSError:
+        return None
+
+
+def _pour(target: str, content: bytes) -> None:
+    handle = os.open(target, os.O_WRONLY)
+    try:
+        _write_all(handle, content)
+    finally:
+        os.close(handle)
+
+
+def _stands(target: str, seen: os.stat_result, content: bytes, mode: int) -> bool:
+    if seen.st_mode & 0o777 != mode or seen.st_size != len(content):
+        return False
+    try:
         with open(target, "rb") as file:  # noqa: PTH123
             return file.read() == content
     except OSError:
