@@ -1,5 +1,6 @@
 """The verbs that need no machine, and what the others say without one."""
 
+import errno
 import json
 import stat
 from pathlib import Path
@@ -222,6 +223,16 @@ def test_graph_makes_no_directory(fleet: Path, capsys: Printed) -> None:
 def test_graph_where_nothing_can_be_written_is_no_traceback(fleet: Path, capsys: Printed) -> None:
     assert run(["graph", "-o", "fleet.yaml/net.svg"]) == 1
     assert "can't be written" in capsys.readouterr().err
+
+
+def test_a_disk_that_is_full_costs_no_picture(fleet: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fill(handle: int, content: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    Path("net.svg").write_text("the picture before")
+    monkeypatch.setattr("wireloom.disk._write_all", fill)
+    assert run(["graph", "-o", "net.svg"]) == 1
+    assert Path("net.svg").read_text() == "the picture before"
 
 
 # export

@@ -6,6 +6,7 @@ import click
 
 from wireloom.cli.settings import NamedPath, Settings, Verb, settings_of
 from wireloom.cli.world import open_world, unwritable
+from wireloom.disk import put_file
 from wireloom.errors import UserError
 
 ENDINGS = {".svg": "svg", ".dot": "dot", ".gv": "dot"}
@@ -48,7 +49,7 @@ def _put(picture: bytes, output: Path | None) -> None:
         click.echo(picture, nl=False)
         return
     try:
-        output.write_bytes(picture)
+        put_file(output, picture, mode=0o644)
     except OSError as error:
         raise unwritable(output, error) from None
 
