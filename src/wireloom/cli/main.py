@@ -29,6 +29,7 @@ VERBS = {
     "apply": "Bring the machines to what the fleet file says.",
     "rollback": "Bring the machines back to a generation that they keep.",
     "history": "Show the generations that the machines keep.",
+    "recover": "Make a lost fleet.lock anew, from what the machines keep.",
     "verify": "Test on the machines that the network does what it should.",
     "status": "Show every node's interface and peers.",
     "k3s": "Begin, look at and take away the cluster on the machines.",

@@ -73,13 +73,21 @@ def parse_lock(text: str, path: Path) -> Lock:
         lock = _lock_from(data)
     except ValueError as error:
         raise UserError.one(f"not a lock of wireloom: {error}", where=str(path), hint=_RESTORE) from None
-    clashes = _clashes(lock, path)
-    if clashes:
-        raise UserError(clashes)
+    check_lock(lock, path)
     return lock
 
 
-_RESTORE = "restore it from version control: it holds the addresses that are in use"
+def check_lock(lock: Lock, path: Path) -> None:
+    """Raise UserError where two nodes have one address, one key or one pod range."""
+    clashes = _clashes(lock, path)
+    if clashes:
+        raise UserError(clashes)
+
+
+_RESTORE = (
+    "restore it from version control: it holds the addresses that are in use. Where it is lost, move it away"
+    " and run `wireloom recover`"
+)
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

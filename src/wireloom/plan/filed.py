@@ -1,15 +1,17 @@
 """A wg-quick file of ours, without its key, read back: what the interface was set up from."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from ipaddress import ip_interface, ip_network
 from typing import TypeVar
 
 from wireloom.lock.footing import Stance
+from wireloom.network.network import Peer
 from wireloom.observe.state import LinkSeen, PeerSeen, RouteSeen
 from wireloom.render.hearing import find_other_port
-from wireloom.render.wg_quick import GUARD_LINE, KEEPER_LINE
-from wireloom.values import Endpoint, PublicKey
+from wireloom.render.wg_quick import GUARD_LINE, KEEPER_LINE, SECTION, render_peer
+from wireloom.values import Endpoint, NodeName, PublicKey
 
 T = TypeVar("T")
 
@@ -31,7 +33,7 @@ def read_filed(text: str, public_key: PublicKey | None) -> LinkSeen:
         public_key=public_key,
         port=_try(int, interface.get("ListenPort", "")) or 0,
         fwmark=0,
-        peers={peer.public_key: peer for options in peers if (peer := _peer(options))},
+        peers={peer.public_key: peer for options in peers if (peer := _peer_seen(options))},
         keeper=int(KEEPER_LINE in text.splitlines()),
     )
 
@@ -60,6 +62,25 @@ def read_stance(text: str) -> Stance | None:
     return Stance(port, ranges, find_other_port(read_guard(text))) if port and ranges else None
 
 
+def split_file(text: str) -> tuple[str, list[str]]:
+    """The ``[Interface]`` section, and those of the peers."""
+    head, *rest = text.split(SECTION)
+    return head, [f"{SECTION}{one}" for one in rest]
+
+
+def read_peer(section: str) -> Peer | None:
+    """The peer of a section. None where writing it again would not give the same text."""
+    name = NodeName(section.removeprefix(SECTION).partition("\n")[0].removeprefix("# "))
+    peers = [_peer(name, filed, section) for filed in read_filed(section, None).peers.values()]
+    return peers[0] if [section] == [render_peer(peer) for peer in peers] else None
+
+
+def _peer(name: NodeName, filed: PeerSeen, section: str) -> Peer:
+    words = re.split("[ ,\n]+", section)
+    allowed = sorted(filed.allowed_ips, key=lambda one: words.index(str(one)) if str(one) in words else 0)
+    return Peer(name, filed.public_key, filed.endpoint, tuple(allowed), filed.keepalive)
+
+
 def _options(section: str) -> Iterator[tuple[str, str]]:
     for line in section.splitlines():
         key, equals, value = line.partition("=")
@@ -73,7 +94,7 @@ def _try(parse: Callable[[str], T], text: str) -> T | None:
     return None
 
 
-def _peer(options: Mapping[str, str]) -> PeerSeen | None:
+def _peer_seen(options: Mapping[str, str]) -> PeerSeen | None:
     with suppress(KeyError, ValueError):
         endpoint = options.get("Endpoint")
         return PeerSeen(

@@ -1,6 +1,5 @@
 """Back to a generation that the nodes keep: stored configurations + what is so today → Plan."""
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import chain
@@ -8,15 +7,22 @@ from itertools import chain
 from wireloom.errors import Diagnostic, Severity, UserError
 from wireloom.intent.fleet import Fleet
 from wireloom.lock.lock import Lock
-from wireloom.network.network import Network, Peer
-from wireloom.observe.state import KeyKind, NodeState, PeerSeen, Seen, Stored
-from wireloom.plan.filed import read_fences, read_filed, read_guard, read_stance
+from wireloom.network.network import Network
+from wireloom.observe.state import KeyKind, NodeState, Seen, Stored
+from wireloom.plan.filed import (
+    read_fences,
+    read_filed,
+    read_guard,
+    read_peer,
+    read_stance,
+    split_file,
+)
 from wireloom.plan.fleet import over_underlay
 from wireloom.plan.footing import find_cut_off
 from wireloom.plan.node import plan_node
 from wireloom.plan.plan import NodePlan, Plan
 from wireloom.render.desired import ConfigFile, NodeDesired, render_node, text_digest
-from wireloom.render.wg_quick import MARK, SECTION, render_peer
+from wireloom.render.wg_quick import MARK, render_peer
 from wireloom.values import NodeName, PublicKey
 
 Restored = dict[NodeName, NodeDesired]
@@ -85,9 +91,9 @@ def restore(today: NodeDesired, stored: Stored, keys: Mapping[NodeName, PublicKe
     ``keys`` are those of the fleet's members: sections of other peers are left out. Raises UserError where
     the text is not the one that was stored, or not one that wireloom wrote.
     """
-    head, sections = _split(stored.keyless)
+    head, sections = split_file(stored.keyless)
     past, stance = read_filed(head, None), read_stance(head)
-    peers = [_read_peer(section) for section in sections]
+    peers = [read_peer(section) for section in sections]
     found = [peer for peer in peers if peer is not None]
     if text_digest(stored.keyless) != stored.digest:
         raise _unusable(today.name, stored, "is not what was stored: cut short, or changed by hand")
@@ -116,25 +122,6 @@ def restore(today: NodeDesired, stored: Stored, keys: Mapping[NodeName, PublicKe
 def _unusable(name: NodeName, stored: Stored, why: str) -> UserError:
     what = f"what it keeps of generation {stored.number} {why}"
     return UserError.one(what, where=name, hint="nothing was changed; for another one see: wireloom history")
-
-
-def _split(text: str) -> tuple[str, list[str]]:
-    """The ``[Interface]`` section, and those of the peers."""
-    head, *rest = text.split(SECTION)
-    return head, [f"{SECTION}{one}" for one in rest]
-
-
-def _read_peer(section: str) -> Peer | None:
-    """The peer of a section. None where writing it again would not give the same text."""
-    name = NodeName(section.removeprefix(SECTION).partition("\n")[0].removeprefix("# "))
-    peers = [_peer(name, filed, section) for filed in read_filed(section, None).peers.values()]
-    return peers[0] if [section] == [render_peer(peer) for peer in peers] else None
-
-
-def _peer(name: NodeName, filed: PeerSeen, section: str) -> Peer:
-    words = re.split("[ ,\n]+", section)
-    allowed = sorted(filed.allowed_ips, key=lambda one: words.index(str(one)) if str(one) in words else 0)
-    return Peer(name, filed.public_key, filed.endpoint, tuple(allowed), filed.keepalive)
 
 
 def _without_late(desired: Restored) -> Restored:

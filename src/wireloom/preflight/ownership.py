@@ -107,6 +107,13 @@ def _check_generation(network: Network, lock: Lock, state: NodeState) -> Iterato
             f"this machine is in the fleet `{stamp.fleet}`, not in `{network.fleet}`",
             "take it out of one of them; two fleets on one machine need two interfaces",
         )
+    elif not lock.generation:
+        yield Finding(
+            state.name,
+            Check.GENERATION,
+            f"it is at generation {stamp.generation}, and the lock knows of none",
+            "get the fleet.lock of who applied it; where that is lost, `wireloom recover` makes it anew",
+        )
     elif stamp.generation > lock.generation:
         yield Finding(
             state.name,

@@ -8,6 +8,7 @@ from typing import Any
 from wireloom.apply.outcome import NodeOutcome, Outcome
 from wireloom.cluster.plan import ClusterPlan
 from wireloom.errors import Diagnostic
+from wireloom.lock.lock import Lock
 from wireloom.network.network import Network
 from wireloom.observe.state import Generation, Unreachable
 from wireloom.plan.plan import Change, Plan
@@ -123,6 +124,16 @@ def _ending_document(one: NodeOutcome) -> Document:
         "step": one.step,
         "detail": one.detail,
         "hint": complete(one.hint),
+    }
+
+
+def recovery_document(lock: Lock, unseen: Iterable[NodeName], unknown: Iterable[NodeName]) -> Document:
+    """What the lock has again; who was not seen, and whom nobody knows."""
+    return {
+        "generation": lock.generation,
+        "nodes": {name: list(map(str, node.addresses)) for name, node in lock.members.items()},
+        "unseen": list(unseen),
+        "unknown": list(unknown),
     }
 
 
