@@ -34,6 +34,12 @@ def test_without_it_nothing_is_done_and_the_way_back_is_told(lost: World) -> Non
     assert "`wireloom recover` makes it anew" in refused
 
 
+def test_without_it_verify_says_why_all_are_strangers(lost: World) -> None:
+    told = lost.run("verify", "--quick", expect=2).stderr
+    assert f"{lost.name}.lock: warning: no node's public key is in it" in told
+    assert "`wireloom recover` makes it anew" in told
+
+
 def test_it_is_the_one_that_was_lost(lost: World) -> None:
     lost.run("recover", "--yes")
     assert read(lost) == kept(lost)

@@ -1,7 +1,7 @@
 """The documents of ``--json``: programs stand on these names, so each is spelled out here."""
 
 import json
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import pytest
 
@@ -10,6 +10,7 @@ from tests.report.graph_fleets import net, small
 from tests.report.samples import DB1, EVIDENCE, FINDINGS, HISTORY, OUTCOME, PLAN, SILENT
 from wireloom.apply.outcome import Outcome
 from wireloom.errors import Diagnostic, Severity
+from wireloom.lock.lock import Lock, LockedNode
 from wireloom.observe.state import Unreachable
 from wireloom.plan.plan import Plan
 from wireloom.preflight.install import Installation
@@ -23,6 +24,7 @@ from wireloom.report.documents import (
     plan_document,
     print_document,
     readiness_document,
+    recovery_document,
     status_document,
 )
 from wireloom.report.standing import NodeStanding
@@ -190,6 +192,19 @@ def test_a_history() -> None:
             }
         ],
         "unasked": [{"node": "nas1", "what": "no answer", "hint": "is it up?"}],
+    }
+
+
+def test_a_recovered_lock() -> None:
+    nodes = {
+        DB1: LockedNode(ipv4=IPv4Address("10.99.0.4"), ipv6=IPv6Address("fd42::4")),
+        NodeName("old"): LockedNode(ipv4=IPv4Address("10.99.0.9"), released=2),
+    }
+    assert recovery_document(Lock("shop", 3, "beef", nodes), [DB1], []) == {
+        "generation": 3,
+        "nodes": {"db1": ["10.99.0.4", "fd42::4"]},
+        "unseen": ["db1"],
+        "unknown": [],
     }
 
 

@@ -124,6 +124,7 @@ def command(
         show_evidence(evidence, every_claim=settings.verbose)
         if not (evidence.claims or world.fleet.has_underlay):
             say("Nothing was tested: no underlay is made (`encrypt: cni`), and no cluster was found.")
+    _warn_keyless(world, evidence)
     return EXIT_CODES[evidence.verdict]
 
 
@@ -147,6 +148,15 @@ def _require_underlay(world: World, options: Mapping[str, object]) -> None:
         what = "this is about an underlay, and none is made (`encrypt: cni`)"
         hint = "leave it out: `wireloom coverage` says what nodes send each other in clear"
         raise UserError([Diagnostic(what, where=option, hint=hint) for option in asked])
+
+
+def _warn_keyless(world: World, evidence: Evidence) -> None:
+    """Where the lock can't tell whose key is whose, all that runs is a stranger's."""
+    keyless = not any(one.public_key for one in world.lock.members.values())
+    if keyless and world.fleet.has_underlay and evidence.verdict is Verdict.FALSIFIED:
+        what = "no node's public key is in it, so that whoever is a peer is told to be a stranger"
+        hint = "apply first: wireloom apply. Where the lock is lost, `wireloom recover` makes it anew"
+        show_diagnostics([Diagnostic(what, str(world.lock_path), hint, Severity.WARNING)])
 
 
 def _dialled(world: World, name: str) -> NodeName:
