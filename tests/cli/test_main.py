@@ -70,6 +70,19 @@ def test_a_word_like_no_verb_is_left_without_a_guess(capsys: Printed) -> None:
     assert "Did you mean" not in capsys.readouterr().err
 
 
+HABITS = {
+    "apply --dry-run": "`wireloom plan` shows what apply would do.",
+    "apply --auto-approve": "It is --yes here.",
+    "validate": "It is `wireloom check` here.",
+}
+
+
+@pytest.mark.parametrize(("typed", "told"), HABITS.items(), ids=HABITS)
+def test_who_is_used_to_another_tool_is_told_the_word(typed: str, told: str, capsys: Printed) -> None:
+    assert run(typed.split()) == 1
+    assert capsys.readouterr().err.endswith(f" {told}\n")
+
+
 def test_a_missing_file_says_what_to_do(here: Path, capsys: Printed) -> None:
     assert run(["plan"]) == 1
     printed = capsys.readouterr()

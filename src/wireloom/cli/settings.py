@@ -61,12 +61,31 @@ def _common_options() -> list[click.Option]:
     ]
 
 
+HABITS = {
+    "--dry-run": "`wireloom plan` shows what apply would do.",
+    "--auto-approve": "It is --yes here.",
+    "validate": "It is `wireloom check` here.",
+    "diff": "It is `wireloom plan` here.",
+}
+"""Words of other tools that are typed here out of habit (kubectl, Terraform), and what to type instead."""
+
+
 class Verb(click.Command):
     """A command that takes the common options, too."""
 
     def __init__(self, *arguments: Any, **attributes: Any) -> None:
         super().__init__(*arguments, **attributes)
         self.params = [*self.params, *_common_options()]
+
+    def parse_args(self, context: click.Context, arguments: list[str]) -> list[str]:
+        """The options. One of another tool is told what it is here."""
+        try:
+            return super().parse_args(context, arguments)
+        except click.NoSuchOption as error:
+            if error.option_name not in HABITS:
+                raise
+            said = f"No such option '{error.option_name}'. {HABITS[error.option_name]}"
+            raise click.UsageError(said, context) from None
 
 
 class VerbGroup(click.Group):
@@ -91,9 +110,10 @@ class VerbGroup(click.Group):
             return super().resolve_command(context, arguments)
         except click.UsageError as error:
             close = difflib.get_close_matches(arguments[0], self.list_commands(context), n=1)
-            if not close:
+            meant = HABITS.get(arguments[0]) or (f"Did you mean '{close[0]}'?" if close else "")
+            if not meant:
                 raise
-            raise click.UsageError(f"{error.message} Did you mean '{close[0]}'?", error.ctx) from None
+            raise click.UsageError(f"{error.message} {meant}", error.ctx) from None
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """The list of verbs for the help."""
