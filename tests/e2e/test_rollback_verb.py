@@ -276,4 +276,4 @@ def test_with_one_generation_there_is_none_to_go_back_to(tmp_path: Path) -> None
         world.run("lab", "down", expect=None)
     for one in (nothing, only_one):
         assert "error: there is no generation to go back to\n    see: wireloom history" in one.stderr
-    assert re.search(r"\bw1\b.*: error: it is at generation 1, the lock knows 0", refused.stderr)
+    assert re.search(r"\bw1\b.*: error: it is at generation 1, and the lock knows of none", refused.stderr)

@@ -39,8 +39,19 @@ def test_nothing_is_left(labs):
 def test_a_holder_that_was_killed_holds_nothing(labs):
     holder = (
         "import os, signal; from pathlib import Path; from wireloom.lab import claim;"
-        f"claim.LABS = Path({str(labs)!r}); claim.claimed('shop').__enter__();"
+        f"claim.LABS = Path({str(labs)!r}); held = claim.claimed('shop'); held.__enter__();"
         "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-c", holder], check=False)
+    with claimed("shop"):
+        assert (labs / "shop.lock").exists()
+
+
+def test_a_holder_that_was_killed_while_it_forked_holds_nothing_for_long(labs):
+    holder = (
+        "import os, signal, time; from pathlib import Path; from wireloom.lab import claim;"
+        f"claim.LABS = Path({str(labs)!r}); held = claim.claimed('shop'); held.__enter__();"
+        "os.fork() or (time.sleep(0.3), os._exit(0)); os.kill(os.getpid(), signal.SIGKILL)"
     )
     subprocess.run([sys.executable, "-c", holder], check=False)
     with claimed("shop"):

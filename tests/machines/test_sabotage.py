@@ -199,7 +199,8 @@ BLINDED = {
     "it captures what nobody sends": "exec /usr/bin/tcpdump -i any -y LINUX_SLL2 -n -Z root --immediate-mode"
     ' -w "$place/seen.pcap" "udp port 1"',
     "it captures on another interface": 'exec /usr/bin/tcpdump -i lo -n -Z root -w "$place/seen.pcap"',
-    "it is killed": '/usr/bin/tcpdump "$@" & sleep 1; kill -KILL $!; wait',
+    "it is killed": '/usr/bin/tcpdump "$@" & for try in $(seq 100); do'
+    ' test ! -s "$place/seen.pcap" || break; sleep 0.05; done; kill -KILL $!; wait',
     "it is another program": 'echo "listening on any" >&2; sleep 60',
 }
 """Stand-ins for tcpdump; $place is the directory of the capture."""

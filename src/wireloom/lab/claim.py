@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -10,6 +11,9 @@ from wireloom.errors import UserError
 
 LABS = Path("/run/wireloom/lab")
 """Where each lab has its directory (keys and log), only root can look, and nothing is left afterwards."""
+
+ORPHANED_SECONDS = 1.0
+"""A holder that was killed may have forked a moment before: its child has the claim until its exec(2)."""
 
 
 @contextmanager
@@ -32,6 +36,7 @@ def claimed(name: str) -> Iterator[None]:
 
 
 def _take(path: Path, name: str) -> int:
+    given_up = time.monotonic() + ORPHANED_SECONDS
     while True:
         LABS.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
@@ -43,6 +48,9 @@ def _take(path: Path, name: str) -> int:
         except BlockingIOError:
             holder = os.pread(descriptor, 32, 0).decode().strip()
             os.close(descriptor)
+            if holder and not Path("/proc", holder).exists() and time.monotonic() < given_up:
+                time.sleep(0.01)
+                continue
             who = f" (process {holder})" if holder else ""
             raise UserError.one(
                 f"lab {name} is being built or taken down by another wireloom{who}",
