@@ -8,12 +8,21 @@ from typing import TypeVar
 
 from wireloom.lock.footing import Stance
 from wireloom.network.network import Peer
-from wireloom.observe.state import LinkSeen, PeerSeen, RouteSeen
+from wireloom.observe.state import ConfigKind, LinkSeen, NodeState, PeerSeen, RouteSeen
+from wireloom.render.desired import text_digest
 from wireloom.render.hearing import find_other_port
 from wireloom.render.wg_quick import GUARD_LINE, KEEPER_LINE, SECTION, render_peer
 from wireloom.values import Endpoint, NodeName, PublicKey
 
 T = TypeVar("T")
+
+
+def as_applied(state: NodeState) -> str | None:
+    """The text of a node's file, without its key, where it is as the last apply has left it."""
+    if state.stamp is None or state.config.kind is not ConfigKind.OURS:
+        return None
+    text = state.config.keyless
+    return text if text_digest(text) == state.stamp.digest else None
 
 
 def read_filed(text: str, public_key: PublicKey | None) -> LinkSeen:

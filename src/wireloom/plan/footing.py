@@ -11,9 +11,9 @@ from dataclasses import replace
 from wireloom.errors import Diagnostic
 from wireloom.lock.footing import Footing, Stance, join
 from wireloom.lock.lock import Lock
-from wireloom.observe.state import ConfigKind, NodeState, Seen, Unreachable
-from wireloom.plan.filed import read_filed, read_stance
-from wireloom.render.desired import NodeDesired, text_digest
+from wireloom.observe.state import NodeState, Seen, Unreachable
+from wireloom.plan.filed import as_applied, read_filed, read_stance
+from wireloom.render.desired import NodeDesired
 from wireloom.render.wg_quick import SECTION
 from wireloom.values import NodeName
 
@@ -41,10 +41,8 @@ def expect(lock: Lock, desired: Iterable[NodeDesired], wanted: Stance) -> Lock:
 
 def _read(state: NodeState) -> Stance | None:
     """Where a node stands; None where its file is not as an apply has left it."""
-    if state.stamp is None or state.config.kind is not ConfigKind.OURS:
-        return None
-    untouched = text_digest(state.config.keyless) == state.stamp.digest
-    return read_stance(state.config.keyless) if untouched else None
+    text = as_applied(state)
+    return None if text is None else read_stance(text)
 
 
 def _most_common(stances: Iterable[Stance]) -> Footing | None:

@@ -5,12 +5,12 @@ from dataclasses import replace
 
 from wireloom.grammar import count
 from wireloom.observe.state import ConfigKind, KeyKind, NodeState
-from wireloom.plan.filed import read_fences, read_filed, read_guard
+from wireloom.plan.filed import as_applied, read_fences, read_filed, read_guard
 from wireloom.plan.footing import is_next_step
 from wireloom.plan.guard import GUARD, plan_guard
 from wireloom.plan.plan import Action, Change, NodePlan, Risk, UnitChange
 from wireloom.plan.running import plan_connected, plan_fences, plan_key, plan_running
-from wireloom.render.desired import NodeDesired, key_path, text_digest
+from wireloom.render.desired import NodeDesired, key_path
 from wireloom.values import PublicKey
 
 KEY_MODE = CONFIG_MODE = 0o600
@@ -125,10 +125,8 @@ def _starts_anew(state: NodeState) -> bool:
 
 def _is_intact(state: NodeState) -> bool:
     """The file is there as the last apply wrote it, with this machine's key."""
-    config, stamp = state.config, state.stamp
-    if config.kind is not ConfigKind.OURS or stamp is None or not config.has_key:
-        return False
-    return config.public_key == state.public_key and text_digest(config.keyless) == stamp.digest
+    own_key = state.config.has_key and state.config.public_key == state.public_key
+    return own_key and as_applied(state) is not None
 
 
 def _plan_interface(

@@ -6,10 +6,9 @@ from ipaddress import IPv4Address, IPv6Address
 
 from wireloom.errors import UserError
 from wireloom.lock.lock import Lock, LockedNode
-from wireloom.observe.state import ConfigKind, NodeState, Seen, Stamp
-from wireloom.plan.filed import read_filed, read_peer, split_file
+from wireloom.observe.state import NodeState, Seen
+from wireloom.plan.filed import as_applied, read_filed, read_peer, split_file
 from wireloom.plan.fleet import keys_seen
-from wireloom.render.desired import text_digest
 from wireloom.values import Address, NodeName
 
 
@@ -30,31 +29,26 @@ def recover_lock(fleet: str, seen: Seen) -> Lock:
             f"no machine that answered has a generation of the fleet `{fleet}`",
             hint="there is nothing to recover: the first `wireloom apply` writes the lock",
         )
-    (network, name), *others = {stamp.network: state.name for state, stamp in newest}.items()
+    (network, one), *others = {stamp.network: state.name for state, stamp in newest}.items()
     if others:
         raise UserError.one(
-            f"generation {generation} is one thing on {name}, and another on {others[0][1]}",
+            f"generation {generation} is one thing on {one}, and another on {others[0][1]}",
             hint="two checkouts applied the same number: one of their fleet.lock is what is needed",
         )
-    nodes = dict(_hear(newest))
-    for state, stamp in ours:
-        if _is_as_applied(state, stamp):
-            own = [one.ip for one in read_filed(state.config.keyless, None).addresses]
-            nodes[state.name] = _place(nodes.get(state.name, LockedNode()), own)
+    texts = {state.name: text for state, _ in ours if (text := as_applied(state)) is not None}
+    nodes = dict(_hear(texts[state.name] for state, _ in newest if state.name in texts))
+    for name, text in texts.items():
+        own = [one.ip for one in read_filed(split_file(text)[0], None).addresses]
+        nodes[name] = _place(nodes.get(name, LockedNode()), own)
     return Lock(fleet, generation, network, nodes).with_keys(keys_seen(seen))
 
 
-def _is_as_applied(state: NodeState, stamp: Stamp) -> bool:
-    return state.config.kind is ConfigKind.OURS and text_digest(state.config.keyless) == stamp.digest
-
-
-def _hear(states: Iterable[tuple[NodeState, Stamp]]) -> Iterator[tuple[NodeName, LockedNode]]:
-    """What the files say of their peers: they all say the same, but for endpoints."""
-    for state, stamp in states:
-        sections = split_file(state.config.keyless)[1] if _is_as_applied(state, stamp) else []
-        for peer in filter(None, map(read_peer, sections)):
-            pods = tuple(one for one in peer.allowed_ips if one.network_address not in peer.addresses)
-            yield peer.name, _place(LockedNode(public_key=peer.public_key, pods=pods), peer.addresses)
+def _hear(texts: Iterable[str]) -> Iterator[tuple[NodeName, LockedNode]]:
+    """What files say of their peers: all the same, but for endpoints. What stands in many is read once."""
+    sections = dict.fromkeys(section for text in texts for section in split_file(text)[1])
+    for peer in filter(None, map(read_peer, sections)):
+        pods = tuple(one for one in peer.allowed_ips if one.network_address not in peer.addresses)
+        yield peer.name, _place(LockedNode(public_key=peer.public_key, pods=pods), peer.addresses)
 
 
 def _place(node: LockedNode, addresses: Iterable[Address]) -> LockedNode:

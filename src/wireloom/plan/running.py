@@ -244,10 +244,11 @@ def plan_fences(
 
     Where the fleet is not ``alone`` on the machine, a fence that our file has not ``filed`` is another one's.
     """
-    there = {replace(one, device="") for one in routes}  # IPv6 says that its device is lo
+    fences = (one for one in routes if (one.kind, one.metric) == ("unreachable", FENCE_METRIC))
+    there = {replace(one, device="") for one in fences}  # IPv6 says that its device is lo
     wanted = {prefix: RouteSeen("unreachable", prefix, "", FENCE_METRIC) for prefix in desired.fenced}
     for old in sorted(there if alone else there & filed, key=lambda one: str(one.to)):
-        if (old.kind, old.metric) == ("unreachable", FENCE_METRIC) and old.to not in wanted:
+        if old.to not in wanted:
             target, reason = f"route unreachable {old.to}", "not a range of the fleet any more"
             take, put = _fence(old.to, "del"), _fence(old.to, "replace")
             yield Change(Action.DELETE, target, reason, Risk.NONE, (take,), (put,))
