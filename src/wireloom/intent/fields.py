@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
 from wireloom.intent.document import MappingNode, ScalarNode, SequenceNode, YamlNode, describe
-from wireloom.intent.finding import Finding, Located, Position, Refused, closest, show
+from wireloom.intent.finding import Finding, Located, Position, Refused, ask_for, closest, show
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -225,9 +225,8 @@ class Record:
 
     def _unknown(self, key: ScalarNode, guess: str | None) -> Finding:
         known = list(self._fields)
-        meant = f": did you mean `{guess}`?" if guess else ""
         hint = f"known keys: {', '.join(known)}" if known else f"{self.called} has no keys yet: write {{}}"
-        return Finding(key.at, f"unknown key {show(key.text)}{meant}", hint)
+        return Finding(key.at, f"unknown key {show(key.text)}{ask_for(guess)}", hint)
 
     def schema(self) -> JsonSchema:
         """An object with these properties and no others."""

@@ -68,7 +68,11 @@ def closest(text: str, known: list[str]) -> str | None:
 
 def suggest(text: str, known: list[str]) -> str:
     """``: did you mean `x`?`` when a known word is close to ``text``, else nothing."""
-    meant = closest(text, known)
+    return ask_for(closest(text, known))
+
+
+def ask_for(meant: str | None) -> str:
+    """``: did you mean `x`?``, or nothing."""
     return f": did you mean {show(meant)}?" if meant else ""
 
 
