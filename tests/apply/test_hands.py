@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 from dataclasses import replace
 
 import pytest
@@ -302,6 +303,13 @@ def test_a_machine_that_was_let_go_is_free(machine: Sandbox) -> None:
     machine.ask(HAND.hold())
     assert machine.ask(HAND.withdraw()) == "outcome=untouched"
     machine.ask(BEN.hold())
+
+
+def test_nothing_is_left_of_a_hold_that_was_cut_off(machine: Sandbox) -> None:
+    assert machine.sh(f"mv() {{ kill -KILL $$; }}\n{HAND.hold()}").returncode == -signal.SIGKILL
+    assert re.fullmatch(r"busy\nlease[.]\d+", machine.ask(f"ls {HERE}"))
+    assert machine.ask(HAND.withdraw()) == "outcome=untouched"
+    assert machine.ask(f"ls {HERE}") == "busy"
 
 
 def test_nobody_lets_go_of_what_another_holds(machine: Sandbox) -> None:

@@ -113,14 +113,15 @@ beat() {
     fi
 }
 
-# release ID [FILE]: take FILE away, and let others have this machine.
+# release ID [FILE]: take FILE away, and let others have this machine. A hold that was cut off while it was written is
+# nobody's.
 release() {
     {
         flock -w 5 8 # a beat that is under way would put the lease back
         read_lease
         whose=$1
         shift
-        test "$holder" != "$whose" || set -- "$@" "$lease" "$lease".*
+        case $holder in "$whose" | '') set -- "$@" "$lease" "$lease".* ;; esac
         test $# -eq 0 || rm -rf "$@"
     } 8<"$here"
 }
