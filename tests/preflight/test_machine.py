@@ -35,6 +35,11 @@ FOUND: dict[str, tuple[Changes, tuple[str, str, str], str]] = {
         ("probes", "error", "the answer to link, os makes no sense"),
         "run the command again; if it says so again, look at the machine: nothing is done on a guess",
     ),
+    "a garbled note": (
+        {"garbled": ("stamp",), "net_admin": False},
+        ("probes", "error", "what /var/lib/wireloom/wg0.state says makes no sense"),
+        "it is wireloom's own note of its last apply: move it away, and the next one writes it anew",
+    ),
     "no ip, no sha256sum": (
         {"tools": TOOLS - {"ip", "sha256sum"}},
         ("tools", "error", "ip, sha256sum not found"),

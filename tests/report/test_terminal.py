@@ -321,6 +321,14 @@ WAITING: dict[str, tuple[list[Happening], str]] = {
         [lambda it: it.wait_for([NodeName(f"n{number}") for number in range(5)])],
         "looking …\nlooking: still waiting for n0, n1, n2, n3 …\n",
     ),
+    "all whom the step names": (
+        [lambda it: it("committing on a, b"), lambda it: it.wait_for((A, B)), lambda it: it.wait_for((B,))],
+        "looking …\ncommitting on a, b …\ncommitting on a, b: still waiting\n",
+    ),
+    "one of whom the step names": (
+        [lambda it: it("committing on a, b"), lambda it: it.wait_for((B,))],
+        "looking …\ncommitting on a, b …\ncommitting on a, b: still waiting for b\n",
+    ),
     "after its end": ([lambda it: it.pause(), lambda it: it.wait_for((A,))], "looking …\n"),
     "during a question": ([ask], "looking …\npassword:\nlooking: still waiting for a, b\n"),
 }

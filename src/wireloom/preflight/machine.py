@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from wireloom.errors import Severity
+from wireloom.observe.probes import STATE_DIRECTORY
 from wireloom.observe.state import DiskSeen, NodeState
 from wireloom.preflight.finding import Check, Finding
 from wireloom.preflight.packages import advise_install, find_family, is_known
@@ -30,18 +31,13 @@ ARCHITECTURES = frozenset(
 """What `uname -m` says where the kernel's WireGuard is known to run and distributions have the tools."""
 
 
-def check_machine(state: NodeState, *, underlay: bool = True) -> Iterator[Finding]:
+def check_machine(state: NodeState, interface: str, *, underlay: bool = True) -> Iterator[Finding]:
     """All rules of this module; an answer that makes no sense is not judged any further.
 
     ``underlay``: one is built there, and not flannel's WireGuard alone, of whose kernel others judge.
     """
     if state.garbled:
-        yield Finding(
-            state.name,
-            Check.PROBES,
-            f"the answer to {', '.join(state.garbled)} makes no sense",
-            "run the command again; if it says so again, look at the machine: nothing is done on a guess",
-        )
+        yield _tell_garbled(state, interface)
         return
     yield from _check_tools(state, underlay=underlay)
     yield from _check_iproute(state)
@@ -52,6 +48,16 @@ def check_machine(state: NodeState, *, underlay: bool = True) -> Iterator[Findin
         yield from _check_disk(state, disk)
     yield from _check_wanted(state)
     yield from _check_make(state)
+
+
+def _tell_garbled(state: NodeState, interface: str) -> Finding:
+    if state.garbled == ("stamp",):
+        what = f"what {STATE_DIRECTORY}/{interface}.state says makes no sense"
+        hint = "it is wireloom's own note of its last apply: move it away, and the next one writes it anew"
+    else:
+        what = f"the answer to {', '.join(state.garbled)} makes no sense"
+        hint = "run the command again; if it says so again, look at the machine: nothing is done on a guess"
+    return Finding(state.name, Check.PROBES, what, hint)
 
 
 def _check_tools(state: NodeState, *, underlay: bool) -> Iterator[Finding]:

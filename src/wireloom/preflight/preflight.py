@@ -48,7 +48,7 @@ def _inspect_node(
     elif isinstance(state, Unreachable):
         yield Finding(name, Check.LOGIN if state.refused else Check.ANSWER, state.what, state.hint)
     else:
-        yield from check_machine(state, underlay=built)
+        yield from check_machine(state, fleet.underlay.interface, underlay=built)
         if not (built or state.garbled):
             yield from check_leftover(fleet, state)
         if built and not state.garbled:

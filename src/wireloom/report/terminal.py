@@ -108,7 +108,9 @@ class Progress:
     @property
     def _text(self) -> str:
         if self._awaited:
-            return f"{self._step}: still waiting for {some(self._awaited)}"
+            names = some(self._awaited)
+            told = self._step.endswith((f" on {names}", f" of {names}", f": {names}"))
+            return f"{self._step}: still waiting" + ("" if told else f" for {names}")
         return self._step if self._step.endswith("…") else f"{self._step} …"
 
     @contextmanager
