@@ -2,6 +2,7 @@
 
 import click
 
+from wireloom.cli.node_word import NodeWord
 from wireloom.cli.settings import Settings, Verb, VerbGroup, settings_of
 from wireloom.cli.world import find_lab, lab_lock_path, require_own
 from wireloom.errors import UserError
@@ -69,7 +70,7 @@ def list_command(settings: Settings) -> None:
     short_help="Run a command in a machine of the lab.",
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
 )
-@click.argument("machine")
+@click.argument("machine", type=NodeWord())
 @click.argument("words", nargs=-1, required=True, metavar="COMMAND...", type=click.UNPROCESSED)
 @settings_of
 def exec_command(settings: Settings, machine: str, words: tuple[str, ...]) -> int:

@@ -37,6 +37,7 @@ VERBS = {
     "graph": "Draw the network as SVG or DOT.",
     "export": "Write plain wg-quick files, to deploy them another way.",
     "schema": "Print the JSON Schema of the fleet file.",
+    "completion": "Print what a shell completes verbs, options and nodes with.",
     "lab": "Machines on this computer to try a fleet on.",
 }
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from wireloom.cli.node_word import NodeWord
 from wireloom.cli.settings import NamedPath, Settings, Verb, settings_of
 from wireloom.cli.terms import Seconds
 from wireloom.cli.world import (
@@ -71,7 +72,7 @@ class ImageName(click.ParamType[str]):
 )
 @click.option(
     "--disrupt",
-    metavar="NODE",
+    type=NodeWord(),
     help="Take this node's interface down for some seconds, and see that nothing leaves in clear meanwhile.",
 )
 @click.option(

@@ -8,6 +8,7 @@ from wireloom.apply.terms import Terms
 from wireloom.cli.carry import yes_option
 from wireloom.cli.cluster.farewell import conclude
 from wireloom.cli.cluster.ground import look_again, open_cluster, visit_cluster
+from wireloom.cli.node_word import NodeWord
 from wireloom.cli.settings import Settings, Verb, settings_of
 from wireloom.cli.terms import Seconds, make_terms
 from wireloom.cli.world import World, ask, run_async
@@ -19,7 +20,7 @@ from wireloom.values import NodeName
 
 
 @click.command("remove", cls=Verb)
-@click.argument("node")
+@click.argument("node", type=NodeWord())
 @yes_option
 @click.option(
     "--drain-within",

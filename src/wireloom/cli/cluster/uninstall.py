@@ -9,6 +9,7 @@ from wireloom.apply.removal import Departure, leaving, uninstall
 from wireloom.apply.terms import Terms
 from wireloom.cli.cluster.farewell import conclude
 from wireloom.cli.cluster.ground import visit_cluster
+from wireloom.cli.node_word import NodeWord
 from wireloom.cli.settings import Settings, Verb, settings_of
 from wireloom.cli.terms import make_terms
 from wireloom.cli.world import World, ask_name, open_world, run_async
@@ -25,7 +26,7 @@ OPTION = "--yes-i-mean"
 
 
 @click.command("uninstall", cls=Verb)
-@click.argument("nodes", nargs=-1)
+@click.argument("nodes", nargs=-1, type=NodeWord())
 @click.option(OPTION, "said", metavar="FLEET", help="The fleet's name, instead of typing it when asked.")
 @click.option("-y", "--yes", is_flag=True, help="Accept host keys at first contact; it answers nothing else.")
 @settings_of
