@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
+from wireloom.apply.departure import Departure
 from wireloom.apply.outcome import Ending
-from wireloom.apply.removal import Departure, Way, leaving, remove_node, uninstall
+from wireloom.apply.removal import Way, leaving, remove_node, uninstall
 from wireloom.apply.terms import Terms
 from wireloom.cluster.removal import Removal
 from wireloom.errors import UserError

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from tests.cluster.samples import FLEET, away, cluster_of, machine, member
-from wireloom.cluster.removal import Removal, plan_removal, refuse_uninstall
+from wireloom.cluster.removal import Removal, plan_removal, refuse_teardown, refuse_uninstall
 from wireloom.cluster.seen import ClusterSeen, K3sStamp
 from wireloom.errors import UserError
 from wireloom.values import NodeName
@@ -203,3 +203,31 @@ def test_what_is_protected_stays() -> None:
     assert FLEET.kubernetes
     fleet = replace(FLEET, kubernetes=replace(FLEET.kubernetes, protected=True))
     assert [one.what for one in refuse_uninstall(fleet, ALL)] == ["this cluster is protected"]
+
+
+RIDES, MAY_RIDE = "k3s rides on the network", "k3s is there, and not wireloom's: it may ride on the network"
+# what was seen; for whom the network must stay
+RIDDEN = {
+    "all in the cluster": (cluster_of(), [f"{name}: {RIDES}" for name in ALL]),
+    "one that has left": (
+        cluster_of({"w1": machine("w1", **NO_K3S)}),
+        [f"{name}: {RIDES}" for name in ALL[:3]],
+    ),
+    "k3s that has stopped": (
+        cluster_of({"w1": machine("w1", active="inactive")}),
+        [f"{name}: {RIDES}" for name in ALL],
+    ),
+    "k3s of somebody's": (
+        cluster_of({name: machine(name, **NO_K3S) for name in ALL[:3]} | {"w1": machine("w1", stamp=None)}),
+        [f"w1: {MAY_RIDE}"],
+    ),
+    "one that can't be asked": (
+        cluster_of({name: machine(name, **NO_K3S) for name in ALL[:3]} | {"w1": away("w1")}),
+        [f"w1: whether k3s runs there can't be told: {away('w1').what}"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("seen", "expected"), RIDDEN.values(), ids=RIDDEN)
+def test_where_the_network_must_stay(seen: ClusterSeen, expected: list[str]) -> None:
+    assert [f"{one.where}: {one.what}" for one in refuse_teardown(FLEET, seen)] == expected

@@ -62,6 +62,16 @@ def test_all_is_as_the_fleet_file_says(fleet: Machines) -> None:
     assert "3 servers; etcd: 3 voters, one may fail (told by cp1)." in told
 
 
+def test_the_network_is_not_taken_from_under_it(fleet: Machines) -> None:
+    refused = fleet.operator.run("uninstall", "--yes-i-mean", "shop", expect=1).stderr
+    for name in ALL:
+        assert (
+            f"{name}: error: k3s rides on the network\n    take it off first: wireloom k3s remove {name}"
+            in refused
+        )
+    fleet.operator.run("plan")
+
+
 def test_kubectl_reaches_it_by_the_underlay(fleet: Machines) -> None:
     """From a machine in it, with what the operator has fetched: the certificate is for that address."""
     fleet.operator.run("k3s", "kubeconfig", "-o", "config")
@@ -173,3 +183,10 @@ def test_at_last_all_goes_and_the_network_stays(fleet: Machines) -> None:
         assert node_of(fleet, name).shell(TRACES) == ""
     node_of(fleet, "cp1").shell("ping -c 1 -W 3 10.99.0.2")
     node_of(fleet, "cp1").shell("nft list table inet wireloom")
+
+
+def test_then_the_network_goes_too(fleet: Machines) -> None:
+    done = fleet.operator.run("uninstall", "--yes-i-mean", "shop")
+    assert done.stdout.count(": gone: interface wg0, ") == len(ALL)
+    for name in ALL:
+        assert node_of(fleet, name).shell("ls -A /etc/wireguard; nft list tables | grep wireloom || :") == ""

@@ -47,3 +47,18 @@ def test_another_port_beside_the_guard_is_refused(fleet: Machines, store: Path) 
     store.write_text(STORE.replace("51821", "51831"))
     refused = fleet.operator.run("-f", str(store), "plan", expect=1).stderr
     assert "another port needs the table of that one's guard" in refused
+
+
+def test_one_of_them_goes_and_the_other_stays(fleet: Machines, store: Path) -> None:
+    store.write_text(STORE)
+    for words, name in ((("-f", str(store)), "store"), ((), "real")):
+        fleet.operator.run("-f", str(store), "apply", "--yes")
+        fleet.operator.run("apply", "--yes")
+        fleet.operator.run(*words, "uninstall", "--yes-i-mean", name)
+        other = () if words else ("-f", str(store))
+        fleet.operator.run(*other, "plan")
+        fleet.operator.run(*other, "verify", "--quick")
+    left = fleet["alpha"].shell("ls -A /etc/wireguard /var/lib/wireloom; nft list tables")
+    assert "wg0" not in left
+    assert "wg1.conf" in left
+    assert "wireloom\n" not in left.replace("/wireloom", "")

@@ -5,6 +5,7 @@ import shlex
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from wireloom.apply.departure import Departure, read_departure
 from wireloom.apply.holding import holding
 from wireloom.apply.outcome import Ending
 from wireloom.apply.script import LEASE, Hand
@@ -29,18 +30,6 @@ PUT_OUT_SECONDS = 60
 
 ERASE_TIMEOUT = 300.0
 """Seconds: pods are ended, and gigabytes of images deleted."""
-
-
-@dataclass(frozen=True, slots=True)
-class Departure:
-    """What became of a node. ``did``: what was taken away, in words; ``step``: where it went wrong."""
-
-    name: NodeName
-    ending: Ending
-    did: tuple[str, ...] = ()
-    detail: str = ""
-    hint: str = ""
-    step: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,17 +72,7 @@ class Leave:
         last = () if keep else ("erase",)
         calls = (f"ours {shlex.quote(self._fleet)}", *first, "end_all", *last)
         answers = await self.run(names, *calls, timeout=ERASE_TIMEOUT)
-        return {name: _departure(name, answer) for name, answer in answers.items()}
-
-
-def _departure(name: NodeName, answer: Completed | TransportError) -> Departure:
-    did = tuple(read_all(answer, "did"))
-    if isinstance(answer, TransportError) and answer.unreachable:
-        return Departure(name, Ending.PENDING, did, answer.what, "once it answers: run this again", "machine")
-    if trouble := trouble_of(name, answer, "machine"):
-        hint = trouble.hint or "what is done stays done: run this again"
-        return Departure(name, Ending.FAILED, did, trouble.detail, hint, trouble.step)
-    return Departure(name, Ending.CHANGED if did else Ending.UNCHANGED, did)
+        return {name: read_departure(name, answer) for name, answer in answers.items()}
 
 
 @contextlib.asynccontextmanager
@@ -104,7 +83,7 @@ async def leaving(
     hand = Hand(interface, terms.id, terms.who, terms.when)
     async with holding(crew, hand, machines) as answers:
         missing = {
-            name: replace(_departure(name, answer), step="hold")
+            name: read_departure(name, answer, "hold")
             for name, answer in answers.items()
             if trouble_of(name, answer, "hold")
         }

@@ -10,7 +10,9 @@ from wireloom.observe.probes import RUNNING
 from wireloom.observe.shell import read_functions
 from wireloom.plan.filed import read_guard
 from wireloom.plan.plan import Command, NodePlan
+from wireloom.plan.teardown import Teardown
 from wireloom.render.desired import ConfigFile, NodeDesired, text_digest
+from wireloom.render.unit import drop_in_path
 from wireloom.render.wg_quick import MARK, SECTION
 from wireloom.values import Address, PublicKey
 
@@ -22,6 +24,8 @@ HANDS = (
     + read_functions("wireloom.apply", "transaction.sh")
     + read_functions("wireloom.apply", "proof.sh")
 )
+
+TEARDOWN = read_functions("wireloom.apply", "teardown.sh")
 
 NOTHING = make_fingerprint("", "")
 """Of a machine on which nothing of ours runs, or is noted."""
@@ -141,6 +145,18 @@ class Hand:
     def withdraw(self) -> str:
         """Leave the machine as it was, however far this apply came there. Answers ``outcome``."""
         return self._script(_call("withdraw", self.id))
+
+    def tear_down(self, teardown: Teardown) -> str:
+        """Take the network off, with a line ``did`` for each thing. Nothing of it can be had back."""
+        return self._script(
+            TEARDOWN,
+            "alone",
+            _call("keep", self.id),
+            _call("unchanged", teardown.fingerprint),
+            "take_down",
+            *(_call("take", what, *command) for what, command in teardown.commands),
+            _call("erase", drop_in_path(self.interface)),
+        )
 
     @property
     def _hold(self) -> str:

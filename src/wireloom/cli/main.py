@@ -33,6 +33,7 @@ VERBS = {
     "verify": "Test on the machines that the network does what it should.",
     "status": "Show every node's interface and peers.",
     "k3s": "Begin, look at and take away the cluster on the machines.",
+    "uninstall": "Take the network off the machines, with all its files.",
     "exporter": "Serve metrics for Prometheus.",
     "graph": "Draw the network as SVG or DOT.",
     "export": "Write plain wg-quick files, to deploy them another way.",

@@ -9,6 +9,7 @@ from wireloom.cluster.quorum import Quorum
 from wireloom.cluster.seen import ClusterSeen, K3sSeen, Member
 from wireloom.errors import Diagnostic, Severity, UserError
 from wireloom.intent.fleet import Fleet
+from wireloom.observe.state import Unreachable
 from wireloom.values import NodeName
 
 
@@ -171,3 +172,20 @@ def refuse_uninstall(
         for name in chosen
         if left and name in members
     )
+
+
+def refuse_teardown(fleet: Fleet, seen: ClusterSeen) -> Iterator[Diagnostic]:
+    """The network is not taken away from under k3s, on machines whose role says that it rides on it."""
+    for name, state in seen.nodes.items():
+        if isinstance(state, Unreachable):
+            yield Diagnostic(
+                f"whether k3s runs there can't be told: {state.what}", where=name, hint=state.hint
+            )
+        elif is_ours(fleet, state):
+            hint = f"take it off first: wireloom k3s remove {name}, or off all: wireloom k3s uninstall"
+            yield Diagnostic("k3s rides on the network", where=name, hint=hint)
+        elif state.role is not None:
+            hint = "take it off first; or, if it does not, `roles` off the node"
+            yield Diagnostic(
+                "k3s is there, and not wireloom's: it may ride on the network", where=name, hint=hint
+            )

@@ -240,26 +240,36 @@ def _plan_peer(interface: str, peer: Peer, seen: PeerSeen, filed: PeerSeen | Non
 def plan_fences(
     desired: NodeDesired, routes: frozenset[RouteSeen], filed: frozenset[RouteSeen], *, alone: bool
 ) -> Iterator[Change]:
-    """The fence of every range, and none of a range that is given up: it may lie inside of a new one.
-
-    Where the fleet is not ``alone`` on the machine, a fence that our file has not ``filed`` is another one's.
-    """
-    fences = (one for one in routes if (one.kind, one.metric) == ("unreachable", FENCE_METRIC))
-    there = {replace(one, device="") for one in fences}  # IPv6 says that its device is lo
-    wanted = {prefix: RouteSeen("unreachable", prefix, "", FENCE_METRIC) for prefix in desired.fenced}
-    for old in sorted(there if alone else there & filed, key=lambda one: str(one.to)):
-        if old.to not in wanted:
-            target, reason = f"route unreachable {old.to}", "not a range of the fleet any more"
-            take, put = _fence(old.to, "del"), _fence(old.to, "replace")
+    """The fence of every range, and none of a range that is given up: it may lie inside of a new one."""
+    for old in find_fences(routes, filed, alone=alone):
+        if old not in desired.fenced:
+            target, reason = f"route unreachable {old}", "not a range of the fleet any more"
+            take, put = remove_fence(old), _fence(old, "replace")
             yield Change(Action.DELETE, target, reason, Risk.NONE, (take,), (put,))
-    for prefix, fence in wanted.items():
-        if fence not in there:
+    there = find_fences(routes, filed, alone=True)
+    for prefix in desired.fenced:
+        if prefix not in there:
             target, reason = (
                 f"route unreachable {prefix}",
                 "packets would leave in clear while the interface is down",
             )
-            put, take = _fence(prefix, "replace"), _fence(prefix, "del")
+            put, take = _fence(prefix, "replace"), remove_fence(prefix)
             yield Change(Action.CREATE, target, reason, Risk.NONE, (put,), (take,))
+
+
+def find_fences(routes: frozenset[RouteSeen], filed: frozenset[RouteSeen], *, alone: bool) -> list[Prefix]:
+    """The ranges that are fenced. Where the fleet is not ``alone`` on the machine, only those of its file.
+
+    ``filed``: the fences of that file; another one is another fleet's.
+    """
+    fences = (one for one in routes if (one.kind, one.metric) == ("unreachable", FENCE_METRIC))
+    there = {replace(one, device="") for one in fences}  # IPv6 says that its device is lo
+    return sorted((one.to for one in (there if alone else there & filed)), key=str)
+
+
+def remove_fence(prefix: Prefix) -> Command:
+    """The command that takes a fence away."""
+    return _fence(prefix, "del")
 
 
 def _fence(prefix: Prefix, verb: str) -> Command:

@@ -15,7 +15,7 @@ def check_leftover(fleet: Fleet, state: NodeState) -> Iterator[Finding]:
     if link is None:
         return
     ports = {FLANNEL_OWN_PORTS[one.version] for one in fleet.k3s.pods} if fleet.k3s else set()
-    away = 'take it away there (docs/files-on-a-node.md, "Taking a machine out")'
+    away = f"take it away: wireloom uninstall {state.name}"
     if link.port in ports:
         yield Finding(
             state.name,

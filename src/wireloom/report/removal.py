@@ -1,12 +1,12 @@
-"""What is told of nodes that left the cluster, and of machines that k3s was taken off."""
+"""What is told of nodes that left the cluster, and of machines that something was taken off."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from rich.text import Text
 
+from wireloom.apply.departure import Departure
 from wireloom.apply.outcome import Ending
-from wireloom.apply.removal import Departure
 from wireloom.report.hint import complete
 from wireloom.report.terminal import ENDING_COLOURS, hint_line, out
 

@@ -2,12 +2,13 @@
 
 import click
 
+from wireloom.apply.departure import Departure
 from wireloom.apply.outcome import Ending
-from wireloom.apply.removal import Departure, Way, leaving, remove_node
+from wireloom.apply.removal import Way, leaving, remove_node
 from wireloom.apply.terms import Terms
 from wireloom.cli.carry import yes_option
-from wireloom.cli.cluster.farewell import conclude
 from wireloom.cli.cluster.ground import look_again, open_cluster, visit_cluster
+from wireloom.cli.farewell import conclude
 from wireloom.cli.node_word import NodeWord
 from wireloom.cli.settings import Settings, Verb, settings_of
 from wireloom.cli.terms import Seconds, make_terms

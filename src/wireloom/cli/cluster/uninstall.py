@@ -4,31 +4,28 @@ from collections.abc import Collection
 
 import click
 
+from wireloom.apply.departure import Departure
 from wireloom.apply.outcome import Ending
-from wireloom.apply.removal import Departure, leaving, uninstall
+from wireloom.apply.removal import leaving, uninstall
 from wireloom.apply.terms import Terms
-from wireloom.cli.cluster.farewell import conclude
 from wireloom.cli.cluster.ground import visit_cluster
+from wireloom.cli.farewell import choose_nodes, conclude, confirm, not_asked, require_name, with_fleet_name
 from wireloom.cli.node_word import NodeWord
 from wireloom.cli.settings import Settings, Verb, settings_of
 from wireloom.cli.terms import make_terms
-from wireloom.cli.world import World, ask_name, open_world, run_async
+from wireloom.cli.world import World, open_world, run_async
 from wireloom.cluster.removal import is_ours, refuse_uninstall, whose_else
-from wireloom.cluster.seen import ClusterSeen
+from wireloom.cluster.seen import ClusterSeen, K3sSeen
 from wireloom.errors import UserError
 from wireloom.grammar import count
 from wireloom.intent.fleet import Fleet
-from wireloom.observe.state import Unreachable
 from wireloom.report.terminal import Progress, say
 from wireloom.values import NodeName
-
-OPTION = "--yes-i-mean"
 
 
 @click.command("uninstall", cls=Verb)
 @click.argument("nodes", nargs=-1, type=NodeWord())
-@click.option(OPTION, "said", metavar="FLEET", help="The fleet's name, instead of typing it when asked.")
-@click.option("-y", "--yes", is_flag=True, help="Accept host keys at first contact; it answers nothing else.")
+@with_fleet_name
 @settings_of
 def command(settings: Settings, *, nodes: tuple[str, ...], said: str | None, yes: bool) -> int:
     """Take k3s off all machines of the fleet, or off NODES: pods, volumes, settings and tokens with it.
@@ -39,11 +36,10 @@ def command(settings: Settings, *, nodes: tuple[str, ...], said: str | None, yes
     Exit code 2: done, but for machines that did not answer.
     """
     world = open_world(settings)
-    chosen = _choose(world, nodes)
+    chosen = choose_nodes(world, nodes, "see: wireloom k3s status")
     if refusals := refuse_uninstall(world.fleet, chosen):
         raise UserError(refusals)
-    if said is not None and said != world.fleet.name:
-        raise UserError.one(f"this fleet is `{world.fleet.name}`, not `{said}`", where=OPTION)
+    require_name(world, said)
     terms = make_terms(window=0, max_parallel=None)
     departures = run_async(_uninstall(world, chosen, terms, said, yes=yes))
     code = conclude(settings, departures)
@@ -51,17 +47,6 @@ def command(settings: Settings, *, nodes: tuple[str, ...], said: str | None, yes
     if gone and code != 1 and world.fleet.k3s and not settings.quiet:
         say(f"Take `version` out of {settings.fleet_path}, or the next apply brings k3s back.")
     return code
-
-
-def _choose(world: World, nodes: Collection[str]) -> list[NodeName]:
-    """The machines that are meant. Raises UserError for names that are none."""
-    unknown = [name for name in nodes if name not in world.fleet.nodes]
-    if unknown:
-        where = str(world.settings.fleet_path)
-        raise UserError.one(
-            f"no node is named {', '.join(unknown)}", where=where, hint="see: wireloom k3s status"
-        )
-    return [name for name in world.fleet.nodes if not nodes or name in nodes]
 
 
 async def _uninstall(
@@ -76,13 +61,10 @@ async def _uninstall(
             done = {name: _left_alone(world.fleet, name, seen) for name in chosen if name not in machines}
             if machines:
                 progress.pause()
-                _warn(world, machines, done.values())
-                ask_name(
-                    f"To go on, type the name of the fleet ({world.fleet.name})",
-                    world.fleet.name,
-                    said=said,
-                    option=OPTION,
-                )
+                names = ", ".join(machines)
+                goes = f"k3s goes off {names}: pods, what the cluster knows, and what local volumes hold."
+                stays = " The encrypted network stays." if world.fleet.has_underlay else ""
+                confirm(world, goes, done.values(), stays, said)
                 progress(f"taking k3s off {count(len(machines), 'machine')}")
                 interface = world.network.interface
                 async with leaving(crew, terms, interface, world.fleet.name, machines) as (leave, missing):
@@ -94,23 +76,8 @@ async def _uninstall(
 def _left_alone(fleet: Fleet, name: NodeName, seen: ClusterSeen) -> Departure:
     """Why nothing is taken away from a machine."""
     state = seen.nodes.get(name)
-    if state is None:
-        return Departure(name, Ending.UNCHANGED, detail="no `ssh`: not asked")
-    if isinstance(state, Unreachable):
-        if state.refused:
-            return Departure(name, Ending.FAILED, detail=state.what, hint=state.hint)
-        return Departure(name, Ending.PENDING, detail=state.what, hint="once it answers: run this again")
+    if not isinstance(state, K3sSeen):
+        return not_asked(name, state) or Departure(name, Ending.UNCHANGED)
     if whose := whose_else(fleet, state):
         return Departure(name, Ending.FAILED, detail=f"its k3s is {whose}: not touched")
     return Departure(name, Ending.UNCHANGED)
-
-
-def _warn(world: World, machines: Collection[NodeName], left: Collection[Departure]) -> None:
-    if world.settings.quiet:
-        return
-    say(f"k3s goes off {', '.join(machines)}: pods, what the cluster knows, and what local volumes hold.")
-    for one in left:
-        if one.ending is not Ending.UNCHANGED:
-            say(f"{one.name} stays as it is: {one.detail}.")
-    stays = " The encrypted network stays." if world.fleet.has_underlay else ""
-    say(f"Nothing of it can be had back.{stays}")

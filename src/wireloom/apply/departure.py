@@ -1,0 +1,31 @@
+"""What became of a machine that something was taken off."""
+
+from dataclasses import dataclass
+
+from wireloom.apply.outcome import Ending
+from wireloom.apply.step import read_all, trouble_of
+from wireloom.transport.port import Completed, TransportError
+from wireloom.values import NodeName
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """What became of a node. ``did``: what was taken away, in words; ``step``: where it went wrong."""
+
+    name: NodeName
+    ending: Ending
+    did: tuple[str, ...] = ()
+    detail: str = ""
+    hint: str = ""
+    step: str = ""
+
+
+def read_departure(name: NodeName, answer: Completed | TransportError, step: str = "machine") -> Departure:
+    """The ``did`` lines of an answer; what is done stays done, also where it went wrong after that."""
+    did = tuple(read_all(answer, "did"))
+    if isinstance(answer, TransportError) and answer.unreachable:
+        return Departure(name, Ending.PENDING, did, answer.what, "once it answers: run this again", step)
+    if trouble := trouble_of(name, answer, step):
+        hint = trouble.hint or "what is done stays done: run this again"
+        return Departure(name, Ending.FAILED, did, trouble.detail, hint, trouble.step)
+    return Departure(name, Ending.CHANGED if did else Ending.UNCHANGED, did)

@@ -1,0 +1,57 @@
+# shellcheck shell=sh
+# Take the network off a machine: POSIX sh, sent with node.sh, lease.sh and transaction.sh before it.
+#
+# Whatever was cut off can be done again: whose all of it is stands in the note, which goes last.
+
+# shellcheck disable=SC2154  # the names are those of node.sh and transaction.sh
+
+did() {
+    printf 'did=%s\n' "$*"
+}
+
+# take_down: end the interface, now and at boot. A stop that its unit refuses, as k3s rode on it, end_unit has.
+take_down() {
+    if test -d /run/systemd/system; then
+        systemctl --quiet --no-reload disable "wg-quick@$interface" 2>/dev/null ||
+            ! systemctl --quiet is-enabled "wg-quick@$interface" 2>/dev/null ||
+            die "the unit wg-quick@$interface can't be disabled"
+    fi
+    is_there || return 0
+    test ! -d /run/systemd/system || end_unit
+    if is_there; then
+        said=$(wg-quick down "$interface" 2>&1) || said=$(ip link delete "$interface" 2>&1) ||
+            die "$interface can't be taken down: $(printf '%s\n' "$said" | complaint)"
+    fi
+    ! is_there || die "$interface is there again: who makes it?"
+    did "interface $interface"
+}
+
+# take WHAT COMMAND...: one thing that the interface has left behind.
+take() {
+    what=$1
+    shift
+    run "$@"
+    did "$what"
+}
+
+# erase DROP_IN: the files. Where no other fleet is on the machine, also what they were put together in.
+erase() {
+    displace "$1"
+    test ! -d /run/systemd/system || reload_units
+    set -- "$config" "$key" "$key.new" "$staged" "$history" "$words" "$state/boot/$interface" "$state/$interface.next"
+    alone_here && set -- "$@" "$staging"
+    said=$(clear_away "$@" 2>&1; printf .)
+    for one in "$@"; do
+        test ! -e "$one" || die "not deleted: ${said%.}"
+    done
+    rm -f "$state/$interface.state" || die "$state/$interface.state can't be deleted"
+    rmdir "$staging" "$state/history" "$state/boot" "$state" 2>/dev/null
+    did "its key and files"
+}
+
+# alone_here: no other interface of wireloom's has a note here.
+alone_here() {
+    for one in "$state"/*.state; do
+        test "$one" = "$state/$interface.state" || ! test -e "$one" || return 1
+    done
+}

@@ -1,0 +1,100 @@
+"""``wireloom uninstall``: the encrypted network comes off its machines."""
+
+from collections.abc import Collection, Iterator
+
+import click
+
+from wireloom.apply.departure import Departure
+from wireloom.apply.outcome import Ending
+from wireloom.apply.teardown import tear_down
+from wireloom.cli.farewell import choose_nodes, conclude, confirm, not_asked, require_name, with_fleet_name
+from wireloom.cli.node_word import NodeWord
+from wireloom.cli.settings import Settings, Verb, settings_of
+from wireloom.cli.survey import visit
+from wireloom.cli.terms import make_terms
+from wireloom.cli.world import World, nonce, open_world, run_async
+from wireloom.cluster.look import look_cluster
+from wireloom.cluster.removal import refuse_teardown
+from wireloom.errors import UserError
+from wireloom.grammar import count
+from wireloom.observe.state import NodeState, Seen
+from wireloom.plan.teardown import Teardown, plan_teardown, refuse_way, tell_key, whose_else
+from wireloom.report.terminal import Progress, say
+from wireloom.transport.crew import Crew
+from wireloom.values import NodeName
+
+
+@click.command("uninstall", cls=Verb)
+@click.argument("nodes", nargs=-1, type=NodeWord())
+@with_fleet_name
+@settings_of
+def command(settings: Settings, *, nodes: tuple[str, ...], said: str | None, yes: bool) -> int:
+    """Take the encrypted network off all machines of the fleet, or off NODES: interface, files and keys.
+
+    It asks for the fleet's name, and is refused where k3s rides on the network, or your own way to a machine
+    does. Only what wireloom has put there is touched, and nothing of another fleet's.
+    Exit code 2: done, but for machines that did not answer.
+    """
+    world = open_world(settings)
+    chosen = choose_nodes(world, nodes, "see: wireloom status")
+    require_name(world, said)
+    departures = run_async(_uninstall(world, chosen, said, yes=yes))
+    code = conclude(settings, departures)
+    gone = [one.name for one in departures if one.ending is Ending.CHANGED]
+    if gone and world.fleet.has_underlay and not settings.quiet:
+        parts = set(gone) < set(world.fleet.nodes)
+        way = f"Take {', '.join(gone)} out of {settings.fleet_path}, or the next" if parts else "The next"
+        say(f"{way} apply brings it back.")
+    return code
+
+
+async def _uninstall(
+    world: World, chosen: Collection[NodeName], said: str | None, *, yes: bool
+) -> tuple[Departure, ...]:
+    """What became of each of them. Where nothing is there nothing is asked, and nothing sent."""
+    interface = world.network.interface
+    with Progress(quiet=world.settings.quiet) as progress:
+        async with visit(world, yes=yes, progress=progress) as (crew, seen):
+            teardowns = dict(_plan(world, chosen, seen))
+            await _refuse(world, crew, teardowns, seen)
+            done = {name: _left_alone(world, name, seen) for name in chosen if name not in teardowns}
+            if teardowns:
+                progress.pause()
+                names = ", ".join(teardowns)
+                goes = f"{interface} goes off {names}, with keys and history: it encrypts nothing any more."
+                confirm(world, goes, done.values(), "", said)
+                progress(f"taking {interface} off {count(len(teardowns), 'machine')}")
+                terms = make_terms(window=0, max_parallel=None)
+                done |= await tear_down(crew, terms, interface, teardowns)
+            return tuple(done[name] for name in chosen)
+
+
+def _plan(world: World, chosen: Collection[NodeName], seen: Seen) -> Iterator[tuple[NodeName, Teardown]]:
+    """Those of them that have something of this fleet."""
+    for name in chosen:
+        state = seen.get(name)
+        if isinstance(state, NodeState) and not whose_else(world.network, state):
+            teardown = plan_teardown(world.lock, state)
+            if teardown is not None:
+                yield name, teardown
+
+
+async def _refuse(world: World, crew: Crew, chosen: Collection[NodeName], seen: Seen) -> None:
+    """Raise UserError where something rides on the network that would be cut off."""
+    states = [state for name in chosen if isinstance(state := seen[name], NodeState)]
+    refusals = [one for state in states for one in refuse_way(state, world.network.interface)]
+    if world.fleet.has_underlay:
+        members = [name for name in chosen if world.fleet.nodes[name].roles]
+        refusals += refuse_teardown(world.fleet, await look_cluster(crew, members, nonce()))
+    if refusals:
+        raise UserError(refusals)
+
+
+def _left_alone(world: World, name: NodeName, seen: Seen) -> Departure:
+    """Why nothing is taken away from a machine."""
+    state = seen.get(name)
+    if not isinstance(state, NodeState):
+        return not_asked(name, state) or Departure(name, Ending.UNCHANGED)
+    if whose := whose_else(world.network, state):
+        return Departure(name, Ending.FAILED, detail=f"{whose}: not touched")
+    return Departure(name, Ending.UNCHANGED, detail=tell_key(world.network, state))
