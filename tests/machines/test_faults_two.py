@@ -32,6 +32,11 @@ def moved(trial: Trial) -> Iterator[None]:
         space.run("ip", "address", "del", "203.0.113.253/32", "dev", "br0")
 
 
+def old_connections(trial: Trial) -> str:
+    """Those of the operator from where they were first."""
+    return trial.group.space.run("ss", "-Htn", "state", "established", "src", "203.0.113.254")
+
+
 def test_the_second_is_told_who_is_at_work_and_since_when(trial: Trial) -> None:
     second: list[Told] = []
     fault = {"step": "prove", "node": "cp1", "when": "before"}
@@ -62,6 +67,8 @@ def test_machines_are_free_again_when_an_operator_has_lost_the_line(trial: Trial
         wait_for(second, lambda: told[-1].text, seconds=60, pause=1)
         print(f"free, and applied, {time.monotonic() - began:.1f} s after the line was cut")
         trial.struck.send_signal(SIGCONT)
+        # First it notices that its connections are dead: what it sends over one may be done, and is pending.
+        wait_for(lambda: not old_connections(trial), lambda: "an old connection lives on", seconds=60)
 
     fault = {"step": "stage", "node": "cp1", "when": "after", "keepalive": "1"}
     with ExitStack() as stack:
