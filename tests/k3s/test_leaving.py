@@ -186,7 +186,7 @@ def test_at_last_all_goes_and_the_network_stays(fleet: Machines) -> None:
 
 
 def test_then_the_network_goes_too(fleet: Machines) -> None:
-    done = fleet.operator.run("uninstall", "--yes-i-mean", "shop")
+    done = fleet.operator.run("uninstall", "--yes-i-mean", "shop", timeout=300)
     assert done.stdout.count(": gone: interface wg0, ") == len(ALL)
     for name in ALL:
         assert node_of(fleet, name).shell("ls -A /etc/wireguard; nft list tables | grep wireloom || :") == ""
