@@ -58,6 +58,7 @@ def test_it_is_built_again(fleet: Machines) -> None:
 
 def test_the_way_over_the_network_itself_is_not_cut(fleet: Machines) -> None:
     """db1 is reached from cp1, here by its underlay address."""
+    fleet.operator.run("apply", "--yes")
     file = fleet.operator.fleet_file
     kept = file.read_text()
     file.write_text(kept.replace("host: 203.0.113.3", "host: 10.99.0.3"))
@@ -71,12 +72,14 @@ def test_the_way_over_the_network_itself_is_not_cut(fleet: Machines) -> None:
 
 
 def test_an_interface_that_went_by_hand_is_no_hindrance(fleet: Machines) -> None:
+    fleet.operator.run("apply", "--yes")
     fleet["alpha"].run("ip", "link", "delete", "wg0")
     fleet["beta"].run("rm", "/etc/wireguard/wg0.conf")
     fleet["gamma"].shell("systemctl --quiet disable --now wg-quick@wg0; rm /var/lib/wireloom/wg0.state")
     # What was staged when an operator was killed has the key in it.
     fleet["delta"].shell("cp /etc/wireguard/wg0.conf /etc/wireguard/.wireloom/bare.conf")
     fleet.operator.run(*UNINSTALL)
+    assert fleet["alpha"].run("systemctl", "is-active", "wg-quick@wg0", expect=3) == "inactive\n"
     assert fleet.operator.run("uninstall").stdout.count(": nothing there\n") == 4
     for name in ("alpha", "beta", "gamma", "delta"):
         assert fleet[name].shell("ls -A /etc/wireguard; nft list tables; ip -br link show wg0 2>&1 || :") == (

@@ -9,21 +9,23 @@ did() {
     printf 'did=%s\n' "$*"
 }
 
-# take_down: end the interface, now and at boot. A stop that its unit refuses, as k3s rode on it, end_unit has.
+# take_down: end the interface, now and at boot; also a unit that thinks itself active while the interface is gone. A
+# stop that the unit refuses, as k3s rode on it, end_unit has.
 take_down() {
+    was_there=
+    ! is_there || was_there=yes
     if test -d /run/systemd/system; then
         systemctl --quiet --no-reload disable "wg-quick@$interface" 2>/dev/null ||
             ! systemctl --quiet is-enabled "wg-quick@$interface" 2>/dev/null ||
             die "the unit wg-quick@$interface can't be disabled"
+        end_unit
     fi
-    is_there || return 0
-    test ! -d /run/systemd/system || end_unit
     if is_there; then
         said=$(wg-quick down "$interface" 2>&1) || said=$(ip link delete "$interface" 2>&1) ||
             die "$interface can't be taken down: $(printf '%s\n' "$said" | complaint)"
     fi
     ! is_there || die "$interface is there again: who makes it?"
-    did "interface $interface"
+    test -z "$was_there" || did "interface $interface"
 }
 
 # take WHAT COMMAND...: one thing that the interface has left behind.

@@ -10,6 +10,7 @@ from wireloom.observe.state import ConfigKind, GuardKind, KeyKind, NodeState
 from wireloom.plan.filed import read_fences, read_guard
 from wireloom.plan.plan import Command
 from wireloom.plan.running import find_fences, remove_fence
+from wireloom.preflight.machine import tell_garbled
 from wireloom.preflight.ownership import is_our_link
 from wireloom.render.desired import config_path, key_path
 from wireloom.render.guard import REMOVE, TABLE
@@ -32,7 +33,7 @@ def whose_else(network: Network, state: NodeState) -> str:
     """Why what is there must not be touched; empty where it is this fleet's, or nothing is there."""
     interface = network.interface
     if state.garbled:
-        return f"the answer to {', '.join(state.garbled)} makes no sense"
+        return tell_garbled(state, interface)[0]
     if state.stamp is not None and state.stamp.fleet != network.fleet:
         return f"{interface} is the fleet `{state.stamp.fleet}`'s"
     if state.config.kind is ConfigKind.FOREIGN:

@@ -37,7 +37,7 @@ def check_machine(state: NodeState, interface: str, *, underlay: bool = True) ->
     ``underlay``: one is built there, and not flannel's WireGuard alone, of whose kernel others judge.
     """
     if state.garbled:
-        yield _tell_garbled(state, interface)
+        yield Finding(state.name, Check.PROBES, *tell_garbled(state, interface))
         return
     yield from _check_tools(state, underlay=underlay)
     yield from _check_iproute(state)
@@ -50,14 +50,15 @@ def check_machine(state: NodeState, interface: str, *, underlay: bool = True) ->
     yield from _check_make(state)
 
 
-def _tell_garbled(state: NodeState, interface: str) -> Finding:
+def tell_garbled(state: NodeState, interface: str) -> tuple[str, str]:
+    """What of an answer makes no sense, and what to do about it."""
     if state.garbled == ("stamp",):
         what = f"what {STATE_DIRECTORY}/{interface}.state says makes no sense"
         hint = "it is wireloom's own note of its last apply: move it away, and the next one writes it anew"
     else:
         what = f"the answer to {', '.join(state.garbled)} makes no sense"
         hint = "run the command again; if it says so again, look at the machine: nothing is done on a guess"
-    return Finding(state.name, Check.PROBES, what, hint)
+    return what, hint
 
 
 def _check_tools(state: NodeState, *, underlay: bool) -> Iterator[Finding]:
