@@ -17,6 +17,7 @@ from wireloom.lock.allot import allot
 from wireloom.lock.lock import Lock
 from wireloom.network.topology import weave
 from wireloom.observe.state import (
+    SECRET,
     ConfigKind,
     ConfigSeen,
     GuardKind,
@@ -187,8 +188,8 @@ def _as_wanted(want: NodeDesired, lock: Lock) -> NodeState:
         Machine(want.name).state(),
         key_kind=KeyKind.GOOD,
         public_key=key,
-        key_mode=0o600,
-        config=ConfigSeen(ConfigKind.OURS, want.config.keyless, 0o600, has_key=True, public_key=key),
+        key_access=SECRET,
+        config=ConfigSeen(ConfigKind.OURS, want.config.keyless, SECRET, has_key=True, public_key=key),
         stamp=Stamp("shop", lock.generation, lock.network, want.config.digest),
         link=link,
         routes=frozenset([*fences, *connected]),

@@ -58,13 +58,14 @@ def test_hand_made_drift_is_seen_and_put_right(mended: World) -> None:
         f"wg set wg0 peer {key} allowed-ips 10.99.0.200/32 persistent-keepalive 7;"
         " ip address add 10.99.0.77/16 dev wg0; ip link set wg0 mtu 1300; chmod 644 /etc/wireguard/wg0.conf;"
         " ip route del unreachable 10.99.0.0/16; echo '# by hand' >>/etc/wireguard/wg0.conf;"
-        " wg set wg0 fwmark 51",
+        " wg set wg0 fwmark 51; chown 1234 /etc/wireguard/wg0.conf /etc/wireguard/wg0.key",
     )
 
     targets = {change["target"] for change in mended.json("plan", expect=2)["changes"]}
 
     assert targets == {
         "file /etc/wireguard/wg0.conf",
+        "key /etc/wireguard/wg0.key",
         "peer cp1",
         "address 10.99.0.77/16",
         "mtu of wg0",
@@ -74,6 +75,8 @@ def test_hand_made_drift_is_seen_and_put_right(mended: World) -> None:
     mended.run("apply", "--yes")
     assert mended.json("plan")["changes"] == []
     assert mended.json("verify")["verdict"] == "holds"
+    owners = mended.shell("w1", "stat -c '%u %a' /etc/wireguard/wg0.conf /etc/wireguard/wg0.key")
+    assert owners == "0 600\n0 600\n"
 
 
 def test_a_file_with_another_key_is_written_anew_before_a_reboot_reads_it(mended: World) -> None:

@@ -32,6 +32,7 @@ from wireloom.observe.parse import (
 )
 from wireloom.observe.probes import PROBES, split_sections
 from wireloom.observe.state import (
+    Access,
     AddressSeen,
     ConfigKind,
     ConfigSeen,
@@ -107,9 +108,13 @@ def test_a_machine_with_a_userspace_interface() -> None:
         )
         == seen.link
     )
-    assert (seen.key_kind, seen.public_key, seen.key_mode) == (KeyKind.GOOD, OWN, 0o644)
+    assert (seen.key_kind, seen.public_key, seen.key_access) == (KeyKind.GOOD, OWN, Access(0o644))
     assert Stamp("shop", 3, "feed", "beef") == seen.stamp
-    assert (seen.config.kind, seen.config.mode, seen.config.has_key) == (ConfigKind.OURS, 0o600, True)
+    assert (seen.config.kind, seen.config.access, seen.config.has_key) == (
+        ConfigKind.OURS,
+        Access(0o600),
+        True,
+    )
     assert seen.config.public_key == OWN
     assert seen.enabled
     assert not seen.system.systemd
@@ -148,7 +153,7 @@ def test_a_bare_machine() -> None:
             seen.system,
             key_kind=KeyKind.ABSENT,
             public_key=None,
-            key_mode=0,
+            key_access=Access(),
             config=ConfigSeen(ConfigKind.ABSENT),
             stamp=None,
             link=None,
@@ -221,7 +226,7 @@ def test_what_a_container_lacks() -> None:
 def test_a_machine_with_kernel_wireguard_and_somebody_elses_file() -> None:
     seen = state("kernel")
     assert (seen.system.systemd, seen.system.kernel_wireguard, seen.enabled) == (True, True, False)
-    assert ConfigSeen(ConfigKind.FOREIGN, "", 0o644, has_key=True) == seen.config
+    assert ConfigSeen(ConfigKind.FOREIGN, "", Access(0o644), has_key=True) == seen.config
     assert seen.link is not None
     assert (
         seen.link.kind,
@@ -324,12 +329,13 @@ def test_a_kernel_without_policy_routing_has_routes_all_the_same() -> None:
 # ---- one by one: right, empty, cut, garbage
 
 KEYS = {
-    "no file": ("", (KeyKind.ABSENT, None, 0)),
-    "an empty or broken key": ("600\n", (KeyKind.BROKEN, None, 0o600)),
-    "good": (f"600\n{OWN}\n", (KeyKind.GOOD, OWN, 0o600)),
-    "a link that leads nowhere": ("0\n", (KeyKind.BROKEN, None, 0)),
-    "readable by all": (f"644\n{OWN}\n", (KeyKind.GOOD, OWN, 0o644)),
-    "setuid and all": (f"4755\n{OWN}\n", (KeyKind.GOOD, OWN, 0o4755)),
+    "no file": ("", (KeyKind.ABSENT, None, Access())),
+    "an empty or broken key": ("600\n", (KeyKind.BROKEN, None, Access(0o600))),
+    "good": (f"600\n{OWN}\n", (KeyKind.GOOD, OWN, Access(0o600))),
+    "a link that leads nowhere": ("0\n", (KeyKind.BROKEN, None, Access())),
+    "readable by all": (f"644\n{OWN}\n", (KeyKind.GOOD, OWN, Access(0o644))),
+    "somebody's": (f"600/1000\n{OWN}\n", (KeyKind.GOOD, OWN, Access(0o600, 1000))),
+    "setuid and all": (f"4755\n{OWN}\n", (KeyKind.GOOD, OWN, Access(0o4755))),
 }
 
 
@@ -340,14 +346,15 @@ def test_keys(text: str, expected: object) -> None:
 
 CONFIGS = {
     "no file": ("", ConfigSeen(ConfigKind.ABSENT)),
-    "foreign": ("644\n2\n", ConfigSeen(ConfigKind.FOREIGN, "", 0o644, True)),
-    "foreign without a key": ("600\n0\n", ConfigSeen(ConfigKind.FOREIGN, "", 0o600, False)),
+    "foreign": ("644\n2\n", ConfigSeen(ConfigKind.FOREIGN, "", Access(0o644), True)),
+    "foreign without a key": ("600\n0\n", ConfigSeen(ConfigKind.FOREIGN, "", Access(0o600), False)),
     "a link that leads nowhere": ("0\n0\n", ConfigSeen(ConfigKind.FOREIGN)),
-    "ours": (f"600\n1\nours\n{OWN}\n# x\n[Interface]\n", ConfigSeen(ConfigKind.OURS, "# x\n[Interface]\n", 0o600, True, OWN)),
-    "ours, a key that wg refuses": ("600\n1\nours\n\n# x\n", ConfigSeen(ConfigKind.OURS, "# x\n", 0o600, True)),
-    "ours, key lost": ("600\n0\nours\n\n# x\n", ConfigSeen(ConfigKind.OURS, "# x\n", 0o600, False)),
-    "ours, two keys": ("600\n2\nours\n\n# x\n", ConfigSeen(ConfigKind.OURS, "# x\n", 0o600, False)),
-    "ours, ends in empty lines": (f"600\n1\nours\n{OWN}\n# x\n\n\n", ConfigSeen(ConfigKind.OURS, "# x\n\n\n", 0o600, True, OWN)),
+    "ours": (f"600\n1\nours\n{OWN}\n# x\n[Interface]\n", ConfigSeen(ConfigKind.OURS, "# x\n[Interface]\n", Access(0o600), True, OWN)),
+    "ours, somebody's": (f"640/33\n1\nours\n{OWN}\n# x\n", ConfigSeen(ConfigKind.OURS, "# x\n", Access(0o640, 33), True, OWN)),
+    "ours, a key that wg refuses": ("600\n1\nours\n\n# x\n", ConfigSeen(ConfigKind.OURS, "# x\n", Access(0o600), True)),
+    "ours, key lost": ("600\n0\nours\n\n# x\n", ConfigSeen(ConfigKind.OURS, "# x\n", Access(0o600), False)),
+    "ours, two keys": ("600\n2\nours\n\n# x\n", ConfigSeen(ConfigKind.OURS, "# x\n", Access(0o600), False)),
+    "ours, ends in empty lines": (f"600\n1\nours\n{OWN}\n# x\n\n\n", ConfigSeen(ConfigKind.OURS, "# x\n\n\n", Access(0o600), True, OWN)),
 }  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import pytest
 from tests.apply.sandbox import Sandbox, sandbox
 from wireloom.observe.parse import parse_state
 from wireloom.observe.probes import PROBES, probe_script, split_sections
-from wireloom.observe.state import ConfigKind, KeyKind, NodeState, OtherFleet
+from wireloom.observe.state import SECRET, Access, ConfigKind, KeyKind, NodeState, OtherFleet
 from wireloom.values import NodeName, PublicKey
 
 PRIVATE = "KB9FAlU+ODwKZetBQSdsXAEqtewMI5Xxea77B85hFmQ="
@@ -85,7 +85,11 @@ class TestOnAMachine:
         assert seen.link is not None
         assert seen.link.public_key == seen.public_key == PUBLIC
         assert seen.link.peers[PEER].preshared
-        assert (seen.config.kind, seen.config.keyless, seen.config.mode) == (ConfigKind.OURS, KEYLESS, 0o600)
+        assert (seen.config.kind, seen.config.keyless, seen.config.access) == (
+            ConfigKind.OURS,
+            KEYLESS,
+            SECRET,
+        )
         assert seen.stamp is not None
         assert seen.enabled
 
@@ -119,7 +123,12 @@ class TestOnAMachine:
     def test_nothing_of_a_foreign_file_is_told(self, machine: Sandbox) -> None:
         machine.ask(f"printf '[Interface]\\nPrivateKey = {OLD}\\n# mine\\n' >/etc/wireguard/wg0.conf")
         seen = look(machine).config
-        assert (seen.kind, seen.keyless, seen.mode, seen.has_key) == (ConfigKind.FOREIGN, "", 0o644, True)
+        assert (seen.kind, seen.keyless, seen.access, seen.has_key) == (
+            ConfigKind.FOREIGN,
+            "",
+            Access(0o644),
+            True,
+        )
 
     def test_a_bare_machine(self, machine: Sandbox) -> None:
         seen = look(machine)
@@ -168,11 +177,18 @@ class TestOnAMachine:
     def test_a_key_that_all_can_read(self, machine: Sandbox) -> None:
         machine.ask(f"echo {PRIVATE} >/etc/wireguard/wg0.key")
         seen = look(machine)
-        assert (seen.key_kind, seen.public_key, seen.key_mode) == (KeyKind.GOOD, PUBLIC, 0o644)
+        assert (seen.key_kind, seen.public_key, seen.key_access) == (KeyKind.GOOD, PUBLIC, Access(0o644))
+
+    def test_files_that_are_somebodys(self, machine: Sandbox) -> None:
+        machine.ask(
+            f"umask 077; cd /etc/wireguard; echo {PRIVATE} >wg0.key; : >wg0.conf; chown 1234 wg0.key wg0.conf"
+        )
+        seen = look(machine)
+        assert (seen.key_access, seen.config.access) == (Access(0o600, 1234), Access(0o600, 1234))
 
     def test_the_mode_of_a_key_behind_a_link_is_the_keys(self, machine: Sandbox) -> None:
         machine.ask(f"umask 077; echo {PRIVATE} >/run/real.key; ln -s /run/real.key /etc/wireguard/wg0.key")
-        assert look(machine).key_mode == 0o600
+        assert look(machine).key_access == SECRET
 
     @pytest.mark.parametrize("content", ["", "x", PRIVATE[:-2]], ids=["empty", "garbage", "cut"])
     def test_a_broken_key(self, content: str, machine: Sandbox) -> None:

@@ -13,6 +13,8 @@ from ipaddress import ip_interface, ip_network
 from itertools import pairwise
 
 from wireloom.observe.state import (
+    SECRET,
+    Access,
     ConfigKind,
     ConfigSeen,
     GroundSeen,
@@ -59,7 +61,7 @@ class Link:
 class Machine:
     name: NodeName
     key: PublicKey | None = None
-    key_mode: int = 0o600
+    key_access: Access = SECRET
     config: ConfigSeen = field(default_factory=lambda: ConfigSeen(ConfigKind.ABSENT))
     stamp: Stamp | None = None
     link: Link | None = None
@@ -85,7 +87,7 @@ class Machine:
             system=DEBIAN,
             key_kind=KeyKind.GOOD if self.key else KeyKind.ABSENT,
             public_key=self.key,
-            key_mode=self.key_mode if self.key else 0,
+            key_access=self.key_access if self.key else Access(),
             config=self.config,
             stamp=self.stamp,
             link=link,
@@ -104,7 +106,7 @@ class Machine:
     # ---- what apply does
 
     def make_key(self, key: PublicKey) -> None:
-        self.key, self.key_mode = key, 0o600
+        self.key, self.key_access = key, SECRET
 
     def carry_out(self, plan: NodePlan, *, generation: int, network: str, fleet: str = "shop") -> None:
         """The steps of apply that go well: first file, unit, start, commands, confirmed file and note."""
@@ -125,7 +127,7 @@ class Machine:
             self.stamp = Stamp(fleet, generation, network, plan.config.digest)
 
     def _put(self, config: ConfigFile) -> None:
-        self.config = ConfigSeen(ConfigKind.OURS, config.keyless, 0o600, self.key is not None, self.key)
+        self.config = ConfigSeen(ConfigKind.OURS, config.keyless, SECRET, self.key is not None, self.key)
 
     def begin(self, config: ConfigFile) -> None:
         """Generation 0."""
@@ -176,8 +178,10 @@ class Machine:
             ):
                 assert self.link is not None
                 self.link.keeper = int(value)
+            case ("chown", "0", path) if path == f"/etc/wireguard/{INTERFACE}.key":
+                self.key_access = replace(self.key_access, owner=0)
             case ("chmod", "600", path) if path == f"/etc/wireguard/{INTERFACE}.key":
-                self.key_mode = 0o600
+                self.key_access = replace(self.key_access, mode=0o600)
             case _:
                 raise CommandFailed(command)
 

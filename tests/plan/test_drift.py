@@ -11,7 +11,7 @@ import pytest
 from tests.network.fleets import key, node
 from tests.plan.machine import Link, Machine
 from tests.plan.world import World, outline, settled
-from wireloom.observe.state import ConfigKind, ConfigSeen, PeerSeen, RouteSeen
+from wireloom.observe.state import Access, ConfigKind, ConfigSeen, PeerSeen, RouteSeen
 from wireloom.plan.plan import Command, NodePlan
 from wireloom.render.desired import render_node
 from wireloom.render.guard import REMOVE
@@ -78,11 +78,19 @@ def swap_file_key_and_stop(machine: Machine) -> None:
 
 
 def open_file(machine: Machine) -> None:
-    machine.config = replace(machine.config, mode=0o644)
+    machine.config = replace(machine.config, access=Access(0o644))
 
 
 def open_key(machine: Machine) -> None:
-    machine.key_mode = 0o644
+    machine.key_access = Access(0o644)
+
+
+def give_key_away(machine: Machine) -> None:
+    machine.key_access = Access(0o600, 1000)
+
+
+def give_file_away(machine: Machine) -> None:
+    machine.config = replace(machine.config, access=Access(0o640, 1000))
 
 
 def stop(machine: Machine) -> None:
@@ -239,6 +247,7 @@ DRIFTS: dict[str, tuple[Callable[[Machine], None], list[tuple[str, str, str]], l
     "a preshared key": (preshare, [("update", "peer b", "brief")], [(*SET, "peer", str(KEY_B), "preshared-key", "/dev/null")]),
     "no key": (run_keyless, [("update", "key of wg0", "disruptive")], [(*SET, "private-key", "/etc/wireguard/wg0.key")]),
     "another key": (run_with_another, [("update", "key of wg0", "disruptive")], [(*SET, "private-key", "/etc/wireguard/wg0.key")]),
+    "a key that is somebody's": (give_key_away, [("update", "key /etc/wireguard/wg0.key", "none")], [("chown", "0", "/etc/wireguard/wg0.key")]),
     "a key that others can read": (open_key, [("update", "key /etc/wireguard/wg0.key", "none")], [("chmod", "600", "/etc/wireguard/wg0.key")]),
     # files and units: apply has steps of its own for them
     # without its file nobody knows what the guard should be
@@ -255,6 +264,7 @@ DRIFTS: dict[str, tuple[Callable[[Machine], None], list[tuple[str, str, str]], l
         [(*SET, "peer", str(KEY_B), "endpoint", "192.0.2.2:51820", "allowed-ips", "10.99.0.2/32,fd42:99::2/128"), (*SET, "peer", str(KEY_N), "allowed-ips", "10.99.0.3/32,fd42:99::3/128")],
     ),
     "a file that others can read": (open_file, [FILE], []),
+    "a file that is somebody's": (give_file_away, [FILE], []),
     "not enabled": (disable, [("enable", "unit wg-quick@wg0", "none")], []),
     "no interface": (stop, [("start", "interface wg0", "none")], []),
     "neither interface nor unit": (reboot_disabled, [("enable", "unit wg-quick@wg0", "none"), ("start", "interface wg0", "none")], []),
@@ -271,6 +281,7 @@ CANT_BE_UNDONE = {
     "no key",
     "another key",
     "a key that others can read",
+    "a key that is somebody's",
 }
 UNDONE_AS_FILED = {"no file", "another guard"}
 """A guard that is not that of its file is not brought back: the one of the file is."""

@@ -12,7 +12,7 @@ from tests.plan.machine import TOOLS
 from tests.plan.world import World, away, settled
 from tests.preflight.look import alter
 from wireloom.errors import Severity
-from wireloom.observe.state import ConfigKind, ConfigSeen, KeyKind, NodeState, OtherFleet, Stamp
+from wireloom.observe.state import SECRET, ConfigKind, ConfigSeen, KeyKind, NodeState, OtherFleet, Stamp
 from wireloom.plan.plan import Plan
 from wireloom.values import NodeName
 
@@ -24,7 +24,7 @@ def whats(plan: Plan) -> list[str]:
 
 
 def foreign_file(world: World) -> None:
-    world.machines[A].config = ConfigSeen(ConfigKind.FOREIGN, mode=0o600, has_key=True)
+    world.machines[A].config = ConfigSeen(ConfigKind.FOREIGN, access=SECRET, has_key=True)
 
 
 def foreign_link(world: World) -> None:

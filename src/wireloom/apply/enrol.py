@@ -12,7 +12,7 @@ from wireloom.lock.footing import Footing
 from wireloom.lock.lock import Lock
 from wireloom.network.network import Network
 from wireloom.network.topology import weave
-from wireloom.observe.state import KeyKind, NodeState, Seen
+from wireloom.observe.state import SECRET, KeyKind, NodeState, Seen
 from wireloom.plan.fleet import keys_seen, make_plan, pending
 from wireloom.plan.plan import Action, Plan
 from wireloom.render.desired import network_digest, render_node
@@ -64,7 +64,7 @@ async def _make_keys(seen: Seen, plan: Plan, crew: Crew, interface: str) -> Mapp
         state = seen[name]
         assert isinstance(state, NodeState)  # noqa: S101  # only nodes that were seen are planned
         key = PublicKey(read_answer(answer)["public_key"])
-        made[name] = replace(state, key_kind=KeyKind.GOOD, public_key=key, key_mode=0o600)
+        made[name] = replace(state, key_kind=KeyKind.GOOD, public_key=key, key_access=SECRET)
     return made
 
 

@@ -31,17 +31,17 @@ show_clock() {
     case $now in *[!0-9.]* | *.) date +%s ;; *) echo "$now" ;; esac
 }
 
-# read_modes: $key_mode and $config_mode, in octal, empty where nothing is there. A link that leads nowhere is
+# read_modes: $key_mode and $config_mode, each MODE/OWNER, in octal and by number, empty where nothing is there. A link that leads nowhere is
 # somebody's: `test -e` alone takes it for nothing.
 read_modes() {
     key_mode='' config_mode=''
     # shellcheck disable=SC2046
-    if test -e "$key" || test -e "$conf"; then set -- $(stat -Lc %a "$key" "$conf"); fi
+    if test -e "$key" || test -e "$conf"; then set -- $(stat -Lc %a/%u "$key" "$conf"); fi
     if test -e "$key"; then key_mode=${1:-?} && shift; elif test -L "$key"; then key_mode=0; fi
     if test -e "$conf"; then config_mode=${1:-?}; elif test -L "$conf"; then config_mode=0; fi
 }
 
-# show_key: mode and public key; nothing at all where there is no file.
+# show_key: mode with owner, and public key; nothing at all where there is no file.
 show_key() {
     public=
     test -n "$key_mode" || return 0
@@ -49,7 +49,7 @@ show_key() {
     public=$(wg pubkey <"$key") && echo "$public"
 }
 
-# show_config: mode, and how many keys are in it; where it is ours also `ours`, the public key of its key line, and
+# show_config: mode with owner, and how many keys are in it; where it is ours also `ours`, the public key of its key line, and
 # its text without that line. $filed is the guard that it loads.
 show_config() {
     filed='' first=''

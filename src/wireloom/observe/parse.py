@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from wireloom.observe.state import (
     MAIN,
+    Access,
     AddressSeen,
     ConfigKind,
     ConfigSeen,
@@ -50,8 +51,8 @@ def parse_state(name: NodeName, sections: Mapping[str, str]) -> NodeState:
             garbled.append(probe)
             return fallback
 
-    broken: tuple[KeyKind, PublicKey | None, int] = (KeyKind.BROKEN, None, 0)
-    key_kind, public_key, key_mode = read("key", parse_key, broken)
+    broken: tuple[KeyKind, PublicKey | None, Access] = (KeyKind.BROKEN, None, Access())
+    key_kind, public_key, key_access = read("key", parse_key, broken)
     lost: Routing = (frozenset(), ())
     routes4, rules4 = read("routes4", lambda text: parse_routing(text, ip_network("0.0.0.0/0")), lost)
     routes6, rules6 = read("routes6", lambda text: parse_routing(text, ip_network("::/0")), lost)
@@ -63,7 +64,7 @@ def parse_state(name: NodeName, sections: Mapping[str, str]) -> NodeState:
         system=read("os", lambda text: parse_system(text, sections), _UNKNOWN_SYSTEM),
         key_kind=key_kind,
         public_key=public_key,
-        key_mode=key_mode,
+        key_access=key_access,
         config=read("config", parse_config, ConfigSeen(ConfigKind.FOREIGN)),
         stamp=read("stamp", parse_stamp, None),
         link=read("links", lambda text: parse_link(text, sections), None),
@@ -105,26 +106,33 @@ def parse_system(text: str, sections: Mapping[str, str]) -> SystemSeen:
     )
 
 
-def parse_key(text: str) -> tuple[KeyKind, PublicKey | None, int]:
-    """Lines: the mode of the key file in octal, the public key; nothing at all where there is no file."""
+def parse_key(text: str) -> tuple[KeyKind, PublicKey | None, Access]:
+    """Lines: the mode and owner of the key file, the public key; nothing at all where there is no file."""
     lines = text.split()
     if not lines:
-        return KeyKind.ABSENT, None, 0
-    mode = int(lines[0], 8)
+        return KeyKind.ABSENT, None, Access()
+    access = _parse_access(lines[0])
     if len(lines) == 1:
-        return KeyKind.BROKEN, None, mode
-    return KeyKind.GOOD, PublicKey(lines[1]), mode
+        return KeyKind.BROKEN, None, access
+    return KeyKind.GOOD, PublicKey(lines[1]), access
 
 
 def parse_config(text: str) -> ConfigSeen:
-    """Lines: mode in octal, number of key lines; if it is ours ``ours``, its public key, the keyless text."""
+    """Lines: mode and owner, how many key lines; if it is ours ``ours``, its public key, the keyless text."""
     if not text.strip():
         return ConfigSeen(ConfigKind.ABSENT)
-    mode, keys, *rest = text.split("\n", 4)
+    first, keys, *rest = text.split("\n", 4)
+    access = _parse_access(first)
     if rest[:1] != ["ours"]:
-        return ConfigSeen(ConfigKind.FOREIGN, mode=int(mode, 8), has_key=int(keys) > 0)
+        return ConfigSeen(ConfigKind.FOREIGN, access=access, has_key=int(keys) > 0)
     public_key = PublicKey(rest[1]) if rest[1] else None
-    return ConfigSeen(ConfigKind.OURS, rest[2], int(mode, 8), int(keys) == 1, public_key)
+    return ConfigSeen(ConfigKind.OURS, rest[2], access, int(keys) == 1, public_key)
+
+
+def _parse_access(text: str) -> Access:
+    """``MODE/OWNER``, in octal and by number; a link that leads nowhere has only a mode."""
+    mode, _, owner = text.partition("/")
+    return Access(int(mode, 8), int(owner or 0))
 
 
 def parse_others(text: str) -> dict[str, OtherFleet]:

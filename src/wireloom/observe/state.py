@@ -124,6 +124,24 @@ class ConfigKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Access:
+    """Who may read a file with a key in it: the mode, and the number of the owner, who always may."""
+
+    mode: int = 0
+    owner: int = 0
+
+    def differences(self, wanted: "Access") -> list[str]:
+        """What is not as wanted, in words."""
+        mode = [f"mode {self.mode:o} → {wanted.mode:o}"] if self.mode != wanted.mode else []
+        owner = [f"owner {self.owner} → {wanted.owner}"] if self.owner != wanted.owner else []
+        return mode + owner
+
+
+SECRET = Access(0o600)
+"""As every file with a key in it is to be: root's alone."""
+
+
+@dataclass(frozen=True, slots=True)
 class ConfigSeen:
     """The wg-quick file. ``keyless`` is its text without the key line, empty unless it is ours.
 
@@ -132,7 +150,7 @@ class ConfigSeen:
 
     kind: ConfigKind
     keyless: str = ""
-    mode: int = 0
+    access: Access = Access()
     has_key: bool = False
     public_key: PublicKey | None = None
 
@@ -226,7 +244,7 @@ class NodeState:
     system: SystemSeen
     key_kind: KeyKind
     public_key: PublicKey | None
-    key_mode: int
+    key_access: Access
     config: ConfigSeen
     stamp: Stamp | None
     link: LinkSeen | None

@@ -4,16 +4,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from wireloom.grammar import count
-from wireloom.observe.state import ConfigKind, KeyKind, NodeState
+from wireloom.observe.state import SECRET, ConfigKind, KeyKind, NodeState
 from wireloom.plan.filed import as_applied, read_fences, read_filed, read_guard
 from wireloom.plan.footing import is_next_step
 from wireloom.plan.guard import GUARD, plan_guard
-from wireloom.plan.plan import Action, Change, NodePlan, Risk, UnitChange
+from wireloom.plan.plan import Action, Change, Command, NodePlan, Risk, UnitChange
 from wireloom.plan.running import plan_connected, plan_fences, plan_key, plan_running
 from wireloom.render.desired import NodeDesired, key_path
 from wireloom.values import PublicKey
-
-KEY_MODE = CONFIG_MODE = 0o600
 
 
 def plan_node(
@@ -63,9 +61,16 @@ def _plan_key(desired: NodeDesired, state: NodeState) -> Iterator[Change]:
     target = f"key {key_path(desired.interface)}"
     if state.key_kind is KeyKind.ABSENT:
         yield Change(Action.CREATE, target, "made at apply, on the node: it never leaves it")
-    elif state.key_mode != KEY_MODE:
-        mode = (("chmod", "600", key_path(desired.interface)),)
-        yield Change(Action.UPDATE, target, f"mode {state.key_mode:o} → 600", Risk.NONE, mode)
+    elif wrong := state.key_access.differences(SECRET):
+        yield Change(Action.UPDATE, target, "; ".join(wrong), Risk.NONE, tuple(_close(desired, state)))
+
+
+def _close(desired: NodeDesired, state: NodeState) -> Iterator[Command]:
+    """What makes the key file root's alone. The owner first: chown(2) may change the mode."""
+    if state.key_access.owner != SECRET.owner:
+        yield "chown", str(SECRET.owner), key_path(desired.interface)
+    if state.key_access.mode != SECRET.mode:
+        yield "chmod", f"{SECRET.mode:o}", key_path(desired.interface)
 
 
 def _plan_config(desired: NodeDesired, state: NodeState) -> Iterator[Change]:
@@ -77,8 +82,7 @@ def _plan_config(desired: NodeDesired, state: NodeState) -> Iterator[Change]:
     reasons = []
     if seen.keyless != desired.config.keyless or any(peer.public_key is None for peer in desired.peers):
         reasons.append(_describe_difference(seen.keyless, desired))
-    if seen.mode != CONFIG_MODE:
-        reasons.append(f"mode {seen.mode:o} → 600")
+    reasons += seen.access.differences(SECRET)
     if not seen.has_key:
         reasons.append("it has no private key")
     elif seen.public_key is None or seen.public_key != state.public_key:
