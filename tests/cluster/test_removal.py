@@ -230,4 +230,15 @@ RIDDEN = {
 
 @pytest.mark.parametrize(("seen", "expected"), RIDDEN.values(), ids=RIDDEN)
 def test_where_the_network_must_stay(seen: ClusterSeen, expected: list[str]) -> None:
-    assert [f"{one.where}: {one.what}" for one in refuse_teardown(FLEET, seen)] == expected
+    assert [f"{one.where}: {one.what}" for one in refuse_teardown(FLEET, seen, ALL)] == expected
+
+
+def test_where_k3s_does_not_ride_the_network_may_go() -> None:
+    """wireloom's own counts whatever is said, unless its fleet has no underlay."""
+    assert FLEET.kubernetes
+    seen = cluster_of({"w1": machine("w1", stamp=None), "cp3": away("cp3")})
+    assert [one.where for one in refuse_teardown(FLEET, seen, [])] == [CP1, CP2]
+    without = replace(FLEET, kubernetes=replace(FLEET.kubernetes, encrypt="cni"))
+    assert not without.has_underlay
+    assert list(refuse_teardown(without, seen, [])) == []
+    assert [one.where for one in refuse_teardown(without, seen, [CP1])] == [CP1]

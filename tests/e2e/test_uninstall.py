@@ -1,6 +1,7 @@
 """The network comes off its machines, whole, and off nobody else's: through the command line."""
 
 from tests.e2e.world import World
+from tests.faults.world import Mesh
 
 LISTING = """
 find /etc/wireguard /var/lib/wireloom /run/wireloom ! -name busy -type f
@@ -89,6 +90,42 @@ def test_what_was_cut_off_half_way_goes_on(mended: World) -> None:
     assert "Read-only file system" in told["detail"]
     assert endings(mended, "cp2") == {"cp2": "changed"}
     assert files(mended, "cp2") == []
+
+
+def test_who_interrupts_it_is_told_how_it_stands(mended: World) -> None:
+    fault = {"step": "hold", "node": "cp2", "when": "after", "do": "interrupt"}
+    done = Mesh(mended).operate(fault, "uninstall", "cp2", NAME, mended.name)
+    assert done.returncode == 130
+    assert done.stderr.endswith(
+        "What is gone is gone, the rest stays as it is: run this again.\n\nwireloom: interrupted\n"
+    )
+    assert endings(mended, "cp2") == {"cp2": "changed"}
+
+
+def test_where_a_link_leads_to_stays_and_is_told(mended: World) -> None:
+    mended.shell("w1", "mv /etc/wireguard/wg0.key /root/key; ln -s /root/key /etc/wireguard/wg0.key")
+    gone = mended.run("uninstall", "w1", NAME, mended.name).stdout
+    assert gone.endswith(", the link /etc/wireguard/wg0.key, and not /root/key, its key and files\n")
+    assert mended.shell("w1", "ls /root/key; rm /root/key") == "/root/key\n"
+    assert files(mended, "w1") == []
+
+
+OTHER = "# Written by wireloom for db1, a node of the fleet other: change fleet.yaml, not this file."
+
+
+def test_what_another_fleet_is_about_to_have_stays(mended: World) -> None:
+    """Its first apply is under way: a file with a guard is there, another one staged, and no note yet."""
+    mended.shell("db1", f"cd /etc/wireguard; echo '{OTHER}' >wg1.conf; cp wg1.conf .wireloom/wg1.conf")
+    mended.shell("db1", "echo \"PreUp = nft 'add table inet wireloom'\" >>/etc/wireguard/wg1.conf")
+    try:
+        gone = mended.run("uninstall", "db1", NAME, mended.name).stdout
+        assert gone == "db1: gone: interface wg0, route unreachable 10.99.0.0/16, its key and files\n"
+        left = ["/etc/wireguard/.wireloom/wg1.conf", "/etc/wireguard/wg1.conf", "table inet wireloom"]
+        assert sorted(files(mended, "db1")) == left
+    finally:
+        mended.shell(
+            "db1", "rm -r /etc/wireguard/wg1.conf /etc/wireguard/.wireloom; nft delete table inet wireloom"
+        )
 
 
 def test_the_whole_fleet_goes_and_nothing_is_left_of_it(mended: World) -> None:

@@ -64,11 +64,30 @@ def test_the_way_over_the_network_itself_is_not_cut(fleet: Machines) -> None:
     file.write_text(kept.replace("host: 203.0.113.3", "host: 10.99.0.3"))
     try:
         refused = fleet.operator.run(*UNINSTALL, "--yes", expect=1).stderr
+        between = fleet.operator.run(*UNINSTALL, "cp1", "--yes", expect=1).stderr
     finally:
         file.write_text(kept)
     assert "db1: error: you come to it over wg0 itself" in refused
+    assert "db1: error: you come to it over wg0, by way of cp1" in between
     fleet.operator.run("plan")
     assert fleet.operator.settles("holds")
+
+
+def test_k3s_that_rode_on_it_at_the_last_apply_keeps_it(fleet: Machines) -> None:
+    """Its role is off the file, and nothing was applied since: the drop-in still says so."""
+    fleet.operator.run("apply", "--yes")
+    file, beta = fleet.operator.fleet_file, fleet["beta"]
+    kept = file.read_text()
+    file.write_text(kept.replace(", roles: [k3s-agent]", ""))
+    beta.write("/etc/systemd/system/k3s-agent.service", "[Service]\nExecStart=/bin/sleep infinity\n")
+    try:
+        refused = fleet.operator.run(*UNINSTALL, "w1", expect=1).stderr
+        assert "w1: error: k3s is there, and not wireloom's: it may ride on the network" in refused
+        fleet.operator.run("apply", "--yes")
+        fleet.operator.run(*UNINSTALL, "w1")
+    finally:
+        file.write_text(kept)
+        beta.run("rm", "/etc/systemd/system/k3s-agent.service")
 
 
 def test_an_interface_that_went_by_hand_is_no_hindrance(fleet: Machines) -> None:

@@ -113,7 +113,13 @@ class TestOnAMachine:
         for name in ("wg1", "wg2", "wg3"):
             machine.ask(f"echo fleet=store{name[-1]} >/var/lib/wireloom/{name}.state")
         machine.ask("echo \"PreUp = nft 'add table'\" >/etc/wireguard/wg1.conf; : >/etc/wireguard/wg2.conf")
+        header = "# Written by wireloom for a, a node of the fleet new: change"
+        machine.ask(
+            f"cd /etc/wireguard; echo '{header}' >wg4.conf; echo '[Interface]' >wg5.conf; : >wg6.conf"
+        )
+        machine.ask("echo '# Written by wireloom' >/etc/wireguard/wg7.conf")
         expected = {
+            "wg4": OtherFleet("new", guarded=False),
             "wg1": OtherFleet("store1", guarded=True),
             "wg2": OtherFleet("store2", guarded=False),
             "wg3": OtherFleet("store3", guarded=False),

@@ -21,11 +21,15 @@ class Departure:
 
 
 def read_departure(name: NodeName, answer: Completed | TransportError, step: str = "machine") -> Departure:
-    """The ``did`` lines of an answer; what is done stays done, also where it went wrong after that."""
+    """The ``did`` lines of an answer; what is done stays done, also where it went wrong after that.
+
+    ``step`` is ``hold`` where a machine could not be had: nothing was begun there.
+    """
     did = tuple(read_all(answer, "did"))
     if isinstance(answer, TransportError) and answer.unreachable:
         return Departure(name, Ending.PENDING, did, answer.what, "once it answers: run this again", step)
     if trouble := trouble_of(name, answer, step):
-        hint = trouble.hint or "what is done stays done: run this again"
+        stands = "nothing was changed there" if step == "hold" else "what is done stays done"
+        hint = trouble.hint or f"{stands}: run this again"
         return Departure(name, Ending.FAILED, did, trouble.detail, hint, trouble.step)
     return Departure(name, Ending.CHANGED if did else Ending.UNCHANGED, did)

@@ -15,9 +15,7 @@ take_down() {
     was_there=
     ! is_there || was_there=yes
     if test -d /run/systemd/system; then
-        systemctl --quiet --no-reload disable "wg-quick@$interface" 2>/dev/null ||
-            ! systemctl --quiet is-enabled "wg-quick@$interface" 2>/dev/null ||
-            die "the unit wg-quick@$interface can't be disabled"
+        disable_at_boot
         end_unit
     fi
     if is_there; then
@@ -26,6 +24,13 @@ take_down() {
     fi
     ! is_there || die "$interface is there again: who makes it?"
     test -z "$was_there" || did "interface $interface"
+}
+
+# disable_at_boot: as `systemctl disable`, which leaves a masked unit as it is.
+disable_at_boot() {
+    for one in /etc/systemd/system/*.wants/"wg-quick@$interface.service" /etc/systemd/system/*.requires/"wg-quick@$interface.service"; do
+        test ! -L "$one" || rm -f "$one" || die "the unit wg-quick@$interface can't be disabled"
+    done
 }
 
 # take WHAT COMMAND...: one thing that the interface has left behind.
@@ -42,6 +47,9 @@ erase() {
     test ! -d /run/systemd/system || reload_units
     set -- "$config" "$key" "$key.new" "$staged" "$history" "$words" "$state/boot/$interface" "$state/$interface.next"
     alone_here && set -- "$@" "$staging"
+    for one in "$config" "$key"; do
+        test ! -L "$one" || did "the link $one, and not $(readlink "$one")"
+    done
     said=$(clear_away "$@" 2>&1; printf .)
     for one in "$@"; do
         test ! -e "$one" || die "not deleted: ${said%.}"
@@ -51,9 +59,10 @@ erase() {
     did "its key and files"
 }
 
-# alone_here: no other interface of wireloom's has a note here.
+# alone_here: no other interface of wireloom's has a note here, or is about to have one.
 alone_here() {
-    for one in "$state"/*.state; do
-        test "$one" = "$state/$interface.state" || ! test -e "$one" || return 1
+    for one in "$state"/*.state "$state"/*.next "$staging"/*.conf; do
+        case $one in "$state/$interface".* | "$staging/$interface.conf" | "$staging/bare.conf") continue ;; esac
+        test ! -e "$one" || return 1
     done
 }

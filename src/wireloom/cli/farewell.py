@@ -1,6 +1,7 @@
 """How a verb that takes something off machines begins and ends."""
 
-from collections.abc import Callable, Collection, Sequence
+import contextlib
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 import click
 
@@ -57,7 +58,7 @@ def not_asked(name: NodeName, state: object) -> Departure | None:
 
 def confirm(world: World, goes: str, left: Collection[Departure], stays: str, said: str | None) -> None:
     """Say what goes, and who stays as it is; go on only with the fleet's name. Raises UserError."""
-    if not world.settings.quiet:
+    if said is None or not world.settings.quiet:
         say(goes)
         for one in left:
             if one.ending is not Ending.UNCHANGED:
@@ -65,6 +66,16 @@ def confirm(world: World, goes: str, left: Collection[Departure], stays: str, sa
         say(f"Nothing of it can be had back.{stays}")
     name = world.fleet.name
     ask_name(f"To go on, type the name of the fleet ({name})", name, said=said, option=OPTION)
+
+
+@contextlib.contextmanager
+def told_to_go_on() -> Iterator[None]:
+    """Whoever interrupts what is inside is told how it stands."""
+    try:
+        yield
+    except BaseException:
+        say("What is gone is gone, the rest stays as it is: run this again.")
+        raise
 
 
 def conclude(settings: Settings, departures: Sequence[Departure]) -> int:

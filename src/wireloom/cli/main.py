@@ -58,8 +58,9 @@ def command() -> None:
 
     \b
     Exit codes: 0 fine (plan: nothing to change; verify: every claim holds)
-                2 changes pending (plan, or an apply or a rollback that left
-                  unreachable nodes pending), or a claim falsified (verify)
+                2 changes pending (plan, or an apply, a rollback or an uninstall
+                  that left unreachable nodes pending), or a claim falsified
+                  (verify)
                 1 a mistake of yours or of the world; a verdict of unknown, too
                70 a bug in wireloom
               130 interrupted: Ctrl-C, SIGTERM or SIGHUP

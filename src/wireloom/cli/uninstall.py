@@ -7,7 +7,15 @@ import click
 from wireloom.apply.departure import Departure
 from wireloom.apply.outcome import Ending
 from wireloom.apply.teardown import tear_down
-from wireloom.cli.farewell import choose_nodes, conclude, confirm, not_asked, require_name, with_fleet_name
+from wireloom.cli.farewell import (
+    choose_nodes,
+    conclude,
+    confirm,
+    not_asked,
+    require_name,
+    told_to_go_on,
+    with_fleet_name,
+)
 from wireloom.cli.node_word import NodeWord
 from wireloom.cli.settings import Settings, Verb, settings_of
 from wireloom.cli.survey import visit
@@ -17,8 +25,10 @@ from wireloom.cluster.look import look_cluster
 from wireloom.cluster.removal import refuse_teardown
 from wireloom.errors import UserError
 from wireloom.grammar import count
+from wireloom.intent.fleet import Fleet
 from wireloom.observe.state import NodeState, Seen
-from wireloom.plan.teardown import Teardown, plan_teardown, refuse_way, tell_key, whose_else
+from wireloom.plan.teardown import Teardown, find_obstacle, plan_teardown, refuse_way, tell_key
+from wireloom.render.unit import rides
 from wireloom.report.terminal import Progress, say
 from wireloom.transport.crew import Crew
 from wireloom.values import NodeName
@@ -36,14 +46,13 @@ def command(settings: Settings, *, nodes: tuple[str, ...], said: str | None, yes
     Exit code 2: done, but for machines that did not answer.
     """
     world = open_world(settings)
-    chosen = choose_nodes(world, nodes, "see: wireloom status")
+    chosen = choose_nodes(world, nodes, "of one that has left the file: put its line back first")
     require_name(world, said)
     departures = run_async(_uninstall(world, chosen, said, yes=yes))
     code = conclude(settings, departures)
     gone = [one.name for one in departures if one.ending is Ending.CHANGED]
     if gone and world.fleet.has_underlay and not settings.quiet:
-        parts = set(gone) < set(world.fleet.nodes)
-        way = f"Take {', '.join(gone)} out of {settings.fleet_path}, or the next" if parts else "The next"
+        way = f"Take {', '.join(gone)} out of {settings.fleet_path}, or the next" if nodes else "The next"
         say(f"{way} apply brings it back.")
     return code
 
@@ -65,29 +74,36 @@ async def _uninstall(
                 confirm(world, goes, done.values(), "", said)
                 progress(f"taking {interface} off {count(len(teardowns), 'machine')}")
                 terms = make_terms(window=0, max_parallel=None)
-                done |= await tear_down(crew, terms, interface, teardowns)
+                with told_to_go_on():
+                    done |= await tear_down(crew, terms, interface, teardowns)
             return tuple(done[name] for name in chosen)
 
 
 def _plan(world: World, chosen: Collection[NodeName], seen: Seen) -> Iterator[tuple[NodeName, Teardown]]:
     """Those of them that have something of this fleet."""
+    network = world.network
     for name in chosen:
         state = seen.get(name)
-        if isinstance(state, NodeState) and not whose_else(world.network, state):
-            teardown = plan_teardown(world.lock, state)
+        if isinstance(state, NodeState) and not find_obstacle(network, world.lock, state):
+            teardown = plan_teardown(network, world.lock, state)
             if teardown is not None:
                 yield name, teardown
 
 
-async def _refuse(world: World, crew: Crew, chosen: Collection[NodeName], seen: Seen) -> None:
+async def _refuse(world: World, crew: Crew, going: Collection[NodeName], seen: Seen) -> None:
     """Raise UserError where something rides on the network that would be cut off."""
-    states = [state for name in chosen if isinstance(state := seen[name], NodeState)]
-    refusals = [one for state in states for one in refuse_way(state, world.network.interface)]
-    if world.fleet.has_underlay:
-        members = [name for name in chosen if world.fleet.nodes[name].roles]
-        refusals += refuse_teardown(world.fleet, await look_cluster(crew, members, nonce()))
+    refusals = list(refuse_way(world.network, world.lock, seen, going))
+    riders = [name for name in going if _may_ride(world.fleet, name, seen)]
+    refusals += refuse_teardown(world.fleet, await look_cluster(crew, going, nonce()), riders)
     if refusals:
         raise UserError(refusals)
+
+
+def _may_ride(fleet: Fleet, name: NodeName, seen: Seen) -> bool:
+    """Whether k3s, where it is, uses the network: by the fleet file, or by what the last apply made."""
+    state = seen.get(name)
+    drop_in = state.drop_in if isinstance(state, NodeState) else None
+    return (fleet.has_underlay and bool(fleet.nodes[name].roles)) or rides(drop_in or "")
 
 
 def _left_alone(world: World, name: NodeName, seen: Seen) -> Departure:
@@ -95,6 +111,6 @@ def _left_alone(world: World, name: NodeName, seen: Seen) -> Departure:
     state = seen.get(name)
     if not isinstance(state, NodeState):
         return not_asked(name, state) or Departure(name, Ending.UNCHANGED)
-    if whose := whose_else(world.network, state):
-        return Departure(name, Ending.FAILED, detail=f"{whose}: not touched")
+    if obstacle := find_obstacle(world.network, world.lock, state):
+        return Departure(name, Ending.FAILED, detail=f"{obstacle.what}: not touched", hint=obstacle.hint)
     return Departure(name, Ending.UNCHANGED, detail=tell_key(world.network, state))

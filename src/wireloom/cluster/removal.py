@@ -174,9 +174,13 @@ def refuse_uninstall(
     )
 
 
-def refuse_teardown(fleet: Fleet, seen: ClusterSeen) -> Iterator[Diagnostic]:
-    """The network is not taken away from under k3s, on machines whose role says that it rides on it."""
+def refuse_teardown(fleet: Fleet, seen: ClusterSeen, riders: Collection[NodeName]) -> Iterator[Diagnostic]:
+    """The network is not taken away from under k3s. ``riders``: it rides on it there, where there is one."""
     for name, state in seen.nodes.items():
+        if name not in riders and not (
+            fleet.has_underlay and isinstance(state, K3sSeen) and is_ours(fleet, state)
+        ):
+            continue
         if isinstance(state, Unreachable):
             yield Diagnostic(
                 f"whether k3s runs there can't be told: {state.what}", where=name, hint=state.hint
@@ -185,7 +189,7 @@ def refuse_teardown(fleet: Fleet, seen: ClusterSeen) -> Iterator[Diagnostic]:
             hint = f"take it off first: wireloom k3s remove {name}, or off all: wireloom k3s uninstall"
             yield Diagnostic("k3s rides on the network", where=name, hint=hint)
         elif state.role is not None:
-            hint = "take it off first; or, if it does not, `roles` off the node"
+            hint = "take it off first; or, if it does not, `roles` off the node, and apply"
             yield Diagnostic(
                 "k3s is there, and not wireloom's: it may ride on the network", where=name, hint=hint
             )

@@ -95,16 +95,29 @@ strip_config() {
     ' "$@"
 }
 
-# show_others DIRECTORY: the notes there that are not of our interface: of each the interface, its fleet, and `guard`
-# where its file loads one.
+# show_others DIRECTORY: wireloom's other interfaces, by their notes there, and by their files, which come before the
+# first note: of each the interface, its fleet, and `guard` where its file loads one.
 show_others() {
-    for file in "$1"/*.state; do
+    for file in "$1"/*.state "${conf%/*}"/*.conf; do
         other=${file##*/}
-        other=${other%.state}
+        other=${other%.*}
         if test "$other" = "$interface" || ! test -e "$file"; then continue; fi
+        read_fleet "$1" || continue
         guarded=$(grep -qsF -e "$guard_line" "${conf%/*}/$other.conf" && echo guard)
-        echo "$other $(sed -n 's/^fleet=//p' "$file") $guarded"
+        echo "$other $fleet $guarded"
     done
+}
+
+# read_fleet DIRECTORY: $fleet is whose $file is; nothing where that is not wireloom's, or has a note, which tells it.
+read_fleet() {
+    case $file in
+    *.state) fleet=$(sed -n 's/^fleet=//p' "$file") ;;
+    *)
+        test ! -e "$1/$other.state" && read -r first <"$file" || return
+        fleet=${first#"$mark for "*" of the fleet "}
+        test "$fleet" != "$first" && fleet=${fleet%%:*}
+        ;;
+    esac
 }
 
 # show_guard WORDS: whether the table is what the file loads. nft words a table its own way, another one in each

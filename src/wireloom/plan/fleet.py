@@ -125,7 +125,9 @@ def _notes(lock: Lock, reached: Mapping[NodeName, NodeState]) -> Iterator[Diagno
         if locked and state.key_kind is not KeyKind.BROKEN and locked != state.public_key:
             now = f"its key is {state.public_key}" if state.public_key else "it has lost its key"
             what = f"{now}, the lock had {locked}: the peers will be told"
-            hint = "expected after a reinstall; otherwise find out who changed it before you apply"
+            hint = (
+                "expected after a reinstall or uninstall; otherwise find out who changed it before you apply"
+            )
             yield Diagnostic(what, where=str(name), hint=hint, severity=Severity.WARNING)
 
 

@@ -1,20 +1,21 @@
 """What is taken off a machine whose network goes: what wireloom has put there for this fleet."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from wireloom.errors import Diagnostic
 from wireloom.lock.lock import Lock
 from wireloom.network.network import Network
-from wireloom.observe.state import ConfigKind, GuardKind, KeyKind, NodeState
+from wireloom.observe.state import ConfigKind, GuardKind, KeyKind, LinkSeen, NodeState, RouteSeen, Seen
 from wireloom.plan.filed import read_fences, read_guard
 from wireloom.plan.plan import Command
 from wireloom.plan.running import find_fences, remove_fence
 from wireloom.preflight.machine import tell_garbled
-from wireloom.preflight.ownership import is_our_link
+from wireloom.preflight.ownership import WIREGUARD_KINDS
 from wireloom.render.desired import config_path, key_path
-from wireloom.render.guard import REMOVE, TABLE
-from wireloom.values import NodeName
+from wireloom.render.guard import REMOVE, TABLE, render_guard
+from wireloom.render.wg_quick import FENCE_METRIC
+from wireloom.values import Address, NodeName
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,40 +30,33 @@ class Teardown:
     commands: tuple[tuple[str, Command], ...]
 
 
-def whose_else(network: Network, state: NodeState) -> str:
-    """Why what is there must not be touched; empty where it is this fleet's, or nothing is there."""
-    interface = network.interface
-    if state.garbled:
-        return tell_garbled(state, interface)[0]
-    if state.stamp is not None and state.stamp.fleet != network.fleet:
-        return f"{interface} is the fleet `{state.stamp.fleet}`'s"
-    if state.config.kind is ConfigKind.FOREIGN:
-        return f"{config_path(interface)} is not wireloom's"
-    if state.config.keyless and f" of the fleet {network.fleet}:" not in state.config.keyless.splitlines()[0]:
-        return f"{config_path(interface)} is another fleet's"
-    if state.link is not None and not is_our_link(network, state, state.link):
-        return f"wireloom did not make {interface}"
-    return ""
+def find_obstacle(network: Network, lock: Lock, state: NodeState) -> Diagnostic | None:
+    """Why a machine must not be touched: what is there is not this fleet's, or could not go whole."""
+    what, hint = _whose_else(network, state) or _keeps(network, lock, state) or ("", "")
+    return Diagnostic(what, where=state.name, hint=hint) if what else None
 
 
-def plan_teardown(lock: Lock, state: NodeState) -> Teardown | None:
-    """What is taken off a machine; None where nothing of the fleet is there.
-
-    A key by itself may be kept for another interface of that name: it is the fleet's if the lock has it.
-    """
-    locked = lock.nodes.get(state.name)
-    enrolled = state.public_key is not None and locked is not None and locked.public_key == state.public_key
-    if state.stamp is None and state.config.kind is ConfigKind.ABSENT and not enrolled:
+def plan_teardown(network: Network, lock: Lock, state: NodeState) -> Teardown | None:
+    """What is taken off a machine; None where nothing of the fleet is there."""
+    if not _is_there(lock, state):
         return None
-    return Teardown(state.name, state.fingerprint, tuple(_commands(state)))
+    return Teardown(state.name, state.fingerprint, tuple(_commands(network, state)))
 
 
-def refuse_way(state: NodeState, interface: str) -> Iterator[Diagnostic]:
-    """The operator's own way to a machine must not go with the network."""
-    ranges = [address.network for address in state.link.addresses] if state.link else []
-    if any(state.client in one for one in ranges if state.client is not None):
-        hint = "reach it another way, by its public or private address, and run this again"
-        yield Diagnostic(f"you come to it over {interface} itself", where=state.name, hint=hint)
+def refuse_way(network: Network, lock: Lock, seen: Seen, going: Collection[NodeName]) -> Iterator[Diagnostic]:
+    """The operator's own way to a machine must not go with the network: to one that goes, or through one."""
+    owners = {address: name for name in going for address in _addresses(lock, name)}
+    hint = "reach it another way, by its public or private address, and run this again"
+    for name, state in seen.items():
+        if not isinstance(state, NodeState) or state.link is None or state.client is None:
+            continue
+        if not any(state.client in address.network for address in state.link.addresses):
+            continue
+        if name in going:
+            yield Diagnostic(f"you come to it over {network.interface} itself", where=name, hint=hint)
+        elif state.client in owners:
+            what = f"you come to it over {network.interface}, by way of {owners[state.client]}"
+            yield Diagnostic(what, where=name, hint=hint)
 
 
 def tell_key(network: Network, state: NodeState) -> str:
@@ -71,10 +65,66 @@ def tell_key(network: Network, state: NodeState) -> str:
     return f"{key_path(network.interface)} stays: the lock does not know it" if there else ""
 
 
-def _commands(state: NodeState) -> Iterator[tuple[str, Command]]:
-    """For what stays where an interface goes down, unless it is another fleet's of the same machine."""
-    filed = state.config.keyless
-    for prefix in find_fences(state.routes, read_fences(filed), alone=not state.others):
+def _is_there(lock: Lock, state: NodeState) -> bool:
+    """A key by itself may be for another interface of that name: it is the fleet's if the lock has it."""
+    locked = lock.nodes.get(state.name)
+    enrolled = state.public_key is not None and locked is not None and locked.public_key == state.public_key
+    return state.stamp is not None or state.config.kind is not ConfigKind.ABSENT or enrolled
+
+
+def _whose_else(network: Network, state: NodeState) -> tuple[str, str] | None:
+    """What stands there is another one's, as it says itself."""
+    path = config_path(network.interface)
+    head = state.config.keyless.partition("\n")[0]
+    if state.garbled:
+        return tell_garbled(state, network.interface)
+    if state.stamp is not None and state.stamp.fleet != network.fleet:
+        return f"{network.interface} is the fleet `{state.stamp.fleet}`'s", ""
+    if state.config.kind is ConfigKind.FOREIGN:
+        return f"{path} is not wireloom's", ""
+    if head and f" of the fleet {network.fleet}:" not in head:
+        return f"{path} is another fleet's", ""
+    return None
+
+
+def _keeps(network: Network, lock: Lock, state: NodeState) -> tuple[str, str] | None:
+    """The interface is not the one that wireloom made, or something of it would stay."""
+    interface = network.interface
+    if state.link is not None and not _is_made_here(lock, state, state.link):
+        return f"wireloom did not make {interface}", "it has neither the node's key nor its address"
+    addresses = _addresses(lock, state.name)
+    for seen in sorted(state.ground.addresses, key=str):
+        if seen.address.ip in addresses and seen.device != interface:
+            hint = f"give {seen.device} its name back, or take it away there"
+            return f"{seen.address.ip} is on {seen.device}: was {interface} renamed?", hint
+    if "nft" not in state.system.tools and (
+        read_guard(state.config.keyless) or render_guard(network, state.name)
+    ):
+        return "nft not found: the guard can't be taken away", "install nftables there, and run this again"
+    for other, one in state.others.items():
+        if one.fleet == network.fleet and not _is_there(lock, state):
+            return f"this fleet is on {other} there", f"write `interface: {other}` under `underlay:`"
+    return None
+
+
+def _is_made_here(lock: Lock, state: NodeState, link: LinkSeen) -> bool:
+    """WireGuard, with the node's key or with its address."""
+    locked = lock.nodes.get(state.name)
+    keys = {state.public_key, state.config.public_key, locked.public_key if locked else None} - {None}
+    addresses = _addresses(lock, state.name)
+    known = link.public_key in keys or any(one.ip in addresses for one in link.addresses)
+    return link.kind in WIREGUARD_KINDS and known
+
+
+def _addresses(lock: Lock, name: NodeName) -> tuple[Address, ...]:
+    locked = lock.nodes.get(name)
+    return locked.addresses if locked else ()
+
+
+def _commands(network: Network, state: NodeState) -> Iterator[tuple[str, Command]]:
+    """For what stays where an interface goes down, unless it is somebody else's on the same machine."""
+    ranges = {RouteSeen("unreachable", prefix, "", FENCE_METRIC) for prefix in network.fenced}
+    for prefix in find_fences(state.routes, read_fences(state.config.keyless) | ranges, alone=False):
         yield f"route unreachable {prefix}", remove_fence(prefix)
-    if state.guard is not GuardKind.ABSENT and (read_guard(filed) or not state.others):
+    if state.guard is not GuardKind.ABSENT and not any(one.guarded for one in state.others.values()):
         yield f"table {TABLE}", ("nft", REMOVE)

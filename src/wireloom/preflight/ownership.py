@@ -31,7 +31,7 @@ def _check_owner(network: Network, state: NodeState) -> Iterator[Finding]:
             f"take it away there (wg-quick down {interface}; mv {path} {path}.old) or name another interface"
             " and another port than that one's",
         )
-    elif state.link is not None and not is_our_link(network, state, state.link):
+    elif state.link is not None and not _is_our_link(network, state, state.link):
         yield Finding(
             state.name,
             Check.OWNERSHIP,
@@ -75,7 +75,7 @@ def _share_table(network: Network, state: NodeState, interface: str, fleet: str)
     )
 
 
-def is_our_link(network: Network, state: NodeState, link: LinkSeen) -> bool:
+def _is_our_link(network: Network, state: NodeState, link: LinkSeen) -> bool:
     """WireGuard, and with our file; or the file is gone, but it has this node's key and this fleet's note."""
     if link.kind not in WIREGUARD_KINDS:
         return False

@@ -22,6 +22,11 @@ RefuseManualStop=yes
 """
 
 
+def rides(drop_in: str) -> bool:
+    """Whether a drop-in says that k3s rides on the interface."""
+    return drop_in.endswith(_KEEP)
+
+
 def drop_in_path(interface: str) -> str:
     """Where the drop-in is."""
     return f"/etc/systemd/system/wg-quick@{interface}.service.d/wireloom.conf"

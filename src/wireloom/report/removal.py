@@ -12,12 +12,16 @@ from wireloom.report.terminal import ENDING_COLOURS, hint_line, out
 
 
 def show_departures(departures: Sequence[Departure]) -> None:
-    """A line for each node: how it ended, and what was taken away; below it what to do."""
+    """A line for each node: how it ended, and what was taken away; below it what to do.
+
+    Where something went wrong that is on the line, and below it what was taken away before.
+    """
     console = out()
     for one in departures:
         words = {Ending.CHANGED: "gone", Ending.UNCHANGED: "nothing there"}.get(one.ending, str(one.ending))
         place = f" ({one.step})" if one.step else ""
-        said = "; ".join(filter(None, [one.detail, ", ".join(one.did)]))
+        did = ", ".join(one.did)
+        said = one.detail or did
         console.print(
             Text.assemble(
                 (one.name, "bold"),
@@ -26,6 +30,8 @@ def show_departures(departures: Sequence[Departure]) -> None:
                 f": {said}" if said else "",
             )
         )
+        if one.detail and did:
+            console.print(hint_line(f"gone: {did}"))
         if one.hint:
             console.print(hint_line(one.hint))
 

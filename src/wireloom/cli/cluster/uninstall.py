@@ -9,7 +9,15 @@ from wireloom.apply.outcome import Ending
 from wireloom.apply.removal import leaving, uninstall
 from wireloom.apply.terms import Terms
 from wireloom.cli.cluster.ground import visit_cluster
-from wireloom.cli.farewell import choose_nodes, conclude, confirm, not_asked, require_name, with_fleet_name
+from wireloom.cli.farewell import (
+    choose_nodes,
+    conclude,
+    confirm,
+    not_asked,
+    require_name,
+    told_to_go_on,
+    with_fleet_name,
+)
 from wireloom.cli.node_word import NodeWord
 from wireloom.cli.settings import Settings, Verb, settings_of
 from wireloom.cli.terms import make_terms
@@ -67,8 +75,12 @@ async def _uninstall(
                 confirm(world, goes, done.values(), stays, said)
                 progress(f"taking k3s off {count(len(machines), 'machine')}")
                 interface = world.network.interface
-                async with leaving(crew, terms, interface, world.fleet.name, machines) as (leave, missing):
-                    gone = await uninstall(leave, missing, machines)
+                with told_to_go_on():
+                    async with leaving(crew, terms, interface, world.fleet.name, machines) as (
+                        leave,
+                        missing,
+                    ):
+                        gone = await uninstall(leave, missing, machines)
                 done |= {one.name: one for one in gone}
             return tuple(done[name] for name in chosen)
 
