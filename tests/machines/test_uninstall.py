@@ -95,6 +95,7 @@ def test_an_interface_that_went_by_hand_is_no_hindrance(fleet: Machines) -> None
     fleet["alpha"].run("ip", "link", "delete", "wg0")
     fleet["beta"].run("rm", "/etc/wireguard/wg0.conf")
     fleet["gamma"].shell("systemctl --quiet disable --now wg-quick@wg0; rm /var/lib/wireloom/wg0.state")
+    fleet["delta"].run("systemctl", "mask", "wg-quick@wg0")
     # What was staged when an operator was killed has the key in it.
     fleet["delta"].shell("cp /etc/wireguard/wg0.conf /etc/wireguard/.wireloom/bare.conf")
     fleet.operator.run(*UNINSTALL)
@@ -104,3 +105,8 @@ def test_an_interface_that_went_by_hand_is_no_hindrance(fleet: Machines) -> None
         assert fleet[name].shell("ls -A /etc/wireguard; nft list tables; ip -br link show wg0 2>&1 || :") == (
             'Device "wg0" does not exist.\n'
         )
+    assert fleet["delta"].shell(
+        "cd /etc/systemd/system; ls -d *.wants/wg-quick@wg0.service wg-quick@wg0.service 2>&1 || :"
+    ) == (
+        "ls: cannot access '*.wants/wg-quick@wg0.service': No such file or directory\nwg-quick@wg0.service\n"
+    )
