@@ -18,6 +18,7 @@ OFFERED: dict[str, tuple[str, list[str]]] = {
     "an option": ("wireloom apply --confirm", ["--confirm-within"]),
     "a machine of the lab": ("wireloom lab exec ", NODES),
     "a node, of several": ("wireloom k3s uninstall w1 d", ["db1"]),
+    "a node, and none again": ("wireloom k3s uninstall w1 ", ["cp1", "db1"]),
     "a node for an option": ("wireloom verify --disrupt c", ["cp1"]),
     "a node of another file": ("wireloom -f other.yaml k3s remove ", ["far1"]),
     "a node of a file with mistakes": ("wireloom -f broken.yaml k3s remove ", []),

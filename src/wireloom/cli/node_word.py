@@ -15,10 +15,13 @@ class NodeWord(click.ParamType[str]):
     def shell_complete(
         self,
         ctx: click.Context,
-        param: click.Parameter,  # noqa: ARG002
+        param: click.Parameter,
         incomplete: str,
     ) -> list[CompletionItem]:
-        """The names in the fleet file that begin so; none where that has mistakes, which a verb tells."""
+        """The names in the fleet file that begin so, and are not there yet.
+
+        None where the file has mistakes, which a verb tells.
+        """
         from wireloom.intent.load import load_fleet
 
         settings = ctx.find_object(Settings) or Settings()
@@ -26,4 +29,6 @@ class NodeWord(click.ParamType[str]):
             fleet = load_fleet(settings.fleet_path, ahead=True).fleet
         except UserError:
             return []
-        return [CompletionItem(name) for name in fleet.nodes if name.startswith(incomplete)]
+        given = ctx.params.get(param.name or "") or ()
+        left = [name for name in fleet.nodes if param.nargs == 1 or name not in given]
+        return [CompletionItem(name) for name in left if name.startswith(incomplete)]
