@@ -115,7 +115,11 @@ OTHER = "# Written by wireloom for db1, a node of the fleet other: change fleet.
 
 def test_what_another_fleet_is_about_to_have_stays(mended: World) -> None:
     """Its first apply is under way: a file with a guard is there, another one staged, and no note yet."""
+    mended.edit("10.99.0.0/16 }", "10.99.0.0/16, guard: false }")
+    mended.run("apply", "--yes")
+    mended.shell("db1", "nft add table inet wireloom")
     mended.shell("db1", f"cd /etc/wireguard; echo '{OTHER}' >wg1.conf; cp wg1.conf .wireloom/wg1.conf")
+    mended.shell("db1", "ip link add wg1 type veth peer name wg1-")
     mended.shell("db1", "echo \"PreUp = nft 'add table inet wireloom'\" >>/etc/wireguard/wg1.conf")
     try:
         gone = mended.run("uninstall", "db1", NAME, mended.name).stdout
@@ -124,7 +128,8 @@ def test_what_another_fleet_is_about_to_have_stays(mended: World) -> None:
         assert sorted(files(mended, "db1")) == left
     finally:
         mended.shell(
-            "db1", "rm -r /etc/wireguard/wg1.conf /etc/wireguard/.wireloom; nft delete table inet wireloom"
+            "db1",
+            "cd /etc/wireguard; rm -r wg1.conf .wireloom; ip link del wg1; nft delete table inet wireloom",
         )
 
 

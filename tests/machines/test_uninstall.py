@@ -57,18 +57,19 @@ def test_it_is_built_again(fleet: Machines) -> None:
 
 
 def test_the_way_over_the_network_itself_is_not_cut(fleet: Machines) -> None:
-    """db1 is reached from cp1, here by its underlay address."""
+    """db1 and w1 are reached from cp1, here by their underlay addresses; w1 with sudo."""
     fleet.operator.run("apply", "--yes")
     file = fleet.operator.fleet_file
     kept = file.read_text()
-    file.write_text(kept.replace("host: 203.0.113.3", "host: 10.99.0.3"))
+    inside = kept.replace("host: 203.0.113.3", "host: 10.99.0.3")
+    file.write_text(inside.replace("host: 203.0.113.2, user", "host: 10.99.0.2, jump: cp1, user"))
     try:
         refused = fleet.operator.run(*UNINSTALL, "--yes", expect=1).stderr
         between = fleet.operator.run(*UNINSTALL, "cp1", "--yes", expect=1).stderr
     finally:
         file.write_text(kept)
-    assert "db1: error: you come to it over wg0 itself" in refused
-    assert "db1: error: you come to it over wg0, by way of cp1" in between
+    assert "w1, db1: error: you come to it over wg0 itself" in refused
+    assert "w1, db1: error: you come to it over wg0, by way of cp1" in between
     fleet.operator.run("plan")
     assert fleet.operator.settles("holds")
 

@@ -4,6 +4,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterator
+from ipaddress import ip_address
 
 import pytest
 
@@ -118,6 +119,10 @@ class TestOnAMachine:
             f"cd /etc/wireguard; echo '{header}' >wg4.conf; echo '[Interface]' >wg5.conf; : >wg6.conf"
         )
         machine.ask("echo '# Written by wireloom' >/etc/wireguard/wg7.conf")
+        machine.ask(
+            "cd /etc/wireguard; cp wg0.conf wg0.bak.conf; ln -s wg0.conf wg8.conf; mkfifo wg9.conf 'a b.conf'"
+        )
+        machine.ask("for name in wg4 wg5 wg6 wg7 wg9; do ip link add $name type veth peer name $name-; done")
         expected = {
             "wg4": OtherFleet("new", guarded=False),
             "wg1": OtherFleet("store1", guarded=True),
@@ -125,6 +130,16 @@ class TestOnAMachine:
             "wg3": OtherFleet("store3", guarded=False),
         }
         assert expected == look(machine, shell=shell).others
+
+    @pytest.mark.parametrize("shell", SHELLS.values(), ids=SHELLS)
+    def test_where_the_operator_comes_from_is_told_also_behind_sudo(
+        self, shell: tuple[str, ...], machine: Sandbox
+    ) -> None:
+        """Which has it in its own environment, and nothing of it in ours."""
+        sudo = f"env -u SSH_CONNECTION {' '.join(shell)}; true"
+        behind = ("env", "SSH_CONNECTION=203.0.113.9 40000 203.0.113.1 22", "sh", "-c", sudo)
+        assert look(machine, shell=behind).client == ip_address("203.0.113.9")
+        assert look(machine, shell=shell).client is None
 
     def test_nothing_of_a_foreign_file_is_told(self, machine: Sandbox) -> None:
         machine.ask(f"printf '[Interface]\\nPrivateKey = {OLD}\\n# mine\\n' >/etc/wireguard/wg0.conf")

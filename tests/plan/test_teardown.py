@@ -90,6 +90,16 @@ GOES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "not a range of somebody's": ({"routes": STATE.routes | {THEIRS}}, [*FENCES, GUARD]),
     "without its file": ({"config": ConfigSeen(ConfigKind.ABSENT)}, [*FENCES, GUARD]),
     "beside another fleet, its own guard": ({"others": STORE}, [*FENCES, GUARD]),
+    "its own guard, also where another file loads one": ({"others": GUARDED}, [*FENCES, GUARD]),
+    "not another fleet's guard, whose file is aside": ({"others": STORE, "config": NO_GUARD}, FENCES),
+    "without its file, beside another fleet": (
+        {"others": STORE, "config": ConfigSeen(ConfigKind.ABSENT)},
+        [*FENCES, GUARD],
+    ),
+    "without its file, beside another fleet's guard": (
+        {"others": GUARDED, "config": ConfigSeen(ConfigKind.ABSENT)},
+        FENCES,
+    ),
     "not another fleet's guard": (
         {"others": GUARDED, "config": NO_GUARD},
         FENCES,
@@ -109,6 +119,7 @@ THERE: dict[str, tuple[dict[str, Any], bool]] = {
     "a file alone": ({**BARE, "config": STATE.config, **KEYLESS}, True),
     "a note alone": ({**BARE, "stamp": STATE.stamp, **KEYLESS}, True),
     "the key that the lock has": (BARE, True),
+    "an interface with the key that the lock has": ({**BARE, **KEYLESS, "link": STATE.link}, True),
     "another key": ({**BARE, "public_key": key(99)}, False),
     "nothing": ({**BARE, **KEYLESS}, False),
 }
@@ -149,6 +160,11 @@ OBSTACLES: dict[str, tuple[dict[str, Any], str]] = {
     "another name": ({"link": None, "ground": ELSEWHERE}, "10.99.0.1 is on wgx: was wg0 renamed?"),
     "its own name": ({"ground": HERE}, ""),
     "no nft": ({"system": NO_NFT}, "nft not found: the guard can't be taken away"),
+    "no nft, and nothing there": ({**BARE, **KEYLESS, "system": NO_NFT}, ""),
+    "on another interface, where the address is": (
+        {**BARE, **KEYLESS, "others": ELSEWHERE_FLEET, "ground": ELSEWHERE},
+        "this fleet is on wg1 there",
+    ),
     "on another interface": ({**BARE, **KEYLESS, "others": ELSEWHERE_FLEET}, "this fleet is on wg1 there"),
     "on another interface as well": ({"others": ELSEWHERE_FLEET}, ""),
     "ours": ({}, ""),
@@ -187,11 +203,11 @@ WAYS: dict[str, tuple[str | None, set[NodeName], list[str]]] = {
 def test_the_way_in_is_not_cut(client: str | None, going: set[NodeName], told: list[str]) -> None:
     world = settled()
     states = world.seen() | {A: seen(world, client=ip_address(client) if client else None)}
-    found = list(refuse_way(world.weave(), world.lock, states, going))
+    found = list(refuse_way(world.weave(), states, going))
     assert [(one.where, one.what) for one in found] == [(A, what) for what in told]
 
 
 def test_a_machine_without_the_interface_is_not_cut_off() -> None:
     world = settled()
     states = {A: seen(world, client=ip_address("10.99.0.2"), link=None)}
-    assert list(refuse_way(world.weave(), world.lock, states, {A, B})) == []
+    assert list(refuse_way(world.weave(), states, {A, B})) == []

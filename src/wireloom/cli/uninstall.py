@@ -92,7 +92,7 @@ def _plan(world: World, chosen: Collection[NodeName], seen: Seen) -> Iterator[tu
 
 async def _refuse(world: World, crew: Crew, going: Collection[NodeName], seen: Seen) -> None:
     """Raise UserError where something rides on the network that would be cut off."""
-    refusals = list(refuse_way(world.network, world.lock, seen, going))
+    refusals = list(refuse_way(world.network, seen, going))
     riders = [name for name in going if _may_ride(world.fleet, name, seen)]
     refusals += refuse_teardown(world.fleet, await look_cluster(crew, going, nonce()), riders)
     if refusals:

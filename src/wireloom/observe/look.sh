@@ -95,8 +95,8 @@ strip_config() {
     ' "$@"
 }
 
-# show_others DIRECTORY: wireloom's other interfaces, by their notes there, and by their files, which come before the
-# first note: of each the interface, its fleet, and `guard` where its file loads one.
+# show_others DIRECTORY: wireloom's other interfaces, by their notes there, and by the files of those that run, which come
+# before the first note: of each the interface, its fleet, and `guard` where its file loads one.
 show_others() {
     for file in "$1"/*.state "${conf%/*}"/*.conf; do
         other=${file##*/}
@@ -108,16 +108,29 @@ show_others() {
     done
 }
 
-# read_fleet DIRECTORY: $fleet is whose $file is; nothing where that is not wireloom's, or has a note, which tells it.
+# read_fleet DIRECTORY: $fleet is whose $file is; fails where that is not wireloom's, has a note, which tells it, or no
+# interface: a copy that somebody keeps beside ours is no fleet.
 read_fleet() {
     case $file in
     *.state) fleet=$(sed -n 's/^fleet=//p' "$file") ;;
     *)
-        test ! -e "$1/$other.state" && read -r first <"$file" || return
+        test -d "/proc/sys/net/ipv4/conf/$other" && test -f "$file" && test ! -e "$1/$other.state" || return
+        read -r first <"$file" || return
         fleet=${first#"$mark for "*" of the fleet "}
         test "$fleet" != "$first" && fleet=${fleet%%:*}
         ;;
     esac
+}
+
+# show_client: where the operator's connection comes from. sudo takes that out of our environment (sudoers(5), env_reset),
+# but has it in its own (proc(5)).
+show_client() {
+    connection=${SSH_CONNECTION:-} pid=$PPID
+    while test -z "$connection" && test "${pid:-0}" -gt 1; do
+        connection=$(tr '\0' '\n' <"/proc/$pid/environ" | sed -n 's/^SSH_CONNECTION=//p')
+        pid=$(sed -n 's/^PPid:[[:space:]]*//p' "/proc/$pid/status")
+    done
+    echo "${connection%% *}"
 }
 
 # show_guard WORDS: whether the table is what the file loads. nft words a table its own way, another one in each

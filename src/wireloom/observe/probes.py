@@ -69,7 +69,7 @@ PROBES = (
         "running",
         'list_guard; running=$(list_running whole); test -z "$running" || printf "%s\\n" "$running"',
     ),
-    Probe("client", 'echo "${SSH_CONNECTION%% *}"'),
+    Probe("client", "show_client"),
     Probe("links", "ip -j -d -s address show"),
     Probe("keeper", f'show_keeper "{KEEPER.format(interface="$if")}"'),
     Probe("routes4", 'routes=$(show_routing -4); printf "%s\\n" "$routes"'),

@@ -235,7 +235,7 @@ class NodeState:
     """All that was seen of one node in one round trip. ``garbled`` names probes that made no sense.
 
     ``drop_in`` is the text of wireloom's addition to the unit; None where there is none. ``client`` is where
-    the operator's own connection comes from, as far as sudo lets it through. ``routes``: those of the main
+    the operator's own connection comes from, None where that can't be told. ``routes``: those of the main
     table. ``others``: further interfaces that wireloom keeps there, by name. ``fingerprint``: the SHA-256, in
     hex, of the running state and the stamp: it changes when somebody applies, or works by hand.
     """

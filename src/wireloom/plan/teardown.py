@@ -15,7 +15,7 @@ from wireloom.preflight.ownership import WIREGUARD_KINDS
 from wireloom.render.desired import config_path, key_path
 from wireloom.render.guard import REMOVE, TABLE, render_guard
 from wireloom.render.wg_quick import FENCE_METRIC
-from wireloom.values import Address, NodeName
+from wireloom.values import Address, Interface, NodeName
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,20 +43,24 @@ def plan_teardown(network: Network, lock: Lock, state: NodeState) -> Teardown | 
     return Teardown(state.name, state.fingerprint, tuple(_commands(network, state)))
 
 
-def refuse_way(network: Network, lock: Lock, seen: Seen, going: Collection[NodeName]) -> Iterator[Diagnostic]:
+def refuse_way(network: Network, seen: Seen, going: Collection[NodeName]) -> Iterator[Diagnostic]:
     """The operator's own way to a machine must not go with the network: to one that goes, or through one."""
-    owners = {address: name for name in going for address in _addresses(lock, name)}
+    owners = {one.ip: name for name in going for one in _interfaces(seen.get(name))}
     hint = "reach it another way, by its public or private address, and run this again"
     for name, state in seen.items():
-        if not isinstance(state, NodeState) or state.link is None or state.client is None:
-            continue
-        if not any(state.client in address.network for address in state.link.addresses):
+        client = state.client if isinstance(state, NodeState) else None
+        if client is None or not any(client in one.network for one in _interfaces(state)):
             continue
         if name in going:
             yield Diagnostic(f"you come to it over {network.interface} itself", where=name, hint=hint)
-        elif state.client in owners:
-            what = f"you come to it over {network.interface}, by way of {owners[state.client]}"
+        elif client in owners:
+            what = f"you come to it over {network.interface}, by way of {owners[client]}"
             yield Diagnostic(what, where=name, hint=hint)
+
+
+def _interfaces(state: object) -> Collection[Interface]:
+    """The addresses that the interface of a machine has, with their networks."""
+    return state.link.addresses if isinstance(state, NodeState) and state.link else ()
 
 
 def tell_key(network: Network, state: NodeState) -> str:
@@ -69,7 +73,8 @@ def _is_there(lock: Lock, state: NodeState) -> bool:
     """A key by itself may be for another interface of that name: it is the fleet's if the lock has it."""
     locked = lock.nodes.get(state.name)
     enrolled = state.public_key is not None and locked is not None and locked.public_key == state.public_key
-    return state.stamp is not None or state.config.kind is not ConfigKind.ABSENT or enrolled
+    runs = state.link is not None and _is_made_here(lock, state, state.link)
+    return state.stamp is not None or state.config.kind is not ConfigKind.ABSENT or enrolled or runs
 
 
 def _whose_else(network: Network, state: NodeState) -> tuple[str, str] | None:
@@ -92,19 +97,25 @@ def _keeps(network: Network, lock: Lock, state: NodeState) -> tuple[str, str] | 
     interface = network.interface
     if state.link is not None and not _is_made_here(lock, state, state.link):
         return f"wireloom did not make {interface}", "it has neither the node's key nor its address"
+    if not _is_there(lock, state):
+        for other, one in state.others.items():
+            if one.fleet == network.fleet:
+                return f"this fleet is on {other} there", f"write `interface: {other}` under `underlay:`"
     addresses = _addresses(lock, state.name)
     for seen in sorted(state.ground.addresses, key=str):
         if seen.address.ip in addresses and seen.device != interface:
             hint = f"give {seen.device} its name back, or take it away there"
             return f"{seen.address.ip} is on {seen.device}: was {interface} renamed?", hint
-    if "nft" not in state.system.tools and (
-        read_guard(state.config.keyless) or render_guard(network, state.name)
-    ):
+    if "nft" not in state.system.tools and _is_there(lock, state) and _loads_guard(network, state):
         return "nft not found: the guard can't be taken away", "install nftables there, and run this again"
-    for other, one in state.others.items():
-        if one.fleet == network.fleet and not _is_there(lock, state):
-            return f"this fleet is on {other} there", f"write `interface: {other}` under `underlay:`"
     return None
+
+
+def _loads_guard(network: Network, state: NodeState) -> bool:
+    """Whether a guard that is there is this fleet's: by its file; where that is gone, by the fleet file."""
+    if state.config.kind is ConfigKind.OURS:
+        return read_guard(state.config.keyless) != ""
+    return render_guard(network, state.name) != "" and not any(one.guarded for one in state.others.values())
 
 
 def _is_made_here(lock: Lock, state: NodeState, link: LinkSeen) -> bool:
@@ -126,5 +137,5 @@ def _commands(network: Network, state: NodeState) -> Iterator[tuple[str, Command
     ranges = {RouteSeen("unreachable", prefix, "", FENCE_METRIC) for prefix in network.fenced}
     for prefix in find_fences(state.routes, read_fences(state.config.keyless) | ranges, alone=False):
         yield f"route unreachable {prefix}", remove_fence(prefix)
-    if state.guard is not GuardKind.ABSENT and not any(one.guarded for one in state.others.values()):
+    if state.guard is not GuardKind.ABSENT and (not state.others or _loads_guard(network, state)):
         yield f"table {TABLE}", ("nft", REMOVE)
