@@ -1,9 +1,14 @@
 """What became of a machine that something was taken off."""
 
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from wireloom.apply.holding import holding
 from wireloom.apply.outcome import Ending
+from wireloom.apply.script import Hand
 from wireloom.apply.step import read_all, trouble_of
+from wireloom.transport.crew import Crew
 from wireloom.transport.port import Completed, TransportError
 from wireloom.values import NodeName
 
@@ -33,3 +38,16 @@ def read_departure(name: NodeName, answer: Completed | TransportError, step: str
         hint = trouble.hint or f"{stands}: run this again"
         return Departure(name, Ending.FAILED, did, trouble.detail, hint, trouble.step)
     return Departure(name, Ending.CHANGED if did else Ending.UNCHANGED, did)
+
+
+@asynccontextmanager
+async def holding_all_but(
+    crew: Crew, hand: Hand, machines: Collection[NodeName]
+) -> AsyncIterator[Mapping[NodeName, Departure]]:
+    """Have machines for one of these alone, as an apply does; gives why some could not be had."""
+    async with holding(crew, hand, machines) as answers:
+        yield {
+            name: read_departure(name, answer, "hold")
+            for name, answer in answers.items()
+            if trouble_of(name, answer, "hold")
+        }

@@ -5,8 +5,7 @@ import shlex
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from wireloom.apply.departure import Departure, read_departure
-from wireloom.apply.holding import holding
+from wireloom.apply.departure import Departure, holding_all_but, read_departure
 from wireloom.apply.outcome import Ending
 from wireloom.apply.script import LEASE, Hand
 from wireloom.apply.step import STEP_TIMEOUT, read_all, trouble_of
@@ -81,12 +80,7 @@ async def leaving(
 ) -> AsyncIterator[tuple[Leave, Mapping[NodeName, Departure]]]:
     """Have machines for this removal alone, as an apply does; and why some could not be had."""
     hand = Hand(interface, terms.id, terms.who, terms.when)
-    async with holding(crew, hand, machines) as answers:
-        missing = {
-            name: read_departure(name, answer, "hold")
-            for name, answer in answers.items()
-            if trouble_of(name, answer, "hold")
-        }
+    async with holding_all_but(crew, hand, machines) as missing:
         yield Leave(crew, hand, fleet), missing
 
 

@@ -2,10 +2,8 @@
 
 from collections.abc import Mapping
 
-from wireloom.apply.departure import Departure, read_departure
-from wireloom.apply.holding import holding
+from wireloom.apply.departure import Departure, holding_all_but, read_departure
 from wireloom.apply.script import Hand
-from wireloom.apply.step import trouble_of
 from wireloom.apply.terms import Terms
 from wireloom.plan.teardown import Teardown
 from wireloom.transport.crew import Crew
@@ -20,13 +18,8 @@ async def tear_down(
 ) -> dict[NodeName, Departure]:
     """Have machines for this alone, as an apply does, and take the network off those that could be had."""
     hand = Hand(interface, terms.id, terms.who, terms.when)
-    async with holding(crew, hand, teardowns) as held:
-        refused = {name: answer for name, answer in held.items() if trouble_of(name, answer, "hold")}
-        scripts = {name: hand.tear_down(one) for name, one in teardowns.items() if name not in refused}
-        done = await crew.run(scripts, timeout=STOP_TIMEOUT)
-    return {
-        name: read_departure(name, refused[name], "hold")
-        if name in refused
-        else read_departure(name, done[name], "take off")
-        for name in teardowns
-    }
+    async with holding_all_but(crew, hand, teardowns) as missing:
+        scripts = {name: hand.tear_down(one) for name, one in teardowns.items() if name not in missing}
+        answers = await crew.run(scripts, timeout=STOP_TIMEOUT)
+    done = {name: read_departure(name, answer, "take off") for name, answer in answers.items()}
+    return {name: missing.get(name) or done[name] for name in teardowns}

@@ -56,7 +56,9 @@ def not_asked(name: NodeName, state: object) -> Departure | None:
     return Departure(name, Ending.PENDING, detail=state.what, hint="once it answers: run this again")
 
 
-def confirm(world: World, goes: str, left: Collection[Departure], stays: str, said: str | None) -> None:
+def confirm(
+    world: World, goes: str, left: Collection[Departure], said: str | None, *, stays: str = ""
+) -> None:
     """Say what goes, and who stays as it is; go on only with the fleet's name. Raises UserError."""
     if said is None or not world.settings.quiet:
         say(goes)

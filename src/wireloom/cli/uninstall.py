@@ -23,10 +23,12 @@ from wireloom.cli.terms import make_terms
 from wireloom.cli.world import World, nonce, open_world, run_async
 from wireloom.cluster.look import look_cluster
 from wireloom.cluster.removal import refuse_teardown
-from wireloom.errors import UserError
+from wireloom.errors import Diagnostic, UserError
 from wireloom.grammar import count
 from wireloom.intent.fleet import Fleet
-from wireloom.observe.state import NodeState, Seen
+from wireloom.lock.lock import Lock
+from wireloom.network.network import Network
+from wireloom.observe.state import NodeState, Seen, Unreachable
 from wireloom.plan.teardown import Teardown, find_obstacle, plan_teardown, refuse_way, tell_key
 from wireloom.render.unit import rides
 from wireloom.report.terminal import Progress, say
@@ -61,17 +63,22 @@ async def _uninstall(
     world: World, chosen: Collection[NodeName], said: str | None, *, yes: bool
 ) -> tuple[Departure, ...]:
     """What became of each of them. Where nothing is there nothing is asked, and nothing sent."""
-    interface = world.network.interface
+    network = world.network
+    interface = network.interface
     with Progress(quiet=world.settings.quiet) as progress:
         async with visit(world, yes=yes, progress=progress) as (crew, seen):
-            teardowns = dict(_plan(world, chosen, seen))
-            await _refuse(world, crew, teardowns, seen)
-            done = {name: _left_alone(world, name, seen) for name in chosen if name not in teardowns}
+            found = {name: _judge(network, world.lock, name, seen.get(name)) for name in chosen}
+            teardowns = {name: one for name, one in found.items() if isinstance(one, Teardown)}
+            done = {name: one for name, one in found.items() if isinstance(one, Departure)}
+            refusals = list(refuse_way(network, seen, teardowns))
+            refusals += await _refuse_riders(world.fleet, crew, teardowns, seen)
+            if refusals:
+                raise UserError(refusals)
             if teardowns:
                 progress.pause()
                 names = ", ".join(teardowns)
                 goes = f"{interface} goes off {names}, with keys and history: it encrypts nothing any more."
-                confirm(world, goes, done.values(), "", said)
+                confirm(world, goes, done.values(), said)
                 progress(f"taking {interface} off {count(len(teardowns), 'machine')}")
                 terms = make_terms(window=0, max_parallel=None)
                 with told_to_go_on():
@@ -79,24 +86,24 @@ async def _uninstall(
             return tuple(done[name] for name in chosen)
 
 
-def _plan(world: World, chosen: Collection[NodeName], seen: Seen) -> Iterator[tuple[NodeName, Teardown]]:
-    """Those of them that have something of this fleet."""
-    network = world.network
-    for name in chosen:
-        state = seen.get(name)
-        if isinstance(state, NodeState) and not find_obstacle(network, world.lock, state):
-            teardown = plan_teardown(network, world.lock, state)
-            if teardown is not None:
-                yield name, teardown
+def _judge(
+    network: Network, lock: Lock, name: NodeName, state: NodeState | Unreachable | None
+) -> Teardown | Departure:
+    """What is taken off a machine, or why nothing is."""
+    if not isinstance(state, NodeState):
+        return not_asked(name, state) or Departure(name, Ending.UNCHANGED)
+    if obstacle := find_obstacle(network, lock, state):
+        return Departure(name, Ending.FAILED, detail=f"{obstacle.what}: not touched", hint=obstacle.hint)
+    teardown = plan_teardown(network, lock, state)
+    return teardown or Departure(name, Ending.UNCHANGED, detail=tell_key(network, state))
 
 
-async def _refuse(world: World, crew: Crew, going: Collection[NodeName], seen: Seen) -> None:
-    """Raise UserError where something rides on the network that would be cut off."""
-    refusals = list(refuse_way(world.network, seen, going))
-    riders = [name for name in going if _may_ride(world.fleet, name, seen)]
-    refusals += refuse_teardown(world.fleet, await look_cluster(crew, going, nonce()), riders)
-    if refusals:
-        raise UserError(refusals)
+async def _refuse_riders(
+    fleet: Fleet, crew: Crew, going: Collection[NodeName], seen: Seen
+) -> Iterator[Diagnostic]:
+    """Where k3s would lose the network."""
+    riders = [name for name in going if _may_ride(fleet, name, seen)]
+    return refuse_teardown(fleet, await look_cluster(crew, going, nonce()), riders)
 
 
 def _may_ride(fleet: Fleet, name: NodeName, seen: Seen) -> bool:
@@ -104,13 +111,3 @@ def _may_ride(fleet: Fleet, name: NodeName, seen: Seen) -> bool:
     state = seen.get(name)
     drop_in = state.drop_in if isinstance(state, NodeState) else None
     return (fleet.has_underlay and bool(fleet.nodes[name].roles)) or rides(drop_in or "")
-
-
-def _left_alone(world: World, name: NodeName, seen: Seen) -> Departure:
-    """Why nothing is taken away from a machine."""
-    state = seen.get(name)
-    if not isinstance(state, NodeState):
-        return not_asked(name, state) or Departure(name, Ending.UNCHANGED)
-    if obstacle := find_obstacle(world.network, world.lock, state):
-        return Departure(name, Ending.FAILED, detail=f"{obstacle.what}: not touched", hint=obstacle.hint)
-    return Departure(name, Ending.UNCHANGED, detail=tell_key(world.network, state))

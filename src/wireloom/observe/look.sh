@@ -128,7 +128,8 @@ show_client() {
     connection=${SSH_CONNECTION:-} pid=$PPID
     while test -z "$connection" && test "${pid:-0}" -gt 1; do
         connection=$(tr '\0' '\n' <"/proc/$pid/environ" | sed -n 's/^SSH_CONNECTION=//p')
-        pid=$(sed -n 's/^PPid:[[:space:]]*//p' "/proc/$pid/status")
+        pid=$(show_status PPid: "$pid")
+        pid=${pid#* }
     done
     echo "${connection%% *}"
 }
@@ -164,11 +165,11 @@ show_keeper() {
     case $keeper in -*) echo -1 ;; *) echo "$keeper" ;; esac
 }
 
-# show_status WORD: a line of /proc/PID/status (proc(5)), of this shell.
+# show_status WORD [PID]: a line of /proc/PID/status (proc(5)), of this shell or of that process.
 show_status() {
     while read -r word value; do
         test "$word" != "$1" || { echo "$word $value" && return; }
-    done <"/proc/$$/status"
+    done <"/proc/${2:-$$}/status"
 }
 
 # show_disks DIRECTORY...: of each, or of what is above it where it is not there: `ro` or `rw`, blocks free and their

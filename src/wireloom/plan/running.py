@@ -5,7 +5,6 @@ not change. No peer is removed to be changed, no port is set that stands already
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 
 from wireloom.network.network import Peer
 from wireloom.observe.state import LinkSeen, PeerSeen, RouteSeen
@@ -240,13 +239,17 @@ def _plan_peer(interface: str, peer: Peer, seen: PeerSeen, filed: PeerSeen | Non
 def plan_fences(
     desired: NodeDesired, routes: frozenset[RouteSeen], filed: frozenset[RouteSeen], *, alone: bool
 ) -> Iterator[Change]:
-    """The fence of every range, and none of a range that is given up: it may lie inside of a new one."""
-    for old in find_fences(routes, filed, alone=alone):
-        if old not in desired.fenced:
+    """The fence of every range, and none of a range that is given up: it may lie inside of a new one.
+
+    Where the fleet is not ``alone`` on the machine, a fence that our file has not ``filed`` is another one's.
+    """
+    there = find_fences(routes)
+    ours = there if alone else find_fences(filed)
+    for old in there:
+        if old in ours and old not in desired.fenced:
             target, reason = f"route unreachable {old}", "not a range of the fleet any more"
             take, put = remove_fence(old), _fence(old, "replace")
             yield Change(Action.DELETE, target, reason, Risk.NONE, (take,), (put,))
-    there = find_fences(routes, filed, alone=True)
     for prefix in desired.fenced:
         if prefix not in there:
             target, reason = (
@@ -257,14 +260,11 @@ def plan_fences(
             yield Change(Action.CREATE, target, reason, Risk.NONE, (put,), (take,))
 
 
-def find_fences(routes: frozenset[RouteSeen], filed: frozenset[RouteSeen], *, alone: bool) -> list[Prefix]:
-    """The ranges that are fenced. Where the fleet is not ``alone`` on the machine, only those of its file.
-
-    ``filed``: the fences of that file; another one is another fleet's.
-    """
-    fences = (one for one in routes if (one.kind, one.metric) == ("unreachable", FENCE_METRIC))
-    there = {replace(one, device="") for one in fences}  # IPv6 says that its device is lo
-    return sorted((one.to for one in (there if alone else there & filed)), key=str)
+def find_fences(routes: frozenset[RouteSeen]) -> list[Prefix]:
+    """The ranges that are fenced, by these routes."""
+    return sorted(
+        {one.to for one in routes if (one.kind, one.metric) == ("unreachable", FENCE_METRIC)}, key=str
+    )
 
 
 def remove_fence(prefix: Prefix) -> Command:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from wireloom.errors import Diagnostic
 from wireloom.lock.lock import Lock
 from wireloom.network.network import Network
-from wireloom.observe.state import ConfigKind, GuardKind, KeyKind, LinkSeen, NodeState, RouteSeen, Seen
+from wireloom.observe.state import ConfigKind, GuardKind, KeyKind, LinkSeen, NodeState, Seen
 from wireloom.plan.filed import read_fences, read_guard
 from wireloom.plan.plan import Command
 from wireloom.plan.running import find_fences, remove_fence
@@ -14,7 +14,6 @@ from wireloom.preflight.machine import tell_garbled
 from wireloom.preflight.ownership import WIREGUARD_KINDS
 from wireloom.render.desired import config_path, key_path
 from wireloom.render.guard import REMOVE, TABLE, render_guard
-from wireloom.render.wg_quick import FENCE_METRIC
 from wireloom.values import Address, Interface, NodeName
 
 
@@ -25,7 +24,6 @@ class Teardown:
     ``fingerprint``: how the machine was seen; it must be so still.
     """
 
-    name: NodeName
     fingerprint: str
     commands: tuple[tuple[str, Command], ...]
 
@@ -40,7 +38,7 @@ def plan_teardown(network: Network, lock: Lock, state: NodeState) -> Teardown | 
     """What is taken off a machine; None where nothing of the fleet is there."""
     if not _is_there(lock, state):
         return None
-    return Teardown(state.name, state.fingerprint, tuple(_commands(network, state)))
+    return Teardown(state.fingerprint, tuple(_commands(network, state)))
 
 
 def refuse_way(network: Network, seen: Seen, going: Collection[NodeName]) -> Iterator[Diagnostic]:
@@ -134,8 +132,9 @@ def _addresses(lock: Lock, name: NodeName) -> tuple[Address, ...]:
 
 def _commands(network: Network, state: NodeState) -> Iterator[tuple[str, Command]]:
     """For what stays where an interface goes down, unless it is somebody else's on the same machine."""
-    ranges = {RouteSeen("unreachable", prefix, "", FENCE_METRIC) for prefix in network.fenced}
-    for prefix in find_fences(state.routes, read_fences(state.config.keyless) | ranges, alone=False):
-        yield f"route unreachable {prefix}", remove_fence(prefix)
+    ours = {*find_fences(read_fences(state.config.keyless)), *network.fenced}
+    for prefix in find_fences(state.routes):
+        if prefix in ours:
+            yield f"route unreachable {prefix}", remove_fence(prefix)
     if state.guard is not GuardKind.ABSENT and (not state.others or _loads_guard(network, state)):
         yield f"table {TABLE}", ("nft", REMOVE)

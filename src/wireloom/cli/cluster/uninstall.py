@@ -72,14 +72,11 @@ async def _uninstall(
                 names = ", ".join(machines)
                 goes = f"k3s goes off {names}: pods, what the cluster knows, and what local volumes hold."
                 stays = " The encrypted network stays." if world.fleet.has_underlay else ""
-                confirm(world, goes, done.values(), stays, said)
+                confirm(world, goes, done.values(), said, stays=stays)
                 progress(f"taking k3s off {count(len(machines), 'machine')}")
-                interface = world.network.interface
+                held = leaving(crew, terms, world.network.interface, world.fleet.name, machines)
                 with told_to_go_on():
-                    async with leaving(crew, terms, interface, world.fleet.name, machines) as (
-                        leave,
-                        missing,
-                    ):
+                    async with held as (leave, missing):
                         gone = await uninstall(leave, missing, machines)
                 done |= {one.name: one for one in gone}
             return tuple(done[name] for name in chosen)
