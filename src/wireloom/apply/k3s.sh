@@ -138,6 +138,7 @@ wake() {
     before=$(systemctl show --value -p InvocationID "$1")
     { mkdir -p "${woken%/*}" && : >"$woken"; } || die "$woken can't be written: is the disk full, or read-only?"
     systemctl --no-block restart "$1" || die "the unit $1 can't be started"
+    systemctl reset-failed "$1" 2>/dev/null # once more: what goes down again and again may just have done so
     rm -f "$due"
     left=10
     while test "$left" -gt 0 && test "$(systemctl show --value -p ActiveState "$1")" = active; do
