@@ -26,12 +26,18 @@ make_key() {
     test -d "$directory" || mkdir -p "$directory" || die "$directory can't be made"
     if test -e "$key" || test -L "$key"; then
         public=$(wg pubkey <"$key") || die "$key holds no WireGuard key"
-    elif ! { wg genkey >"$key.new" && public=$(wg pubkey <"$key.new" 2>/dev/null) && sync "$key.new" &&
-        mv "$key.new" "$key"; }; then
-        rm -f "$key.new"
-        die "$key can't be written: is the disk full, or read-only?"
+    else
+        put_key wg genkey
     fi
     printf 'public_key=%s\n' "$public"
+}
+
+# put_key COMMAND...: what it prints becomes the private key, whole or not at all. $public is its public key.
+put_key() {
+    { "$@" >"$key.new" && public=$(wg pubkey <"$key.new" 2>/dev/null) && sync "$key.new" && mv "$key.new" "$key"; } || {
+        rm -f "$key.new"
+        die "$key can't be written: is the disk full, or read-only?"
+    }
 }
 
 # assemble FILE HEAD BODY: put a configuration together. HEAD and BODY are functions that print text.

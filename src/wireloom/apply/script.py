@@ -26,6 +26,7 @@ HANDS = (
 )
 
 TEARDOWN = read_functions("wireloom.apply", "teardown.sh")
+ROTATION = read_functions("wireloom.apply", "rotation.sh")
 
 NOTHING = make_fingerprint("", "")
 """Of a machine on which nothing of ours runs, or is noted."""
@@ -126,8 +127,8 @@ class Hand:
         )
 
     def ask(self, seconds: int, neighbours: Sequence[Neighbour]) -> str:
-        """The same of a network that nobody changes."""
-        return self._script(_call("prove", str(seconds), "0", *map(str, neighbours)))
+        """The same of a network that nobody changes; of a key, that there was a handshake with it at all."""
+        return self._script(_call("prove", str(seconds), "1", *map(str, neighbours)))
 
     def keep(self) -> tuple[str, ...]:
         """Lines before others: these are not run on a machine that this apply has no more."""
@@ -157,6 +158,22 @@ class Hand:
             *(_call("take", what, *command) for what, command in teardown.commands),
             _call("erase", drop_in_path(self.interface)),
         )
+
+    def rekey(self) -> str:
+        """Make a new private key, which nothing runs with yet. Answers ``public_key``."""
+        return self._script(ROTATION, "alone", _call("keep", self.id), "rekey")
+
+    def restore_key(self) -> str:
+        """Give the key up that `rekey` has made."""
+        return self._script(ROTATION, "alone", _call("keep", self.id), "restore_key")
+
+    def end_rotation(self) -> str:
+        """The key that `rekey` has made is the node's like any other."""
+        return self._script(ROTATION, "alone", _call("keep", self.id), "end_rotation")
+
+    def find_rules(self, device: str) -> str:
+        """Answer ``rule`` for each of a firewall that names the interface, where none names the other one."""
+        return self._script(ROTATION, _call("find_rules", device))
 
     @property
     def _hold(self) -> str:

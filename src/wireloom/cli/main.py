@@ -28,6 +28,7 @@ VERBS = {
     "plan": "Show what apply would do.",
     "apply": "Bring the machines to what the fleet file says.",
     "rollback": "Bring the machines back to a generation that they keep.",
+    "rotate": "Give nodes new keys, without a lost packet.",
     "history": "Show the generations that the machines keep.",
     "recover": "Make a lost fleet.lock anew, from what the machines keep.",
     "verify": "Test on the machines that the network does what it should.",

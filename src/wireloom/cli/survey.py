@@ -72,7 +72,7 @@ class Survey:
 async def survey(world: World, *, yes: bool, progress: Progress) -> AsyncIterator[Survey]:
     """Look at every machine and plan; the connections stay open inside of the ``async with``."""
     async with visit(world, yes=yes, progress=progress) as (crew, seen):
-        yield await _plan(world, crew, seen)
+        yield await plan_from(world, crew, seen)
 
 
 async def survey_again(before: Survey) -> Survey:
@@ -88,10 +88,11 @@ async def survey_again(before: Survey) -> Survey:
 
 async def survey_next(before: Survey, world: World) -> Survey:
     """Look again, and plan what follows on an apply. ``world`` has the lock that it has left."""
-    return await _plan(world, before.crew, await look_around(world, before.crew))
+    return await plan_from(world, before.crew, await look_around(world, before.crew))
 
 
-async def _plan(world: World, crew: Crew, seen: Seen) -> Survey:
+async def plan_from(world: World, crew: Crew, seen: Seen) -> Survey:
+    """Plan by what was seen of the machines; k3s is looked at, too."""
     k3s = await look_at_cluster(world, crew, seen)
     lock = learn_footing(world.lock, seen, wanted_stance(world.fleet))
     world = with_lock(world, learn_pods(world.fleet, lock, k3s) if k3s else lock)

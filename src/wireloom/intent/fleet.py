@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
-from wireloom.values import Address, NodeName, Prefix, SiteName, SshTarget
+from wireloom.values import Address, Interface, NodeName, Prefix, SiteName, SshTarget
 
 K3S_RELEASES = "https://github.com/k3s-io/k3s/releases/download"
 """Where k3s publishes its releases (k3s, install.sh, GITHUB_URL)."""
@@ -94,8 +94,26 @@ class Kubernetes:
 
 
 @dataclass(frozen=True, slots=True)
+class Carried:
+    """What a stand-in carries for the interface whose keys are changed meanwhile, which is ``interface``.
+
+    ``addresses``: those that each node has there. ``behind``: all that each may use there, its pods' ranges
+    among them. ``led``: packets are led over the stand-in; otherwise it is only there.
+    """
+
+    interface: str
+    addresses: Mapping[NodeName, tuple[Interface, ...]]
+    behind: Mapping[NodeName, tuple[Prefix, ...]]
+    led: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Fleet:
-    """One validated ``fleet.yaml``. ``nodes`` and ``sites`` keep the order of the file."""
+    """One validated ``fleet.yaml``. ``nodes`` and ``sites`` keep the order of the file.
+
+    While keys are rotated (see ``network.stand_in``): ``relief`` is the interface that stands in for the
+    underlay's; and ``carries`` makes of a fleet the stand-in itself.
+    """
 
     name: str
     underlay: Underlay
@@ -104,6 +122,8 @@ class Fleet:
     lab: bool = False
     kubernetes: Kubernetes | None = None
     path: Path = Path("fleet.yaml")
+    relief: str | None = None
+    carries: Carried | None = None
 
     @property
     def behind_nat(self) -> frozenset[NodeName]:

@@ -8,10 +8,19 @@ from wireloom.values import Address, Endpoint, Interface, NodeName, Prefix, Publ
 
 
 @dataclass(frozen=True, slots=True)
+class Lead:
+    """A route that leads packets over a stand-in; ``source``: the address that they have by themselves."""
+
+    to: Prefix
+    source: Address
+
+
+@dataclass(frozen=True, slots=True)
 class Member:
     """A node as the others see it. ``public_key`` is None until its machine has made a key.
 
-    ``closed`` are TCP ports of its own that only the trusted interfaces of the network may reach.
+    ``closed`` are TCP ports of its own that only the trusted interfaces of the network may reach. ``leads``
+    are there while the network stands in for another one.
     """
 
     name: NodeName
@@ -21,6 +30,7 @@ class Member:
     nat: bool
     roles: tuple[str, ...] = ()
     closed: tuple[int, ...] = ()
+    leads: tuple[Lead, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +78,8 @@ class Network:
     interfaces that may carry packets of these ranges, the underlay's own first; None: nobody looks. Nodes
     that see the others alike share one row of ``views``: a row holds the peers of a whole class of nodes,
     each node of the class among them if they are peers of each other. ``under``: it is an underlay; otherwise
-    a network plugin makes it, and ``ranges`` are those of pods.
+    a network plugin makes it, and ``ranges`` are those of pods. While keys are rotated ``relief`` is the
+    interface that stands in for this one, or ``relieves`` the one that this one stands in for.
     """
 
     fleet: str
@@ -82,6 +93,13 @@ class Network:
     views: Mapping[NodeName, tuple[Peer, ...]]
     also: int | None = None
     under: bool = True
+    relief: str | None = None
+    relieves: str | None = None
+
+    @property
+    def two_ways(self) -> bool:
+        """Whether packets may come by one interface while their answers leave by the other."""
+        return self.relief is not None or self.relieves is not None
 
     @property
     def stance(self) -> Stance:

@@ -10,6 +10,7 @@ from wireloom.intent.reach import dial_address
 from wireloom.lock.footing import Stance, next_stance
 from wireloom.lock.lock import Lock, LockedNode
 from wireloom.network.network import Member, Network, Peer
+from wireloom.network.stand_in import leads
 from wireloom.values import API_PORT, ETCD_PORTS, KUBELET_PORT, Endpoint, Interface, NodeName, Prefix
 
 KEEPALIVE = 25
@@ -40,7 +41,7 @@ def weave(fleet: Fleet, lock: Lock) -> Network:
         name: _member(fleet, node, lock.nodes[name], stance.ranges) for name, node in fleet.nodes.items()
     }
     hosts = {
-        name: _host_routes(member) + _pod_routes(fleet, name, lock.nodes[name])
+        name: _host_routes(member) + _pod_routes(fleet, name, lock.nodes[name]) + _carried(fleet, name)
         for name, member in members.items()
     }
     views: dict[object, tuple[Peer, ...]] = {}
@@ -59,6 +60,8 @@ def weave(fleet: Fleet, lock: Lock) -> Network:
         members=members,
         views={name: views.get(_class_of(node), ()) for name, node in fleet.nodes.items()},
         also=stance.also,
+        relief=fleet.relief,
+        relieves=fleet.carries.interface if fleet.carries else None,
     )
 
 
@@ -70,7 +73,9 @@ def wanted_stance(fleet: Fleet) -> Stance:
 def _trusted(fleet: Fleet) -> tuple[str, ...]:
     """The interface, loopback, and what on a machine itself may send to the fleet: pods, what was named."""
     pods = CLUSTER_DEVICES[fleet.kubernetes.cni] if fleet.kubernetes else ()
-    return tuple(dict.fromkeys((fleet.underlay.interface, "lo", *pods, *fleet.underlay.trusted)))
+    relief = (fleet.relief,) if fleet.relief else ()
+    own = (fleet.underlay.interface, *relief, "lo")
+    return tuple(dict.fromkeys((*own, *pods, *fleet.underlay.trusted)))
 
 
 def _closed_ports(fleet: Fleet, node: Node) -> tuple[int, ...]:
@@ -102,6 +107,7 @@ def _member(fleet: Fleet, node: Node, locked: LockedNode, ranges: tuple[Prefix, 
         nat=node.nat,
         roles=node.roles,
         closed=_closed_ports(fleet, node),
+        leads=leads(fleet.carries, node.name) if fleet.carries else (),
     )
 
 
@@ -126,6 +132,10 @@ def _pod_routes(fleet: Fleet, name: NodeName, locked: LockedNode) -> tuple[Prefi
                 hint="the pod ranges of a cluster that lives can't be changed: write the old ones again",
             )
     return locked.pods
+
+
+def _carried(fleet: Fleet, name: NodeName) -> tuple[Prefix, ...]:
+    return fleet.carries.behind[name] if fleet.carries else ()
 
 
 def _is_within(inner: Prefix, outer: Prefix) -> bool:

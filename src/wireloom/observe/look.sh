@@ -165,6 +165,13 @@ show_keeper() {
     case $keeper in -*) echo -1 ;; *) echo "$keeper" ;; esac
 }
 
+# show_filter FILE...: what each of them holds, a word each.
+show_filter() {
+    for one in "$@"; do
+        { read -r value || value=0; } <"$one" && printf '%s ' "$value"
+    done
+}
+
 # show_status WORD [PID]: a line of /proc/PID/status (proc(5)), of this shell or of that process.
 show_status() {
     while read -r word value; do

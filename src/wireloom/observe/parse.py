@@ -21,6 +21,7 @@ from wireloom.observe.state import (
     NodeState,
     OtherFleet,
     PeerSeen,
+    RiderSeen,
     RouteSeen,
     RuleSeen,
     Stamp,
@@ -72,6 +73,7 @@ def parse_state(name: NodeName, sections: Mapping[str, str]) -> NodeState:
         guard=read("guard", parse_guard, GuardKind.OTHER),
         client=read("client", lambda text: ip_address(text.strip()) if text.strip() else None, None),
         others=parse_others(sections.get("others", "")),
+        riders=read("links", parse_riders, ()),
         fingerprint=make_fingerprint(sections.get("running", ""), sections.get("stamp", "")),
         drop_in=parse_drop_in(sections.get("drop-in", "")),
         enabled=sections.get("enabled", "").strip() == "enabled",  # -runtime is gone after a reboot
@@ -177,6 +179,7 @@ def parse_link(text: str, sections: Mapping[str, str]) -> LinkSeen | None:
     _, key, port, fwmark = own.split(" ")
     peers = [parse_peer(line.removeprefix(DUMP)) for line in running if line.startswith(DUMP)]
     traffic = link.get("stats64", {})
+    filters = [int(word) for word in sections.get("filter", "").split()]
     return LinkSeen(
         kind=str(link.get("linkinfo", {}).get("info_kind", "")),
         up="UP" in link["flags"],
@@ -191,9 +194,16 @@ def parse_link(text: str, sections: Mapping[str, str]) -> LinkSeen | None:
         fwmark=0 if fwmark == "off" else int(fwmark, 16),
         peers={peer.public_key: peer for peer in peers},
         keeper=int(sections.get("keeper", "").strip() or 0),
+        filter=_pick(filters, 0, 1),
+        usual_filter=_pick(filters, 0, 2),
         received=int(traffic["rx"]["bytes"]) if traffic else None,
         sent=int(traffic["tx"]["bytes"]) if traffic else None,
     )
+
+
+def _pick(filters: list[int], *places: int) -> int:
+    """The kernel takes the greater one of what all interfaces have and what one has (Linux, ip-sysctl)."""
+    return max(filters[place] for place in places) if len(filters) > max(places) else 0
 
 
 def parse_peer(line: str) -> PeerSeen:
@@ -312,6 +322,15 @@ def parse_addresses(text: str) -> frozenset[AddressSeen]:
         for link in _links(text)
         for one in link.get("addr_info", [])
         if "local" in one and one.get("scope") != "link"
+    )
+
+
+def parse_riders(text: str) -> tuple[RiderSeen, ...]:
+    """``ip -j -d -s address show``: the VXLAN devices that are bound to another one."""
+    details = ((one, one.get("linkinfo", {})) for one in _links(text))
+    found = ((one, info.get("info_data", {})) for one, info in details if info.get("info_kind") == "vxlan")
+    return tuple(
+        RiderSeen(one["ifname"], int(data["id"]), str(data["link"])) for one, data in found if "link" in data
     )
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from wireloom.observe.shell import read_functions
 from wireloom.render.desired import config_path, key_path
 from wireloom.render.unit import drop_in_path
-from wireloom.render.wg_quick import GUARD_LINE, KEEPER, MARK
+from wireloom.render.wg_quick import GUARD_LINE, KEEPER, LOOSE, MARK
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where the tools are looked for, as apply does: what sshd gives to a login may lack the sbin ones."""
@@ -72,6 +72,11 @@ PROBES = (
     Probe("client", "show_client"),
     Probe("links", "ip -j -d -s address show"),
     Probe("keeper", f'show_keeper "{KEEPER.format(interface="$if")}"'),
+    Probe(
+        "filter",
+        f'show_filter "{LOOSE.format(interface="all")}" "{LOOSE.format(interface="$if")}"'
+        f' "{LOOSE.format(interface="default")}"',
+    ),
     Probe("routes4", 'routes=$(show_routing -4); printf "%s\\n" "$routes"'),
     Probe("routes6", "show_routing -6"),
     Probe("guard", f'show_guard "{WORDS}"'),

@@ -177,6 +177,7 @@ class LinkSeen:
     """The running interface. ``kind`` is wireguard, or tun for a userspace implementation.
 
     ``keeper`` is its ``keep_addr_on_down``: above 0, its IPv6 addresses outlive a link that goes down.
+    ``filter`` is its ``rp_filter`` as the kernel takes it, ``usual_filter`` that of a new interface.
     ``received``, ``sent``: bytes since it was made, also to peers that have gone; None where ip tells none.
     """
 
@@ -189,8 +190,19 @@ class LinkSeen:
     fwmark: int
     peers: Mapping[PublicKey, PeerSeen]
     keeper: int = 0
+    filter: int = 0
+    usual_filter: int = 0
     received: int | None = None
     sent: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RiderSeen:
+    """A VXLAN device (flannel's, say): ``vni`` is its number, ``lower`` the interface that it sends by."""
+
+    device: str
+    vni: int
+    lower: str
 
 
 class GuardKind(StrEnum):
@@ -236,8 +248,9 @@ class NodeState:
 
     ``drop_in`` is the text of wireloom's addition to the unit; None where there is none. ``client`` is where
     the operator's own connection comes from, None where that can't be told. ``routes``: those of the main
-    table. ``others``: further interfaces that wireloom keeps there, by name. ``fingerprint``: the SHA-256, in
-    hex, of the running state and the stamp: it changes when somebody applies, or works by hand.
+    table. ``others``: further interfaces that wireloom keeps there, by name. ``riders``: all VXLAN devices.
+    ``fingerprint``: the SHA-256, in hex, of the running state and the stamp: it changes when somebody
+    applies, or works by hand.
     """
 
     name: NodeName
@@ -254,6 +267,7 @@ class NodeState:
     drop_in: str | None = None
     client: Address | None = None
     others: Mapping[str, OtherFleet] = field(default_factory=dict)
+    riders: tuple[RiderSeen, ...] = ()
     fingerprint: str = ""
     garbled: tuple[str, ...] = ()
     ground: GroundSeen = field(default_factory=GroundSeen)

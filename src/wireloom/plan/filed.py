@@ -3,15 +3,15 @@
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from ipaddress import ip_interface, ip_network
+from ipaddress import ip_address, ip_interface, ip_network
 from typing import TypeVar
 
 from wireloom.lock.footing import Stance
-from wireloom.network.network import Peer
+from wireloom.network.network import Lead, Peer
 from wireloom.observe.state import ConfigKind, LinkSeen, NodeState, PeerSeen, RouteSeen
 from wireloom.render.desired import text_digest
 from wireloom.render.hearing import find_other_port
-from wireloom.render.wg_quick import GUARD_LINE, KEEPER_LINE, SECTION, render_peer
+from wireloom.render.wg_quick import GUARD_LINE, KEEPER_LINE, LOOSE_LINE, SECTION, render_peer
 from wireloom.values import Endpoint, NodeName, PublicKey
 
 T = TypeVar("T")
@@ -44,6 +44,7 @@ def read_filed(text: str, public_key: PublicKey | None) -> LinkSeen:
         fwmark=0,
         peers={peer.public_key: peer for options in peers if (peer := _peer_seen(options))},
         keeper=int(KEEPER_LINE in text.splitlines()),
+        filter=2 if LOOSE_LINE in text.splitlines() else 0,
     )
 
 
@@ -54,6 +55,14 @@ def read_fences(text: str) -> frozenset[RouteSeen]:
         (_try(ip_network, line[-3]), _try(int, line[-1])) for line in words if "unreachable" in line[:-3]
     ]
     return frozenset(RouteSeen("unreachable", to, "", metric) for to, metric in found if to and metric)
+
+
+def read_leads(text: str) -> tuple[Lead, ...]:
+    """The routes over a stand-in that ``wg-quick up`` would make of the file."""
+    words = [line.split() for line in text.splitlines() if line.startswith("PostUp = ip ")]
+    led = [line for line in words if line[-2:-1] == ["src"]]
+    found = [(_try(ip_network, line[6]), _try(ip_address, line[-1])) for line in led]
+    return tuple(Lead(to, source) for to, source in found if to and source)
 
 
 def read_guard(text: str) -> str:

@@ -4,12 +4,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from wireloom.grammar import count
-from wireloom.observe.state import SECRET, ConfigKind, KeyKind, NodeState
-from wireloom.plan.filed import as_applied, read_fences, read_filed, read_guard
+from wireloom.observe.state import SECRET, ConfigKind, KeyKind, NodeState, RouteSeen
+from wireloom.plan.filed import as_applied, read_fences, read_filed, read_guard, read_leads
 from wireloom.plan.footing import is_next_step
 from wireloom.plan.guard import GUARD, plan_guard
 from wireloom.plan.plan import Action, Change, Command, NodePlan, Risk, UnitChange
 from wireloom.plan.running import plan_connected, plan_fences, plan_key, plan_running
+from wireloom.plan.stand_in import plan_filter, plan_leads, plan_riders
 from wireloom.render.desired import NodeDesired, key_path
 from wireloom.values import PublicKey
 
@@ -147,12 +148,16 @@ def _plan_interface(
     for peer in desired.peers:
         if peer.public_key is None:
             yield Change(Action.CREATE, f"peer {peer.name}", "its key is made at apply")
-    yield from plan_key(desired, running_key, state.public_key)
+    yield from plan_key(desired, running_key, state.public_key, filed_key)
     # The table hands packets to the port that WireGuard listens on: it and the port change in one go.
     yield from plan_guard(desired, state, read_guard(text))
     together = not is_next_step(text, desired)
     yield from plan_running(desired, link, filed.peers, owners, together=together)
-    fences = read_fences(text)
-    routes = state.routes if state.link else state.routes | fences
+    yield from plan_filter(desired, link, filed)
+    fences, leads = read_fences(text), read_leads(text)
+    starts = fences | {RouteSeen("unicast", lead.to, desired.interface, 0) for lead in leads}
+    routes = state.routes if state.link else state.routes | starts
     yield from plan_fences(desired, routes, fences, alone=not state.others)
+    yield from plan_leads(desired, routes, leads)
+    yield from plan_riders(desired, state.riders)
     yield from plan_connected(desired, state.link, state.routes) if state.link else ()

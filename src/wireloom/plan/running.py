@@ -37,13 +37,21 @@ def plan_running(
     yield from _plan_peers(desired, link, filed, names)
 
 
-def plan_key(desired: NodeDesired, running: PublicKey | None, own: PublicKey | None) -> Iterator[Change]:
-    """Give the interface the node's own key where it runs with none, or with another."""
+def plan_key(
+    desired: NodeDesired, running: PublicKey | None, own: PublicKey | None, filed: PublicKey | None
+) -> Iterator[Change]:
+    """Give the interface the node's own key where it runs with none, or with another.
+
+    One that its file has, too, can be brought back: until the change is confirmed, the file is the old one.
+    """
     name = desired.interface
     if running != own:
         reason = f"it runs with {running}" if running else "it runs without one"
         do = (("wg", "set", name, "private-key", key_path(name)),)
-        yield Change(Action.UPDATE, f"key of {name}", reason, Risk.DISRUPTIVE, do, together=True)
+        from_file = 'sed -n \'s/^PrivateKey = //p\' "$1" | wg set "$2" private-key /dev/stdin'
+        known = running is not None and running == filed
+        undo = (("sh", "-c", from_file, "sh", desired.config.path, name),) if known else ()
+        yield Change(Action.UPDATE, f"key of {name}", reason, Risk.DISRUPTIVE, do, undo, together=True)
 
 
 def _plan_port(desired: NodeDesired, link: LinkSeen, *, together: bool) -> Iterator[Change]:

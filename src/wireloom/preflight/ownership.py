@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from wireloom.lock.lock import Lock
 from wireloom.network.network import Network
+from wireloom.network.stand_in import stand_in_fleet
 from wireloom.observe.state import ConfigKind, KeyKind, LinkSeen, NodeState
 from wireloom.preflight.finding import Check, Finding
 from wireloom.render.desired import config_path, key_path
@@ -45,7 +46,14 @@ def _check_owner(network: Network, state: NodeState) -> Iterator[Finding]:
 def _check_others(network: Network, state: NodeState) -> Iterator[Finding]:
     """Another interface of the same fleet has its port and its range; of another fleet, perhaps the guard."""
     for interface, other in state.others.items():
-        if other.fleet == network.fleet:
+        if other.fleet == stand_in_fleet(network.fleet) and interface != network.relief:
+            yield Finding(
+                state.name,
+                Check.OWNERSHIP,
+                f"its keys are being rotated: packets may take {interface}",
+                "`wireloom rotate` goes on with it",
+            )
+        elif other.fleet == network.fleet:
             yield Finding(
                 state.name,
                 Check.OWNERSHIP,

@@ -88,7 +88,8 @@ def _check_route(network: Network, state: NodeState, route: RouteSeen) -> Iterat
     Fences are ours, those of a range that the fleet once had among them. A route to more than the range
     loses against ours.
     """
-    if route.device == network.interface or (route.kind, route.metric) == ("unreachable", FENCE_METRIC):
+    fence = (route.kind, route.metric) == ("unreachable", FENCE_METRIC)
+    if route.device in {network.interface, network.relief} or fence:
         return
     for underlay in network.ranges:
         if is_within(route.to, underlay):

@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass
 
 from wireloom.lock.footing import Stance
-from wireloom.network.network import Network, Peer
+from wireloom.network.network import Lead, Network, Peer
 from wireloom.render.guard import render_guard
 from wireloom.render.unit import drop_in_path, render_drop_in
 from wireloom.render.wg_quick import FENCE_METRIC, render_files, render_head, render_peer
@@ -57,7 +57,8 @@ class NodeDesired:
     """All that one node should have. ``peers`` without a public key are not in the file yet.
 
     ``also``: another port that it hears. ``guard``: the nftables table as one line for ``nft``; empty: there
-    shall be none. ``drop_in`` is for machines with systemd.
+    shall be none. ``drop_in`` is for machines with systemd. ``leads``, ``relieves`` and ``two_ways`` are of
+    the Network: something only while keys are rotated.
     """
 
     name: NodeName
@@ -73,6 +74,9 @@ class NodeDesired:
     guard: str
     drop_in: UnitFile
     also: int | None = None
+    leads: tuple[Lead, ...] = ()
+    relieves: str | None = None
+    two_ways: bool = False
 
     @property
     def stance(self) -> Stance:
@@ -88,7 +92,7 @@ class NodeDesired:
 def render_node(network: Network, name: NodeName) -> NodeDesired:
     """The part of a Network that is one node's."""
     member = network.members[name]
-    text, purpose = render_drop_in(member, network.fleet)
+    text, purpose = render_drop_in(member, network.fleet, network.relieves)
     peers = tuple(network.peers(name))
     body = "".join(render_peer(peer) for peer in peers if peer.public_key is not None)
     return NodeDesired(
@@ -105,6 +109,9 @@ def render_node(network: Network, name: NodeName) -> NodeDesired:
         guard=render_guard(network, name),
         drop_in=UnitFile(drop_in_path(network.interface), text, purpose),
         also=network.also,
+        leads=member.leads,
+        relieves=network.relieves,
+        two_ways=network.two_ways,
     )
 
 

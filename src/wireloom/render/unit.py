@@ -32,9 +32,22 @@ def drop_in_path(interface: str) -> str:
     return f"/etc/systemd/system/wg-quick@{interface}.service.d/wireloom.conf"
 
 
-def render_drop_in(member: Member, fleet: str) -> tuple[str, str]:
-    """The text and its purpose: a safe reload and, on a machine of the cluster, no stop by hand."""
+_AFTER = """\
+
+[Unit]
+# What it leads over itself has its addresses there.
+After=wg-quick@{interface}.service
+"""
+
+
+def render_drop_in(member: Member, fleet: str, relieves: str | None = None) -> tuple[str, str]:
+    """The text and its purpose: a safe reload and, on a machine of the cluster, no stop by hand.
+
+    ``relieves``: the interface that this one stands in for, which comes first at boot.
+    """
     head = f"{MARK} for {member.name}, a node of the fleet {fleet}.\n"
+    if relieves is not None:
+        return head + _RELOAD + _AFTER.format(interface=relieves), f"it starts after {relieves}"
     if member.roles:
         return head + _RELOAD + _KEEP, "a reload can't lose the key, no stop by hand: k3s rides on it"
     return head + _RELOAD, "a reload can't lose the key"

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from wireloom.network.network import Network, Peer
+from wireloom.network.network import Lead, Network, Peer
 from wireloom.render.guard import render_guard
 from wireloom.values import NodeName
 
@@ -19,6 +19,11 @@ KEEPER = "/proc/sys/net/ipv6/conf/{interface}/keep_addr_on_down"
 """IPv6 addresses are lost when a link goes down, unless this says 1 (Linux, ip-sysctl)."""
 
 KEEPER_LINE = f"PostUp = echo 1 > {KEEPER.format(interface='%i')}"
+
+LOOSE = "/proc/sys/net/ipv4/conf/{interface}/rp_filter"
+"""2: packets are taken also where their answers would leave by another interface (Linux, ip-sysctl)."""
+
+LOOSE_LINE = f"PostUp = echo 2 > {LOOSE.format(interface='%i')}"
 
 FENCE_METRIC = 4000000
 """Worse than any route that a person or a daemon would add."""
@@ -41,6 +46,8 @@ def render_head(network: Network, name: NodeName) -> str:
         *_guard(network, name),
         *_fences(network),
         *_address_keepers(network),
+        *([LOOSE_LINE] if network.two_ways else []),
+        *(f"PostUp = {spell_lead(lead, '%i')}" for lead in member.leads),
     ]
     return "\n".join(lines) + "\n"
 
@@ -62,6 +69,11 @@ def _fences(network: Network) -> Iterator[str]:
 def _address_keepers(network: Network) -> Iterator[str]:
     if any(prefix.version == 6 for prefix in network.ranges):
         yield KEEPER_LINE
+
+
+def spell_lead(lead: Lead, device: str) -> str:
+    """The command that makes the route of a lead."""
+    return f"ip -{lead.to.version} route replace {lead.to} dev {device} src {lead.source}"
 
 
 def render_peer(peer: Peer) -> str:

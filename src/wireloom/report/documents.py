@@ -127,6 +127,14 @@ def _ending_document(one: NodeOutcome) -> Document:
     }
 
 
+def rotation_document(lock: Lock, names: Iterable[NodeName]) -> Document:
+    """The generation that a rotation has led to, and the public keys that are new in it."""
+    return {
+        "generation": lock.generation,
+        "nodes": [{"node": name, "public_key": str(lock.nodes[name].public_key)} for name in names],
+    }
+
+
 def recovery_document(lock: Lock, unseen: Iterable[NodeName], unknown: Iterable[NodeName]) -> Document:
     """What the lock has again; who was not seen, and whom nobody knows."""
     return {

@@ -1,0 +1,64 @@
+"""New private keys in the key files of nodes, and firewalls that would have to know a stand-in."""
+
+from collections.abc import Collection, Iterator, Mapping
+
+from wireloom.apply.holding import holding
+from wireloom.apply.script import Hand
+from wireloom.apply.step import STEP_TIMEOUT, read_all, read_answer, trouble_of
+from wireloom.errors import Diagnostic, UserError
+from wireloom.transport.crew import Crew
+from wireloom.transport.port import Completed, TransportError
+from wireloom.values import NodeName, PublicKey
+
+Answers = Mapping[NodeName, Completed | TransportError]
+
+
+async def rekey(crew: Crew, hand: Hand, names: Collection[NodeName]) -> dict[NodeName, PublicKey]:
+    """A new key on each of these, which nothing runs with yet; of one that has made it already, that one."""
+    answers = await _on_each(crew, hand, names, hand.rekey())
+    return {name: PublicKey(read_answer(answer)["public_key"]) for name, answer in answers.items()}
+
+
+async def restore_keys(crew: Crew, hand: Hand, names: Collection[NodeName]) -> None:
+    """The keys that are in the configuration files are the nodes' again."""
+    await _on_each(crew, hand, names, hand.restore_key())
+
+
+async def end_rotation(crew: Crew, hand: Hand, names: Collection[NodeName]) -> None:
+    """The next rotation makes new keys again."""
+    await _on_each(crew, hand, names, hand.end_rotation())
+
+
+async def find_rules(crew: Crew, hand: Hand, names: Collection[NodeName], device: str) -> list[Diagnostic]:
+    """Firewalls that name the interface, and would not let its packets pass by the stand-in ``device``."""
+    answers = await crew.run(dict.fromkeys(names, hand.find_rules(device)), timeout=STEP_TIMEOUT)
+    _require(answers, "look")
+    return [
+        Diagnostic(
+            f"a rule of its firewall names {hand.interface}, and not {device}: {rule.strip()}",
+            where=name,
+            hint=f"have one like it for {device}, for as long as keys are rotated, and run this again",
+        )
+        for name, answer in answers.items()
+        for rule in read_all(answer, "rule")
+    ]
+
+
+async def _on_each(crew: Crew, hand: Hand, names: Collection[NodeName], script: str) -> Answers:
+    async with holding(crew, hand, names) as held:
+        _require(held, "hold")
+        answers = await crew.run(dict.fromkeys(names, script), timeout=STEP_TIMEOUT)
+    _require(answers, "key")
+    return answers
+
+
+def _require(answers: Answers, step: str) -> None:
+    """Raise UserError where it went wrong on a node."""
+    if troubles := list(_troubles(answers, step)):
+        raise UserError(troubles)
+
+
+def _troubles(answers: Answers, step: str) -> Iterator[Diagnostic]:
+    for name, answer in answers.items():
+        if trouble := trouble_of(name, answer, step):
+            yield Diagnostic(trouble.detail, where=name, hint=trouble.hint)

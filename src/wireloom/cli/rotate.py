@@ -1,0 +1,181 @@
+"""``wireloom rotate``: new keys, and no packet lost."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+
+import click
+
+from wireloom.apply.holding import holding
+from wireloom.apply.rotation import find_rules
+from wireloom.apply.script import Hand
+from wireloom.apply.step import trouble_of
+from wireloom.apply.terms import Terms
+from wireloom.cli.carry import heard_out, yes_option
+from wireloom.cli.farewell import choose_nodes
+from wireloom.cli.node_word import NodeWord
+from wireloom.cli.settings import Settings, Verb, settings_of
+from wireloom.cli.survey import plan_from, visit
+from wireloom.cli.terms import with_terms
+from wireloom.cli.turning import GO_ON, Turn
+from wireloom.cli.world import World, ask, open_world, require_underlay, run_async
+from wireloom.errors import Diagnostic, UserError
+from wireloom.grammar import count
+from wireloom.network.stand_in import stand_in_fleet, stand_in_name
+from wireloom.observe.state import NodeState, Seen
+from wireloom.report.documents import print_document, rotation_document
+from wireloom.report.terminal import Progress, say
+from wireloom.transport.crew import Crew
+from wireloom.values import NodeName
+
+LAST_PORT = 65535
+
+
+@click.command("rotate", cls=Verb)
+@click.argument("nodes", nargs=-1, type=NodeWord())
+@click.option(
+    "--port",
+    type=click.IntRange(1, LAST_PORT),
+    default=None,
+    help="UDP port of the interface that stands in.  [default: the one after `port:`]",
+)
+@yes_option
+@with_terms
+@settings_of
+def command(
+    settings: Settings,
+    *,
+    nodes: tuple[str, ...],
+    port: int | None,
+    yes: bool,
+    new_terms: Callable[[], Terms],
+) -> int:
+    """Give all nodes of the fleet new keys, or NODES, without a lost packet.
+
+    While the keys are changed a second interface carries everything. It has keys of its own and another UDP
+    port, which has to be open between the machines as the first one is; every pair of nodes must meet over it
+    before anything takes it. All machines have to answer. What fails is taken back, and what was cut off goes
+    on where it was: run this again.
+    """
+    world = open_world(settings)
+    require_underlay(world, "the network plugin keeps keys of its own, and changes them by itself")
+    chosen = choose_nodes(world, nodes, "only nodes of the fleet file can be given new keys")
+    port = port or _next_port(world.fleet.underlay.port)
+    if port == world.fleet.underlay.port:
+        raise UserError.one(f"{port} is the port of {world.fleet.underlay.interface} itself", where="--port")
+    world = run_async(_rotate(world, chosen, port, new_terms, yes=yes))
+    if settings.json:
+        print_document(rotation_document(world.lock, chosen))
+    elif not settings.quiet:
+        say(
+            f"Generation {world.lock.generation}: {count(len(chosen), 'node')} with new keys, every pair met by them."
+        )
+    return 0
+
+
+def _next_port(port: int) -> int:
+    return port + 1 if port < LAST_PORT else port - 1
+
+
+async def _rotate(
+    world: World, chosen: Sequence[NodeName], port: int, new_terms: Callable[[], Terms], *, yes: bool
+) -> World:
+    """The world with the lock that is left. Raises UserError; what was begun is taken back, or told."""
+    with Progress(quiet=world.settings.quiet) as progress:
+        async with visit(world, yes=yes, progress=progress) as (crew, seen):
+            under_way = _is_under_way(world, seen)
+            await _require_ready(world, crew, seen, under_way=under_way)
+            progress.pause()
+            _announce(world, chosen, port, under_way=under_way)
+            ask(f"Give {count(len(chosen), 'node')} new keys?", yes=yes)
+            turn = Turn(world, crew, port, new_terms, progress)
+            async with _alone(world, crew, new_terms()):
+                with heard_out(progress, f"The rotation is not over: {GO_ON}."):
+                    await _turn(turn, chosen)
+            return turn.world
+
+
+async def _turn(turn: Turn, chosen: Sequence[NodeName]) -> None:
+    """All steps. Before there are new keys, whatever fails is taken back."""
+    await turn.recall()
+    try:
+        await turn.stand_up()
+        await turn.lead(over=True)
+        await turn.rekey(chosen)
+    except UserError as error:
+        await _retreat(turn, error)
+        raise
+    await turn.lead(over=False)
+    await turn.stand_down()
+
+
+async def _retreat(turn: Turn, error: UserError) -> None:
+    """Take a stand-in away again that failed to do its work. Raises UserError where it has to stay."""
+    stays = stand_in_name(turn.interface)
+    if turn.changed:
+        what = f"some nodes have new keys: packets go on taking {stays}, by which all are in touch"
+        raise UserError([*error.diagnostics, Diagnostic(what, hint=GO_ON)]) from None
+    try:
+        if turn.led:
+            await turn.lead(over=False)
+        await turn.stand_down()
+    except UserError as second:
+        what = f"{stays} could not be taken away again"
+        raise UserError([*error.diagnostics, *second.diagnostics, Diagnostic(what, hint=GO_ON)]) from None
+
+
+def _is_under_way(world: World, seen: Seen) -> bool:
+    """Whether there is a stand-in on some machine, of a rotation that was cut off."""
+    name, fleet = stand_in_name(world.fleet.underlay.interface), stand_in_fleet(world.fleet.name)
+    reached = [state for state in seen.values() if isinstance(state, NodeState)]
+    return any(name in state.others and state.others[name].fleet == fleet for state in reached)
+
+
+async def _require_ready(world: World, crew: Crew, seen: Seen, *, under_way: bool) -> None:
+    """Raise UserError unless all machines answer, are as the fleet file says, and let a stand-in pass."""
+    missing = [
+        Diagnostic("no `ssh`: it can't be told of new keys", where=name, hint="give it one, or take it out")
+        for name in world.fleet.nodes
+        if name not in seen
+    ]
+    missing += [
+        Diagnostic(state.what, where=name, hint=state.hint or "every node has to hear of new keys")
+        for name, state in seen.items()
+        if not isinstance(state, NodeState)
+    ]
+    if missing:
+        raise UserError(missing)
+    if under_way:
+        return
+    found = await plan_from(world, crew, seen)
+    if found.plan.refusals:
+        raise UserError(found.plan.refusals)
+    if not found.plan.empty:
+        hint = "see `wireloom plan`; once `wireloom apply` has nothing left to do, run this again"
+        raise UserError.one("the machines are not as the fleet file says", hint=hint)
+    hand = Hand(world.fleet.underlay.interface, "", "", "")
+    if rules := await find_rules(crew, hand, world.dialled, stand_in_name(hand.interface)):
+        raise UserError(rules)
+
+
+def _announce(world: World, chosen: Sequence[NodeName], port: int, *, under_way: bool) -> None:
+    if world.settings.quiet:
+        return
+    underlay = world.fleet.underlay
+    other = stand_in_name(underlay.interface)
+    if under_way:
+        say("A rotation is under way on these machines: this goes on with it.")
+    say(
+        f"While the keys of {', '.join(chosen)} change, packets take {other}, a second tunnel on UDP port {port}:"
+        f" it has to be open between the machines as {underlay.port} is."
+    )
+
+
+@asynccontextmanager
+async def _alone(world: World, crew: Crew, terms: Terms) -> AsyncIterator[None]:
+    """One rotation at a time: between its steps, too, when no apply holds the machines."""
+    hand = Hand(f"{world.fleet.underlay.interface}.rotation", terms.id, terms.who, terms.when)
+    async with holding(crew, hand, world.dialled) as answers:
+        troubles = [one for name, answer in answers.items() if (one := trouble_of(name, answer, "hold"))]
+        if troubles:
+            raise UserError(Diagnostic(one.detail, where=one.name, hint=one.hint) for one in troubles)
+        yield

@@ -1,0 +1,180 @@
+"""The steps of a rotation: a stand-in carries everything while the keys of the interface are changed.
+
+    stand up ─► lead over it ─► new keys ─► lead back ─► take it away
+
+Each is an apply, and does nothing where it is done already. So one that was cut off, anywhere, goes on from
+the beginning, and a machine that is restarted meanwhile comes up as its last step has left it.
+"""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+
+from wireloom.apply.departure import Departure
+from wireloom.apply.outcome import Ending, Outcome
+from wireloom.apply.pairs import find_silent
+from wireloom.apply.rotation import end_rotation, rekey, restore_keys
+from wireloom.apply.script import Hand
+from wireloom.apply.teardown import tear_down
+from wireloom.apply.terms import Terms
+from wireloom.cli.survey import look_around, plan_from
+from wireloom.cli.walk import walk
+from wireloom.cli.world import World, with_lock
+from wireloom.errors import Diagnostic, UserError
+from wireloom.grammar import count
+from wireloom.lock.allot import allot
+from wireloom.lock.file import read_lock, write_lock
+from wireloom.network.stand_in import relieved, stand_in
+from wireloom.network.topology import wanted_stance
+from wireloom.observe.state import NodeState, Seen
+from wireloom.plan.fleet import keys_seen
+from wireloom.plan.footing import learn_footing
+from wireloom.plan.recovery import recover_lock
+from wireloom.plan.teardown import Teardown, find_obstacle, plan_teardown
+from wireloom.report.terminal import Progress
+from wireloom.transport.crew import Crew
+from wireloom.values import NodeName
+
+GO_ON = "`wireloom rotate` goes on with it"
+
+
+class StepFailed(UserError):
+    """An apply of a rotation failed. ``confirmed``: on some nodes it did not, and stays."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        bad = [one for one in outcome.nodes if one.ending in {Ending.FAILED, Ending.PENDING}]
+        super().__init__(Diagnostic(one.detail, where=one.name, hint=one.hint) for one in bad)
+        self.confirmed = any(one.ending is Ending.CHANGED for one in outcome.nodes)
+
+
+@dataclass(slots=True)
+class Turn:
+    """One rotation under way. ``world`` is that of the fleet; ``port`` is the stand-in's.
+
+    ``led``: packets may take the stand-in. ``changed``: some node may run with a new key, and others not.
+    """
+
+    world: World
+    crew: Crew
+    port: int
+    new_terms: Callable[[], Terms]
+    progress: Progress
+    led: bool = False
+    changed: bool = False
+
+    @property
+    def interface(self) -> str:
+        """The interface whose keys are changed."""
+        return self.world.fleet.underlay.interface
+
+    async def stand_up(self) -> None:
+        """Have the stand-in beside the interface, and every pair of nodes meet over it. Nothing uses it yet."""
+        other = self._stand_in(led=False)
+        self.progress(f"setting {other.fleet.underlay.interface} up beside {self.interface}")
+        await self._settle(beside=True)
+        await self._meet(await self._bring(other))
+
+    async def lead(self, *, over: bool) -> None:
+        """Have packets take the stand-in, or the interface again."""
+        other = self._stand_in(led=over)
+        name = other.fleet.underlay.interface if over else self.interface
+        self.progress(f"leading packets over {name}")
+        self.led = True
+        await self._bring(other)
+        self.led = over
+
+    async def rekey(self, names: Collection[NodeName]) -> None:
+        """New keys on these, and every pair of nodes with one of them shakes hands by it."""
+        hand = self._hand(self.interface)
+        self.progress(f"making keys on {count(len(names), 'node')}")
+        await rekey(self.crew, hand, names)
+        self.progress(f"changing the keys of {self.interface}")
+        try:
+            await self._settle(beside=True)
+        except UserError as error:
+            self.changed = isinstance(error, StepFailed) and error.confirmed
+            if not self.changed:
+                await restore_keys(self.crew, hand, names)
+            raise
+        self.changed = True
+        await self._meet(self._relieved(), fresh=names)
+
+    async def stand_down(self) -> None:
+        """Take the stand-in away, and all that was made ready for it."""
+        other = self._stand_in(led=False)
+        interface = other.fleet.underlay.interface
+        self.progress(f"taking {interface} away")
+        seen = await look_around(other, self.crew)
+        teardowns = _plan_teardowns(other, seen)
+        done = await tear_down(self.crew, self.new_terms(), interface, teardowns)
+        _require_gone(done.values())
+        await end_rotation(self.crew, self._hand(self.interface), self.world.dialled)
+        await self._settle(beside=False)
+        other.lock_path.unlink(missing_ok=True)
+
+    async def recall(self) -> None:
+        """Make the lock of a stand-in anew that somebody else has begun: the machines have it."""
+        other = self._stand_in(led=False)
+        if other.lock_path.exists():
+            return
+        seen = await look_around(other, self.crew)
+        if any(isinstance(one, NodeState) and one.stamp for one in seen.values()):
+            lock = recover_lock(other.fleet.name, seen)
+            write_lock(other.lock_path, learn_footing(lock, seen, wanted_stance(other.fleet)))
+
+    async def _settle(self, *, beside: bool) -> None:
+        """The fleet itself with the keys that its nodes have; ``beside`` a stand-in its guard lets that pass."""
+        brought = await self._bring(self._relieved() if beside else self.world)
+        self.world = with_lock(self.world, brought.lock)
+
+    async def _bring(self, world: World) -> World:
+        """One apply, and none where all is so already. Raises UserError where a node is left behind."""
+        found = await plan_from(world, self.crew, await look_around(world, self.crew))
+        if found.refusals:
+            raise UserError(found.refusals)
+        outcome, after = await walk(found, self.new_terms, self.progress)
+        if outcome.failed or outcome.pending or outcome.steps_left:
+            raise StepFailed(outcome)
+        return after
+
+    async def _meet(self, world: World, fresh: Collection[NodeName] = ()) -> None:
+        """Every pair, over the interface of this world. Raises UserError with those that don't."""
+        seen = await look_around(world, self.crew)
+        network = with_lock(world, world.lock.with_keys(keys_seen(seen))).network
+        self.progress(f"asking every pair of nodes over {network.interface}")
+        if silent := await find_silent(self.crew, self._hand(network.interface), network, fresh):
+            raise UserError(silent)
+
+    def _relieved(self) -> World:
+        return replace(self.world, fleet=relieved(self.world.fleet))
+
+    def _stand_in(self, *, led: bool) -> World:
+        """The world of the stand-in, with a lock of its own beside that of the fleet."""
+        fleet = stand_in(self.world.fleet, self.world.network, self.port, led=led)
+        path = self.world.lock_path.with_suffix(".turn.lock")
+        lock = allot(fleet, read_lock(path, fleet.name))
+        return replace(self.world, fleet=fleet, lock=lock, lock_path=path)
+
+    def _hand(self, interface: str) -> Hand:
+        terms = self.new_terms()
+        return Hand(interface, terms.id, terms.who, terms.when)
+
+
+def _plan_teardowns(world: World, seen: Seen) -> dict[NodeName, Teardown]:
+    """What goes off each machine. Raises UserError where it can't."""
+    teardowns, obstacles = {}, []
+    for name, state in seen.items():
+        if not isinstance(state, NodeState):
+            obstacles.append(Diagnostic(state.what, where=name, hint=state.hint))
+        elif obstacle := find_obstacle(world.network, world.lock, state):
+            obstacles.append(obstacle)
+        elif teardown := plan_teardown(world.network, world.lock, state):
+            teardowns[name] = teardown
+    if obstacles:
+        raise UserError(obstacles)
+    return teardowns
+
+
+def _require_gone(departures: Collection[Departure]) -> None:
+    bad = [one for one in departures if one.ending in {Ending.FAILED, Ending.PENDING}]
+    if bad:
+        raise UserError(Diagnostic(one.detail, where=one.name, hint=one.hint) for one in bad)
