@@ -18,7 +18,7 @@ def pair_up(network: Network, fresh: Collection[NodeName] = ()) -> dict[NodeName
     """Whom each node asks: each pair of peers is there once.
 
     A pair with one ``fresh`` node, whose key is new, is asked from the other side, which can't take an old
-    handshake for a new one. Otherwise from a side that can dial, and where both can, each node gets its share.
+    handshake for a new one. Others from a side that can dial; where both can, each node gets its share.
     """
     peers = {name: {peer.name: peer for peer in network.peers(name)} for name in network.members}
     asked: dict[NodeName, list[Peer]] = {name: [] for name in network.members}

@@ -19,6 +19,13 @@ async def rekey(crew: Crew, hand: Hand, names: Collection[NodeName]) -> dict[Nod
     return {name: PublicKey(read_answer(answer)["public_key"]) for name, answer in answers.items()}
 
 
+async def find_rekeyed(crew: Crew, hand: Hand, names: Collection[NodeName]) -> set[NodeName]:
+    """Those with a new key of a rotation that is not over, whether they run with it yet or not."""
+    answers = await crew.run(dict.fromkeys(names, hand.is_rekeyed()), timeout=STEP_TIMEOUT)
+    _require(answers, "look")
+    return {name for name, answer in answers.items() if read_answer(answer).get("rekeyed")}
+
+
 async def restore_keys(crew: Crew, hand: Hand, names: Collection[NodeName]) -> None:
     """The keys that are in the configuration files are the nodes' again."""
     await _on_each(crew, hand, names, hand.restore_key())

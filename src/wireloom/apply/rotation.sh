@@ -8,6 +8,7 @@ rekeyed=$state/$interface.rekeyed # there from the new key on until the rotation
 
 # rekey: make a new key, once in a rotation; answer with the public one.
 rekey() {
+    test ! -L "$key" || die "$key is a link, which a new key would replace: put the key itself there"
     if test -e "$rekeyed"; then
         public=$(wg pubkey <"$key") || die "$key holds no WireGuard key"
     else
@@ -22,6 +23,11 @@ rekey() {
 restore_key() {
     test "$(wg pubkey <"$key")" = "$(filed_key | wg pubkey)" || put_key filed_key
     end_rotation
+}
+
+# is_rekeyed: answer whether the key is one that `rekey` has made in this rotation.
+is_rekeyed() {
+    test ! -e "$rekeyed" || echo rekeyed=yes
 }
 
 filed_key() {

@@ -163,6 +163,10 @@ class Hand:
         """Make a new private key, which nothing runs with yet. Answers ``public_key``."""
         return self._script(ROTATION, "alone", _call("keep", self.id), "rekey")
 
+    def is_rekeyed(self) -> str:
+        """Answer ``rekeyed`` where the key is a new one, of a rotation that is not over."""
+        return self._script(ROTATION, "is_rekeyed")
+
     def restore_key(self) -> str:
         """Give the key up that `rekey` has made."""
         return self._script(ROTATION, "alone", _call("keep", self.id), "restore_key")

@@ -45,7 +45,8 @@ take() {
 erase() {
     displace "$1"
     test ! -d /run/systemd/system || reload_units
-    set -- "$config" "$key" "$key.new" "$staged" "$history" "$words" "$state/boot/$interface" "$state/$interface.next"
+    set -- "$config" "$key" "$key.new" "$staged" "$history" "$words" "$state/boot/$interface" "$state/$interface.next" \
+        "$state/$interface.rekeyed"
     alone_here && set -- "$@" "$staging"
     for one in "$config" "$key"; do
         test ! -L "$one" || did "the link $one, and not $(readlink "$one")"

@@ -66,9 +66,8 @@ def command(
     if settings.json:
         print_document(rotation_document(world.lock, chosen))
     elif not settings.quiet:
-        say(
-            f"Generation {world.lock.generation}: {count(len(chosen), 'node')} with new keys, every pair met by them."
-        )
+        keys = count(len(chosen), "node")
+        say(f"Generation {world.lock.generation}: {keys} with new keys, by which every pair has met.")
     return 0
 
 
@@ -87,20 +86,20 @@ async def _rotate(
             progress.pause()
             _announce(world, chosen, port, under_way=under_way)
             ask(f"Give {count(len(chosen), 'node')} new keys?", yes=yes)
-            turn = Turn(world, crew, port, new_terms, progress)
+            turn = Turn(world, crew, port, new_terms, progress, set(chosen))
             async with _alone(world, crew, new_terms()):
                 with heard_out(progress, f"The rotation is not over: {GO_ON}."):
-                    await _turn(turn, chosen)
+                    await _turn(turn)
             return turn.world
 
 
-async def _turn(turn: Turn, chosen: Sequence[NodeName]) -> None:
+async def _turn(turn: Turn) -> None:
     """All steps. Before there are new keys, whatever fails is taken back."""
     await turn.recall()
     try:
         await turn.stand_up()
         await turn.lead(over=True)
-        await turn.rekey(chosen)
+        await turn.rekey()
     except UserError as error:
         await _retreat(turn, error)
         raise
@@ -165,8 +164,8 @@ def _announce(world: World, chosen: Sequence[NodeName], port: int, *, under_way:
     if under_way:
         say("A rotation is under way on these machines: this goes on with it.")
     say(
-        f"While the keys of {', '.join(chosen)} change, packets take {other}, a second tunnel on UDP port {port}:"
-        f" it has to be open between the machines as {underlay.port} is."
+        f"While the keys of {', '.join(chosen)} change, packets take {other}, a second tunnel on UDP port"
+        f" {port}: it has to be open between the machines as {underlay.port} is."
     )
 
 

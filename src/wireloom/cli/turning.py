@@ -8,11 +8,12 @@ the beginning, and a machine that is restarted meanwhile comes up as its last st
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from wireloom.apply.departure import Departure
 from wireloom.apply.outcome import Ending, Outcome
 from wireloom.apply.pairs import find_silent
-from wireloom.apply.rotation import end_rotation, rekey, restore_keys
+from wireloom.apply.rotation import end_rotation, find_rekeyed, rekey, restore_keys
 from wireloom.apply.script import Hand
 from wireloom.apply.teardown import tear_down
 from wireloom.apply.terms import Terms
@@ -50,7 +51,8 @@ class StepFailed(UserError):
 class Turn:
     """One rotation under way. ``world`` is that of the fleet; ``port`` is the stand-in's.
 
-    ``led``: packets may take the stand-in. ``changed``: some node may run with a new key, and others not.
+    ``names``: who gets new keys. ``led``: packets may take the stand-in. ``changed``: some node may run with
+    a new key, and others not: all have to take the stand-in until they do.
     """
 
     world: World
@@ -58,6 +60,7 @@ class Turn:
     port: int
     new_terms: Callable[[], Terms]
     progress: Progress
+    names: set[NodeName]
     led: bool = False
     changed: bool = False
 
@@ -66,11 +69,35 @@ class Turn:
         """The interface whose keys are changed."""
         return self.world.fleet.underlay.interface
 
-    async def stand_up(self) -> None:
-        """Have the stand-in beside the interface, and every pair of nodes meet over it. Nothing uses it yet."""
+    async def recall(self) -> None:
+        """Find out how far another rotation has come, and whose new keys it has left.
+
+        The lock of its stand-in may be on another operator's machine: it is made anew.
+        """
         other = self._stand_in(led=False)
+        seen = await look_around(other, self.crew)
+        reached = [state for state in seen.values() if isinstance(state, NodeState)]
+        if not other.lock_path.exists() and any(state.stamp for state in reached):
+            lock = recover_lock(other.fleet.name, seen)
+            write_lock(other.lock_path, learn_footing(lock, seen, wanted_stance(other.fleet)))
+        members = self._stand_in(led=True).network.members.values()
+        leads = {lead.to for member in members for lead in member.leads}
+        routes = chain.from_iterable(state.routes for state in reached)
+        interface = other.fleet.underlay.interface
+        self.led = any(one.device == interface and one.to in leads for one in routes)
+        left = await find_rekeyed(self.crew, self._hand(self.interface), self.world.dialled)
+        self.names |= left
+        self.changed = bool(left)
+
+    async def stand_up(self) -> None:
+        """Have the stand-in beside the interface, and every pair of nodes meet over it.
+
+        Nothing takes it yet; but where something does already, all do.
+        """
+        other = self._stand_in(led=self.led)
         self.progress(f"setting {other.fleet.underlay.interface} up beside {self.interface}")
-        await self._settle(beside=True)
+        if not self.led:
+            await self._settle(beside=True)
         await self._meet(await self._bring(other))
 
     async def lead(self, *, over: bool) -> None:
@@ -82,21 +109,27 @@ class Turn:
         await self._bring(other)
         self.led = over
 
-    async def rekey(self, names: Collection[NodeName]) -> None:
-        """New keys on these, and every pair of nodes with one of them shakes hands by it."""
+    async def rekey(self) -> None:
+        """New keys on the nodes, and every pair of nodes with one of them shakes hands by it."""
         hand = self._hand(self.interface)
-        self.progress(f"making keys on {count(len(names), 'node')}")
-        await rekey(self.crew, hand, names)
-        self.progress(f"changing the keys of {self.interface}")
+        self.progress(f"making keys on {count(len(self.names), 'node')}")
         try:
+            await rekey(self.crew, hand, self.names)
+            self.progress(f"changing the keys of {self.interface}")
             await self._settle(beside=True)
         except UserError as error:
-            self.changed = isinstance(error, StepFailed) and error.confirmed
+            self.changed |= isinstance(error, StepFailed) and error.confirmed
             if not self.changed:
-                await restore_keys(self.crew, hand, names)
+                await self._restore(hand)
             raise
         self.changed = True
-        await self._meet(self._relieved(), fresh=names)
+        await self._meet(self._relieved(), fresh=self.names)
+
+    async def _restore(self, hand: Hand) -> None:
+        """No node has run with its new key for longer than a moment: all keep the old ones."""
+        self.changed = True
+        await restore_keys(self.crew, hand, self.names)
+        self.changed = False
 
     async def stand_down(self) -> None:
         """Take the stand-in away, and all that was made ready for it."""
@@ -111,18 +144,8 @@ class Turn:
         await self._settle(beside=False)
         other.lock_path.unlink(missing_ok=True)
 
-    async def recall(self) -> None:
-        """Make the lock of a stand-in anew that somebody else has begun: the machines have it."""
-        other = self._stand_in(led=False)
-        if other.lock_path.exists():
-            return
-        seen = await look_around(other, self.crew)
-        if any(isinstance(one, NodeState) and one.stamp for one in seen.values()):
-            lock = recover_lock(other.fleet.name, seen)
-            write_lock(other.lock_path, learn_footing(lock, seen, wanted_stance(other.fleet)))
-
     async def _settle(self, *, beside: bool) -> None:
-        """The fleet itself with the keys that its nodes have; ``beside`` a stand-in its guard lets that pass."""
+        """The fleet itself, with its nodes' keys; ``beside``: its guard lets the stand-in pass."""
         brought = await self._bring(self._relieved() if beside else self.world)
         self.world = with_lock(self.world, brought.lock)
 

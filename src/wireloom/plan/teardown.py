@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from wireloom.errors import Diagnostic
 from wireloom.lock.lock import Lock
 from wireloom.network.network import Network
+from wireloom.network.stand_in import stand_in_fleet
 from wireloom.observe.state import ConfigKind, GuardKind, KeyKind, LinkSeen, NodeState, Seen
 from wireloom.plan.filed import read_fences, read_guard
 from wireloom.plan.plan import Command
@@ -81,6 +82,8 @@ def _whose_else(network: Network, state: NodeState) -> tuple[str, str] | None:
     head = state.config.keyless.partition("\n")[0]
     if state.garbled:
         return tell_garbled(state, network.interface)
+    if any(one.fleet == stand_in_fleet(network.fleet) for one in state.others.values()):
+        return "its keys are being rotated", "`wireloom rotate` goes on with it; then run this again"
     if state.stamp is not None and state.stamp.fleet != network.fleet:
         return f"{network.interface} is the fleet `{state.stamp.fleet}`'s", ""
     if state.config.kind is ConfigKind.FOREIGN:

@@ -5,6 +5,7 @@ from typing import Any, cast
 
 from wireloom.errors import Severity
 from wireloom.network.network import Network
+from wireloom.network.stand_in import stand_in_fleet
 from wireloom.observe.state import AddressSeen, NodeState, RouteSeen
 from wireloom.preflight.finding import Check, Finding
 from wireloom.render.desired import FENCE_METRIC
@@ -89,7 +90,7 @@ def _check_route(network: Network, state: NodeState, route: RouteSeen) -> Iterat
     loses against ours.
     """
     fence = (route.kind, route.metric) == ("unreachable", FENCE_METRIC)
-    if route.device in {network.interface, network.relief} or fence:
+    if route.device == network.interface or route.device in _stand_ins(network, state) or fence:
         return
     for underlay in network.ranges:
         if is_within(route.to, underlay):
@@ -101,6 +102,11 @@ def _check_route(network: Network, state: NodeState, route: RouteSeen) -> Iterat
                 f"take it away there (ip -{underlay.version} route del {words}, and where it is configured),"
                 f" or {ANOTHER_RANGE}",
             )
+
+
+def _stand_ins(network: Network, state: NodeState) -> set[str]:
+    """While keys are rotated: that packets are led over it is told as that, if at all."""
+    return {name for name, one in state.others.items() if one.fleet == stand_in_fleet(network.fleet)}
 
 
 def spell_route(route: RouteSeen) -> str:
