@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import click
 
@@ -101,25 +102,28 @@ async def _turn(turn: Turn) -> None:
         await turn.lead(over=True)
         await turn.rekey()
     except UserError as error:
-        await _retreat(turn, error)
-        raise
+        raise await _retreat(turn, error) from None
     await turn.lead(over=False)
     await turn.stand_down()
 
 
-async def _retreat(turn: Turn, error: UserError) -> None:
-    """Take a stand-in away again that failed to do its work. Raises UserError where it has to stay."""
+async def _retreat(turn: Turn, error: UserError) -> UserError:
+    """Take a stand-in away again that failed to do its work; what is to be told, also where it has to stay."""
     stays = stand_in_name(turn.interface)
     if turn.changed:
         what = f"some nodes have new keys: packets go on taking {stays}, by which all are in touch"
-        raise UserError([*error.diagnostics, Diagnostic(what, hint=GO_ON)]) from None
+        return UserError([*error.diagnostics, Diagnostic(what, hint=GO_ON)])
+    hint = f"{stays} is gone again, and no node has a new key"
+    if not turn.led:
+        hint = f"is UDP port {turn.port} open between the machines? {hint}"
     try:
         if turn.led:
             await turn.lead(over=False)
         await turn.stand_down()
     except UserError as second:
         what = f"{stays} could not be taken away again"
-        raise UserError([*error.diagnostics, *second.diagnostics, Diagnostic(what, hint=GO_ON)]) from None
+        return UserError([*error.diagnostics, *second.diagnostics, Diagnostic(what, hint=GO_ON)])
+    return UserError(replace(one, hint=one.hint or hint) for one in error.diagnostics)
 
 
 def _is_under_way(world: World, seen: Seen) -> bool:

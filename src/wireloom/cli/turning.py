@@ -37,13 +37,18 @@ from wireloom.values import NodeName
 
 GO_ON = "`wireloom rotate` goes on with it"
 
+STEP_BACK = "What was not confirmed of this step is taken back."
+
 
 class StepFailed(UserError):
-    """An apply of a rotation failed. ``confirmed``: on some nodes it did not, and stays."""
+    """An apply of a rotation failed. ``confirmed``: on some nodes it did not, and stays.
+
+    What an apply would say of its aftermath is not true any more when the rotation has been taken back.
+    """
 
     def __init__(self, outcome: Outcome) -> None:
         bad = [one for one in outcome.nodes if one.ending in {Ending.FAILED, Ending.PENDING}]
-        super().__init__(Diagnostic(one.detail, where=one.name, hint=one.hint) for one in bad)
+        super().__init__(Diagnostic(one.detail, where=one.name) for one in bad)
         self.confirmed = any(one.ending is Ending.CHANGED for one in outcome.nodes)
 
 
@@ -154,7 +159,7 @@ class Turn:
         found = await plan_from(world, self.crew, await look_around(world, self.crew))
         if found.refusals:
             raise UserError(found.refusals)
-        outcome, after = await walk(found, self.new_terms, self.progress)
+        outcome, after = await walk(found, self.new_terms, self.progress, interrupted=STEP_BACK)
         if outcome.failed or outcome.pending or outcome.steps_left:
             raise StepFailed(outcome)
         return after

@@ -20,9 +20,14 @@ MOST_STEPS = 10
 """Another port takes three, and one more where a peer was last heard from the old one."""
 
 
-async def walk(found: Survey, new_terms: Callable[[], Terms], progress: Progress) -> tuple[Outcome, World]:
-    """Apply the plan, and the steps that follow on it, as long as every node has taken the one before."""
-    outcome, world = await _carry_out(found, new_terms(), progress)
+async def walk(
+    found: Survey, new_terms: Callable[[], Terms], progress: Progress, *, interrupted: str = TAKEN_BACK
+) -> tuple[Outcome, World]:
+    """Apply the plan, and the steps that follow on it, as long as every node has taken the one before.
+
+    ``interrupted``: what is said to who interrupts it.
+    """
+    outcome, world = await _carry_out(found, new_terms(), progress, interrupted)
     for _ in range(MOST_STEPS):
         if outcome.failed or outcome.pending or not outcome.steps_left:
             break
@@ -30,7 +35,7 @@ async def walk(found: Survey, new_terms: Callable[[], Terms], progress: Progress
         following = await survey_next(found, world)
         progress.pause()
         show_one(following.plan, world.settings)
-        outcome, world = await _carry_out(following, new_terms(), progress)
+        outcome, world = await _carry_out(following, new_terms(), progress, interrupted)
     return outcome, world
 
 
@@ -54,7 +59,9 @@ async def let_pods_through(
     return outcome
 
 
-async def _carry_out(found: Survey, terms: Terms, progress: Progress) -> tuple[Outcome, World]:
+async def _carry_out(
+    found: Survey, terms: Terms, progress: Progress, interrupted: str
+) -> tuple[Outcome, World]:
     """Apply the plan; where it is empty only what is new in the lock is written. Then, the lock as it is."""
     known = seen_lock(found)
     if not found.world.fleet.has_underlay:
@@ -67,7 +74,7 @@ async def _carry_out(found: Survey, terms: Terms, progress: Progress) -> tuple[O
     if makers:
         progress(f"making keys on {count(makers, 'node')}")
     order = await enrol(known.fleet, known.lock, found.seen, found.plan, found.crew)
-    with heard_out(progress, TAKEN_BACK):
+    with heard_out(progress, interrupted):
         outcome = await carry_out(
             order, found.crew, terms, save=lambda lock: _write(known, lock), progress=progress
         )
