@@ -108,7 +108,7 @@ async def _turn(turn: Turn) -> None:
 
 
 async def _retreat(turn: Turn, error: UserError) -> UserError:
-    """Take a stand-in away again that failed to do its work; what is to be told, also where it has to stay."""
+    """Take a stand-in away again that failed to do its work; what is to be told of it."""
     stays = stand_in_name(turn.interface)
     if turn.changed:
         what = f"some nodes have new keys: packets go on taking {stays}, by which all are in touch"
