@@ -3,19 +3,19 @@
 import re
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
-from tests.e2e.world import WIRELOOM, make_world
+from tests.e2e.world import make_world
 from tests.faults.world import WINDOW, Mesh
 from wireloom.values import NodeName
 
 HOSTS = {"cp1": 1, "w1": 2, "cp2": 3, "db1": 4, "build1": 5}
 ADDRESSES = {name: f"10.99.0.{host}" for name, host in HOSTS.items()}
 PAIRS = (("cp1", "w1"), ("w1", "cp2"), ("cp2", "cp1"), ("db1", "cp1"), ("build1", "db1"), ("cp2", "build1"))
-STAND_IN, FLEET_MARK = "wg0-turn", "-turn"
+STAND_IN = "wg0-turn"
 FINE = ("--confirm-within", f"{WINDOW}s", "--yes")
 
 LEFT = f"""
@@ -77,16 +77,16 @@ def pinging(
         lost[f"{source} {to}"] = max(answered) - len(answered)
 
 
-def begin(mesh: Mesh, *words: str) -> subprocess.Popen[str]:
-    """A rotation that says what it is about."""
-    return subprocess.Popen(
-        [WIRELOOM, "rotate", *words],
-        cwd=mesh.world.directory,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def read_until(operator: subprocess.Popen[str], words: str, times: int = 1) -> str:
+    """What it says until it has said that, so many times."""
+    assert operator.stdout is not None
+    said = []
+    for line in operator.stdout:
+        said.append(line)
+        times -= words in line
+        if not times:
+            return "".join(said)
+    pytest.fail("".join(said))
 
 
 def nothing_left(mesh: Mesh) -> None:
@@ -154,15 +154,10 @@ def test_whoever_is_killed_leaves_a_network_that_works_and_another_goes_on(
 ) -> None:
     before = keys(mesh)
     with pinging(mesh) as lost:
-        operator = begin(mesh, *FINE)
-        assert operator.stderr is not None
-        for line in operator.stderr:
-            times -= words in line
-            if not times:
-                break
+        operator = mesh.world.popen("rotate", *FINE)
+        read_until(operator, words, times)
         operator.kill()
         operator.communicate()
-        assert not times, "it never came so far"
         mesh.settle()
         mesh.in_touch(ADDRESSES)
         goes_on(mesh)
@@ -174,11 +169,9 @@ def test_whoever_is_killed_leaves_a_network_that_works_and_another_goes_on(
 @contextmanager
 def cut_off_while_led(mesh: Mesh) -> Iterator[None]:
     """A rotation that ended in its middle: packets take the stand-in. In the end it is over."""
-    operator = begin(mesh, *FINE)
-    assert operator.stderr is not None
-    for line in operator.stderr:
-        if "making keys" in line and STAND_IN in mesh.on("cp1", "ip route get 10.99.0.2"):
-            break
+    operator = mesh.world.popen("rotate", *FINE)
+    read_until(operator, "changing the keys")
+    assert STAND_IN in mesh.on("cp1", "ip route get 10.99.0.2")
     operator.kill()
     operator.communicate()
     mesh.settle()
@@ -247,12 +240,9 @@ def test_a_port_that_is_closed_is_told_and_nothing_is_left(mesh: Mesh) -> None:
 
 
 def test_another_port(mesh: Mesh) -> None:
-    operator = begin(mesh, "--port", "40000", *FINE)
-    assert operator.stderr is not None
-    for line in operator.stderr:
-        if "asking every pair" in line:
-            assert mesh.on("w1", f"wg show {STAND_IN} listen-port") == "40000\n"
-            break
+    operator = mesh.world.popen("rotate", "--port", "40000", *FINE)
+    read_until(operator, "asking every pair")
+    assert mesh.on("w1", f"wg show {STAND_IN} listen-port") == "40000\n"
     operator.communicate(timeout=120)
     assert operator.returncode == 0
     done = mesh.world.run("rotate", "--port", "51820", expect=1)
@@ -280,16 +270,12 @@ def test_keys_that_fail_to_change_are_the_old_ones_again(mesh: Mesh) -> None:
         " chain out { type filter hook output priority 0; udp sport 51820 drop; }; }"
     )
     with pinging(mesh) as lost:
-        operator = begin(mesh, "--confirm-within", "8s", "--yes")
-        assert operator.stderr is not None
-        said = ""
-        for line in operator.stderr:
-            said += line
-            if "changing the keys" in line:
-                mesh.on("cp2", f"nft '{closed}'")
-            if "rolling back" in line:
-                mesh.on("cp2", "nft delete table inet closed")
-        operator.communicate(timeout=120)
+        operator = mesh.world.popen("rotate", "--confirm-within", "8s", "--yes")
+        read_until(operator, "changing the keys")
+        mesh.on("cp2", f"nft '{closed}'")
+        read_until(operator, "rolling back")
+        mesh.on("cp2", "nft delete table inet closed")
+        said, _ = operator.communicate(timeout=120)
     assert operator.returncode == 1, said
     assert "no answer over the underlay" in said
     assert "wg0-turn is gone again, and no node has a new key" in said
@@ -321,14 +307,13 @@ def test_packets_that_vxlan_wraps_are_not_lost_either(mesh: Mesh) -> None:
 def test_answers_may_leave_by_the_other_interface_and_the_filter_is_as_it_was(mesh: Mesh) -> None:
     """With rp_filter at 1, as some distributions have it, packets were dropped while routes turn."""
     strict = "for one in all default wg0; do echo 1 >/proc/sys/net/ipv4/conf/$one/rp_filter; done"
-    read: Callable[[str], str] = lambda node: mesh.on(node, "cat /proc/sys/net/ipv4/conf/wg0/rp_filter")  # noqa: E731
     usual = {name: mesh.on(name, "cat /proc/sys/net/ipv4/conf/default/rp_filter").strip() for name in HOSTS}
     for name in HOSTS:
         mesh.on(name, strict)
     try:
         with pinging(mesh) as lost:
             mesh.world.run("rotate", *FINE)
-        assert {read(name) for name in HOSTS} == {"1\n"}
+        assert {mesh.on(name, "cat /proc/sys/net/ipv4/conf/wg0/rp_filter") for name in HOSTS} == {"1\n"}
     finally:
         for name in HOSTS:
             mesh.on(name, strict.replace("echo 1", f"echo {usual[name]}"))

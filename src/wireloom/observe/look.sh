@@ -165,10 +165,10 @@ show_keeper() {
     case $keeper in -*) echo -1 ;; *) echo "$keeper" ;; esac
 }
 
-# show_filter FILE...: what each of them holds, a word each.
+# show_filter FILE...: the number that each of them holds; see show_keeper.
 show_filter() {
     for one in "$@"; do
-        { read -r value || value=0; } <"$one" && printf '%s ' "$value"
+        { read -r number || :; } <"$one" && printf '%s ' "$number"
     done
 }
 
