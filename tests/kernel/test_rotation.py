@@ -69,7 +69,7 @@ def test_a_machine_that_loses_power_in_the_middle_comes_back_and_the_rotation_go
     ended = db1.lose_power()
     db1.settle(not_as=ended)
     assert "wg0-turn" in db1.run("ip", "route", "get", "10.99.0.1")
-    # Its old session is lost to cp1 only when it is not answered for a while (KEEPALIVE_TIMEOUT, REKEY_TIMEOUT).
+    # cp1 keeps to the old session for 15 s without an answer (KEEPALIVE_TIMEOUT + REKEY_TIMEOUT).
     answers = "ping -c 1 -W 1 10.99.0.2 >/dev/null && echo yes || true"
     wait_for(lambda: cp1.shell(answers), lambda: cp1.run("wg", "show", "wg0-turn"), seconds=30)
     done = []

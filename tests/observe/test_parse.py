@@ -42,6 +42,7 @@ from wireloom.observe.state import (
     LinkSeen,
     NodeState,
     PeerSeen,
+    RiderSeen,
     RouteSeen,
     RuleSeen,
     Stamp,
@@ -433,6 +434,43 @@ def test_the_keeper_of_addresses(text: str, expected: int) -> None:
 @pytest.mark.parametrize("text", ["yes\n", "1 1\n", "cat: no such file\n"])
 def test_a_garbled_keeper_garbles_the_link(text: str) -> None:
     assert parse_state(NAME, recorded("userspace") | {"keeper": text}).garbled == ("links",)
+
+
+FILTERS = {
+    "strict everywhere": ("1 0 0 \n", 1, 1),
+    "loose here": ("1 2 1 \n", 2, 1),
+    "off, and strict for new ones": ("0 0 1 \n", 0, 1),
+    "no such interface": ("0 2 \n", 2, 0),
+    "a kernel without": ("", 0, 0),
+}
+
+
+@pytest.mark.parametrize(("text", "here", "usual"), FILTERS.values(), ids=FILTERS)
+def test_the_kernel_takes_the_greater_of_two_filters(text: str, here: int, usual: int) -> None:
+    link = parse_state(NAME, recorded("userspace") | {"filter": text}).link
+    assert link is not None
+    assert (link.filter, link.usual_filter) == (here, usual)
+
+
+def test_a_garbled_filter_garbles_the_link() -> None:
+    assert parse_state(NAME, recorded("userspace") | {"filter": "cat: no"}).garbled == ("links",)
+
+
+def test_devices_of_vxlan_that_are_bound_to_another_one() -> None:
+    links = [
+        {"ifname": "flannel.1", "linkinfo": {"info_kind": "vxlan", "info_data": {"id": 1, "link": "wg0"}}},
+        {
+            "ifname": "vx-free",
+            "linkinfo": {"info_kind": "vxlan", "info_data": {"id": 2, "remote": "192.0.2.1"}},
+        },
+        {"ifname": "br0", "linkinfo": {"info_kind": "bridge", "info_data": {"link": "wg0"}}},
+        {"ifname": "eth0"},
+        {},
+    ]
+    links += json.loads(recorded("userspace")["links"])
+    seen = parse_state(NAME, recorded("userspace") | {"links": json.dumps(links)})
+    assert seen.garbled == ()
+    assert seen.riders == (RiderSeen("flannel.1", 1, "wg0"),)
 
 
 def test_traffic_is_that_of_the_interface_also_to_peers_that_have_gone() -> None:

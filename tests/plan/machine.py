@@ -38,6 +38,7 @@ from wireloom.values import Endpoint, Interface, NodeName, Prefix, PublicKey
 TOOLS = frozenset([*REQUIRED, *WANTED, "apt-get"])
 DEBIAN = SystemSeen("Debian GNU/Linux 12", "6.1.0", "x86_64", True, 1.76e9, TOOLS, True)
 INTERFACE = "wg0"
+FROM_FILE = 'sed -n \'s/^PrivateKey = //p\' "$1" | wg set "$2" private-key /dev/stdin'
 
 
 class CommandFailed(Exception):
@@ -178,6 +179,12 @@ class Machine:
             ):
                 assert self.link is not None
                 self.link.keeper = int(value)
+            case ("sh", "-c", script, "sh", path, interface) if (
+                script == FROM_FILE and interface == INTERFACE
+            ):
+                assert self.link is not None
+                assert path == f"/etc/wireguard/{INTERFACE}.conf"
+                self.link.key = self.config.public_key
             case ("chown", "0", path) if path == f"/etc/wireguard/{INTERFACE}.key":
                 self.key_access = replace(self.key_access, owner=0)
             case ("chmod", "600", path) if path == f"/etc/wireguard/{INTERFACE}.key":

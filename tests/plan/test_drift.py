@@ -275,7 +275,6 @@ DRIFTS: dict[str, tuple[Callable[[Machine], None], list[tuple[str, str, str]], l
 }  # fmt: skip
 
 CANT_BE_UNDONE = {
-    "started from a file with another key",
     "no endpoint",
     "a preshared key",
     "no key",

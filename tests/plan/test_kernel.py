@@ -74,7 +74,8 @@ def look(real: Sandbox) -> NodeState:
 
 def running(state: NodeState) -> tuple[LinkSeen | None, set[RouteSeen]]:
     """What commands change: the link but for its kind, key and counters, and routes but for link-local ones."""
-    link = state.link and replace(state.link, kind="", public_key=None, received=None, sent=None)
+    ground = {"kind": "", "received": None, "sent": None, "filter": 0, "usual_filter": 0}
+    link = state.link and replace(state.link, public_key=None, **ground)
     return link, {one for one in state.routes if not one.to.is_link_local}
 
 

@@ -59,9 +59,8 @@ def read_fences(text: str) -> frozenset[RouteSeen]:
 
 def read_leads(text: str) -> tuple[Lead, ...]:
     """The routes over a stand-in that ``wg-quick up`` would make of the file."""
-    words = [line.split() for line in text.splitlines() if line.startswith("PostUp = ip ")]
-    led = [line for line in words if line[-2:-1] == ["src"]]
-    found = [(_try(ip_network, line[6]), _try(ip_address, line[-1])) for line in led]
+    lines = re.findall(r"^PostUp = ip -[46] route replace (\S+) dev %i src (\S+)$", text, re.MULTILINE)
+    found = [(_try(ip_network, to), _try(ip_address, source)) for to, source in lines]
     return tuple(Lead(to, source) for to, source in found if to and source)
 
 
