@@ -1,6 +1,9 @@
 """From nothing to a cluster over the underlay, through the command line; and what happens to it then."""
 
+import re
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -72,6 +75,31 @@ def test_pods_talk_between_all_nodes(cluster: Machines, pods: dict[str, str]) ->
         for target, address in pods.items():
             if source != target:
                 inside(server_of(cluster), source, "ping", "-c", "1", "-W", "3", address)
+
+
+def test_keys_are_rotated_and_no_packet_between_pods_is_lost(cluster: Machines, pods: dict[str, str]) -> None:
+    """Nothing of k3s and flannel is restarted or made anew for it."""
+    devices = " ".join(f"/sys/class/net/{one}/ifindex" for one in ("wg0", "cni0", "flannel.1"))
+    look = f"systemctl show --value -p InvocationID k3s k3s-agent; cat {devices} 2>/dev/null || true"
+    before = {name: node_of(cluster, name).shell(look) for name in UNDERLAY}
+    keys = {node_of(cluster, name).run("wg", "show", "wg0", "public-key") for name in UNDERLAY}
+    pings = [("cp1", "w1"), ("w1", "cp2"), ("cp3", "cp1")]
+    with ThreadPoolExecutor() as pool:
+        said = [
+            pool.submit(inside, server_of(cluster), one, "ping", "-i", "0.05", "-c", "1000", pods[other])
+            for one, other in pings
+        ]
+        time.sleep(2)
+        cluster.operator.run("rotate", "--yes")
+        assert not any(one.done() for one in said), "the pings ended before the rotation did"
+    assert [re.findall(r"1000 packets transmitted, 1000 ", one.result()) for one in said] == [
+        ["1000 packets transmitted, 1000 "]
+    ] * len(pings)
+    assert {name: node_of(cluster, name).shell(look) for name in UNDERLAY} == before
+    assert not keys & {node_of(cluster, name).run("wg", "show", "wg0", "public-key") for name in UNDERLAY}
+    assert ready(server_of(cluster)) == set(UNDERLAY)
+    plan = cluster.operator.json("plan", expect=0)
+    assert (plan["changes"], plan["cluster"]["changes"]) == ([], [])
 
 
 def test_a_restarted_machine_comes_back_by_itself(cluster: Machines) -> None:
