@@ -54,6 +54,9 @@ async def find_silent(
         for name, asked in pair_up(network, fresh).items()
         if asked
     }
+    # Behind a NAT a node speaks when its next keepalive is due, unless it has something to say.
+    nudges = {name: hand.nudge(waiting) for name, waiting in _find_waiting(network, fresh).items() if waiting}
+    await crew.run(nudges, timeout=STEP_TIMEOUT)
     owners = {str(peer.addresses[0]): peer.name for view in network.views.values() for peer in view}
     answers = await crew.run(scripts, timeout=SECONDS + STEP_TIMEOUT)
     silent = []
@@ -64,6 +67,21 @@ async def find_silent(
             whom = owners.get(one.partition(",")[0], one)
             silent.append(Diagnostic(f"no answer over {network.interface} from {whom}", where=name))
     return silent
+
+
+def _find_waiting(network: Network, fresh: Collection[NodeName]) -> dict[NodeName, list[Neighbour]]:
+    """For each ``fresh`` node the peers that can't dial it, and wait to hear of its new key."""
+    blind = {
+        (name, peer.name) for name in network.members for peer in network.peers(name) if not peer.endpoint
+    }
+    return {
+        name: [
+            Neighbour(peer.addresses[0], peer.public_key)
+            for peer in network.peers(name)
+            if (peer.name, name) in blind
+        ]
+        for name in fresh
+    }
 
 
 def _as_neighbour(peer: Peer, fresh: Collection[NodeName]) -> Neighbour:

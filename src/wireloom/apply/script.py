@@ -130,6 +130,10 @@ class Hand:
         """The same of a network that nobody changes; of a key, that there was a handshake with it at all."""
         return self._script(_call("prove", str(seconds), "1", *map(str, neighbours)))
 
+    def nudge(self, peers: Sequence[Neighbour]) -> str:
+        """Send each of them a packet by the interface, and wait for nothing: who can't dial waits for that."""
+        return self._script(_call("provoke", *map(str, peers)))
+
     def keep(self) -> tuple[str, ...]:
         """Lines before others: these are not run on a machine that this apply has no more."""
         return f"interface={shlex.quote(self.interface)}", LEASE, _call("keep", self.id)
