@@ -172,9 +172,9 @@ def test_whoever_is_killed_leaves_a_network_that_works_and_another_goes_on(
 
 
 @contextmanager
-def cut_off_while_led(mesh: Mesh) -> Iterator[None]:
+def cut_off_while_led(mesh: Mesh, *words: str) -> Iterator[None]:
     """A rotation that ended in its middle: packets take the stand-in. In the end it is over."""
-    operator = mesh.world.popen("rotate", *FINE)
+    operator = mesh.world.popen("rotate", *words, *FINE)
     read_until(operator, "changing the keys")
     assert STAND_IN in mesh.on("cp1", "ip route get 10.99.0.2")
     operator.kill()
@@ -201,6 +201,12 @@ def test_another_operator_goes_on_without_the_lock_of_the_stand_in(mesh: Mesh) -
     with cut_off_while_led(mesh):
         (lock,) = mesh.world.lock_file.parent.glob("*.turn.lock")
         lock.unlink()
+    nothing_left(mesh)
+
+
+def test_one_that_began_on_another_port_goes_on_there(mesh: Mesh) -> None:
+    with cut_off_while_led(mesh, "--port", "40000"):
+        pass
     nothing_left(mesh)
 
 

@@ -131,7 +131,7 @@ class Hand:
         return self._script(_call("prove", str(seconds), "1", *map(str, neighbours)))
 
     def nudge(self, peers: Sequence[Neighbour]) -> str:
-        """Send each of them a packet by the interface, and wait for nothing: who can't dial waits for that."""
+        """Send each of them a packet by the interface, and wait for nothing: who can't dial, does."""
         return self._script(_call("provoke", *map(str, peers)))
 
     def keep(self) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """``wireloom rotate``: new keys, and no packet lost."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 
 import click
@@ -84,10 +84,11 @@ async def _rotate(
         async with visit(world, yes=yes, progress=progress) as (crew, seen):
             under_way = _is_under_way(world, seen)
             await _require_ready(world, crew, seen, under_way=under_way)
-            progress.pause()
-            _announce(world, chosen, port, under_way=under_way)
-            ask(f"Give {count(len(chosen), 'node')} new keys?", yes=yes)
             turn = Turn(world, crew, port, new_terms, progress, set(chosen))
+            await turn.recall()
+            progress.pause()
+            _announce(turn, under_way=under_way)
+            ask(f"Give {count(len(chosen), 'node')} new keys?", yes=yes)
             async with _alone(world, crew, new_terms()):
                 with heard_out(progress, f"The rotation is not over: {GO_ON}."):
                     await _turn(turn)
@@ -96,15 +97,30 @@ async def _rotate(
 
 async def _turn(turn: Turn) -> None:
     """All steps. Before there are new keys, whatever fails is taken back."""
-    await turn.recall()
+    if turn.left and not turn.led:  # every pair has met by those already: what is left is to tidy up
+        with _told_to_go_on():
+            await turn.stand_down()
+        turn.names -= turn.left
+        turn.left = set()
+    if not turn.names:
+        return
     try:
         await turn.stand_up()
         await turn.lead(over=True)
         await turn.rekey()
     except UserError as error:
         raise await _retreat(turn, error) from None
-    await turn.lead(over=False)
-    await turn.stand_down()
+    with _told_to_go_on():
+        await turn.lead(over=False)
+        await turn.stand_down()
+
+
+@contextmanager
+def _told_to_go_on() -> Iterator[None]:
+    try:
+        yield
+    except UserError as error:
+        raise UserError([*error.diagnostics, Diagnostic("the rotation is not over", hint=GO_ON)]) from None
 
 
 async def _retreat(turn: Turn, error: UserError) -> UserError:
@@ -160,16 +176,16 @@ async def _require_ready(world: World, crew: Crew, seen: Seen, *, under_way: boo
         raise UserError(rules)
 
 
-def _announce(world: World, chosen: Sequence[NodeName], port: int, *, under_way: bool) -> None:
-    if world.settings.quiet:
+def _announce(turn: Turn, *, under_way: bool) -> None:
+    if turn.world.settings.quiet:
         return
-    underlay = world.fleet.underlay
-    other = stand_in_name(underlay.interface)
     if under_way:
         say("A rotation is under way on these machines: this goes on with it.")
+    fleet, other = turn.world.fleet, stand_in_name(turn.interface)
+    names = ", ".join(name for name in fleet.nodes if name in turn.names | turn.left)
     say(
-        f"While the keys of {', '.join(chosen)} change, packets take {other}, a second tunnel on UDP port"
-        f" {port}: it has to be open between the machines as {underlay.port} is."
+        f"While the keys of {names} change, packets take {other}, a second tunnel on UDP port {turn.port}:"
+        f" it has to be open between the machines as {fleet.underlay.port} is."
     )
 
 

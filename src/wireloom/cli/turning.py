@@ -7,7 +7,7 @@ the beginning, and a machine that is restarted meanwhile comes up as its last st
 """
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 
 from wireloom.apply.departure import Departure
@@ -48,7 +48,8 @@ class StepFailed(UserError):
 
     def __init__(self, outcome: Outcome) -> None:
         bad = [one for one in outcome.nodes if one.ending in {Ending.FAILED, Ending.PENDING}]
-        super().__init__(Diagnostic(one.detail, where=one.name) for one in bad)
+        left = [Diagnostic(f"left to do: {'; '.join(outcome.steps_left)}")] if outcome.steps_left else []
+        super().__init__([*(Diagnostic(one.detail, where=one.name) for one in bad), *left])
         self.confirmed = any(one.ending is Ending.CHANGED for one in outcome.nodes)
 
 
@@ -56,8 +57,9 @@ class StepFailed(UserError):
 class Turn:
     """One rotation under way. ``world`` is that of the fleet; ``port`` is the stand-in's.
 
-    ``names``: who gets new keys. ``led``: packets may take the stand-in. ``changed``: some node may run with
-    a new key, and others not: all have to take the stand-in until they do.
+    ``names``: who gets new keys; ``left``: who has got one in a rotation that was cut off. ``led``: packets
+    may take the stand-in. ``changed``: some node may run with a new key, and others not: all have to take
+    the stand-in until they do.
     """
 
     world: World
@@ -66,6 +68,7 @@ class Turn:
     new_terms: Callable[[], Terms]
     progress: Progress
     names: set[NodeName]
+    left: set[NodeName] = field(default_factory=set)
     led: bool = False
     changed: bool = False
 
@@ -85,14 +88,15 @@ class Turn:
         if not other.lock_path.exists() and any(state.stamp for state in reached):
             lock = recover_lock(other.fleet.name, seen)
             write_lock(other.lock_path, learn_footing(lock, seen, wanted_stance(other.fleet)))
+        ports = {state.link.port for state in reached if state.link and state.stamp}
+        self.port = min(ports, default=self.port)
         members = self._stand_in(led=True).network.members.values()
         leads = {lead.to for member in members for lead in member.leads}
         routes = chain.from_iterable(state.routes for state in reached)
         interface = other.fleet.underlay.interface
         self.led = any(one.device == interface and one.to in leads for one in routes)
-        left = await find_rekeyed(self.crew, self._hand(self.interface), self.world.dialled)
-        self.names |= left
-        self.changed = bool(left)
+        self.left = await find_rekeyed(self.crew, self._hand(self.interface), self.world.dialled)
+        self.changed = self.led and bool(self.left)
 
     async def stand_up(self) -> None:
         """Have the stand-in beside the interface, and every pair of nodes meet over it.
@@ -117,6 +121,7 @@ class Turn:
     async def rekey(self) -> None:
         """New keys on the nodes, and every pair of nodes with one of them shakes hands by it."""
         hand = self._hand(self.interface)
+        self.names |= self.left
         self.progress(f"making keys on {count(len(self.names), 'node')}")
         try:
             await rekey(self.crew, hand, self.names)
