@@ -1,6 +1,7 @@
 """A new key in the key file of a machine: run for real, beside an interface that keeps the old one."""
 
 import os
+from ipaddress import ip_address
 
 import pytest
 
@@ -97,4 +98,17 @@ def test_rules_that_name_the_interface_and_not_its_stand_in(
     machine: Sandbox, rules: str, expected: list[str]
 ) -> None:
     machine.ask(f"nft '{rules}'" if rules else "true")
-    assert machine.ask(HAND.find_rules("wg0-turn")).splitlines() == expected
+    assert machine.ask(HAND.find_obstacles("wg0-turn")).splitlines() == expected
+
+
+def test_a_key_that_is_a_link_is_an_obstacle(held: Sandbox) -> None:
+    held.ask(f"mv {KEY} /etc/wireguard/elsewhere && ln -s elsewhere {KEY}")
+    assert held.ask(HAND.find_obstacles("wg0-turn")) == f"link={KEY}"
+
+
+def test_packets_that_would_take_another_way_are_strays(held: Sandbox) -> None:
+    addresses = [ip_address("10.99.0.2"), ip_address("10.99.0.3")]
+    assert held.ask(HAND.find_strays(addresses)) == ""
+    held.ask("ip link add eth7 type dummy 2>/dev/null || ip link add eth7 type veth; ip link set eth7 up")
+    held.ask("ip route add 10.99.0.3/32 dev eth7")
+    assert held.ask(HAND.find_strays(addresses)).startswith("stray=10.99.0.3 dev eth7")

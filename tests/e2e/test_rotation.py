@@ -142,7 +142,8 @@ def test_one_node_alone(mesh: Mesh) -> None:
 
 
 KILLED = [
-    ("committing on build1", 1),  # the stand-in begins
+    ("committing on build1", 1),  # the guard lets the stand-in pass
+    ("making keys", 1),  # it begins
     ("asking every pair", 1),
     ("committing on cp1", 3),  # it is led over
     ("changing the keys", 1),
@@ -258,6 +259,74 @@ def test_another_port(mesh: Mesh) -> None:
     assert operator.returncode == 0
     done = mesh.world.run("rotate", "--port", "51820", expect=1)
     assert "51820 is the port of wg0 itself" in done.stderr
+
+
+WAYS = {
+    "a longer route": ("ip route add 10.99.0.3/32 dev wg0", "ip route del 10.99.0.3/32 dev wg0"),
+    "another table": (
+        "ip route add 10.99.0.0/16 dev wg0 table 100; ip rule add to 10.99.0.0/16 lookup 100 pref 50",
+        "ip rule del pref 50; ip route flush table 100",
+    ),
+}
+
+
+@pytest.mark.parametrize(("lay", "clear"), WAYS.values(), ids=WAYS)
+def test_packets_that_would_not_take_the_stand_in_are_told_before_keys_change(
+    mesh: Mesh, lay: str, clear: str
+) -> None:
+    before = keys(mesh)
+    mesh.on("cp1", lay)
+    try:
+        with pinging(mesh) as lost:
+            done = mesh.world.run("rotate", *FINE, expect=1)
+    finally:
+        mesh.on("cp1", clear)
+    assert "cp1: error: packets would not take wg0-turn: 10.99.0.3 dev wg0" in done.stderr
+    assert set(lost.values()) == {0}, lost
+    assert keys(mesh) == before
+    nothing_left(mesh)
+
+
+def test_somebody_elses_interface_of_that_name_is_told_before_anything_is_done(mesh: Mesh) -> None:
+    generation = mesh.look(["w1"])["w1"].generation
+    mesh.on("w1", "ip tuntap add wg0-turn mode tun")
+    try:
+        done = mesh.world.run("rotate", *FINE, expect=1)
+    finally:
+        mesh.on("w1", "ip link del wg0-turn")
+    assert "w1: error: an interface wg0-turn is up that wireloom did not make" in done.stderr
+    assert mesh.look(["w1"])["w1"].generation == generation
+    nothing_left(mesh)
+
+
+def test_a_mark_of_a_rotation_that_is_long_over_makes_no_key_new(mesh: Mesh) -> None:
+    before = keys(mesh)
+    mesh.on("w1", "touch /var/lib/wireloom/wg0.rekeyed")
+    mesh.world.run("rotate", *FINE, "w1")
+    assert [name for name, key in keys(mesh).items() if key != before[name]] == ["w1"]
+    nothing_left(mesh)
+
+
+def test_a_rollback_does_not_lead_into_the_middle_of_a_rotation(mesh: Mesh) -> None:
+    mesh.world.run("rotate", *FINE)
+    *_, amid, last = mesh.world.json("history")["nodes"][0]["generations"]
+    assert (amid["what"], last["what"]) == ("keys are being rotated", "the keys were rotated")
+    done = mesh.world.run("rollback", "--yes", str(amid["generation"]), expect=1)
+    assert "is from the middle of a rotation of keys" in done.stderr
+    mesh.world.run("rollback", "--yes")
+    assert mesh.on("cp1", LEFT) == ""
+    mesh.world.run("apply", "--yes")
+    nothing_left(mesh)
+
+
+def test_another_port_in_the_middle_has_to_wait(mesh: Mesh) -> None:
+    with cut_off_while_led(mesh):
+        text = mesh.world.fleet_file.read_text()
+        mesh.world.edit("underlay: {", "underlay: { port: 51900,")
+        done = mesh.world.run("rotate", *FINE, expect=1)
+        mesh.world.fleet_file.write_text(text)
+        assert "the fleet file has changed in the middle of a rotation" in done.stderr
+    nothing_left(mesh)
 
 
 def test_a_firewall_that_names_the_interface_has_to_name_the_stand_in(mesh: Mesh) -> None:

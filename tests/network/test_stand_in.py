@@ -5,7 +5,8 @@ from ipaddress import ip_network
 
 import pytest
 
-from tests.network.fleets import PLACES, lock_of, make_fleet, named
+from tests.network.fleets import PLACES, lock_of, make_fleet, named, node
+from wireloom.errors import UserError
 from wireloom.intent.fleet import Fleet
 from wireloom.lock.allot import allot
 from wireloom.lock.lock import Lock
@@ -114,3 +115,13 @@ def test_its_file_has_all_that_a_reboot_needs() -> None:
         "PostUp = ip -6 route replace fd42:99::/65 dev %i src fd42:99::1",
         "PostUp = ip -6 route replace fd42:99:0:0:8000::/65 dev %i src fd42:99::1",
     ]
+
+
+def test_its_range_is_not_where_nodes_are_dialled() -> None:
+    fleet = make_fleet(node("a", "x", "198.18.5.10"), node("b", "x", "203.0.113.2"))
+    assert beside(fleet).ranges == (ip_network("198.19.0.0/16"),)
+
+
+def test_where_all_ranges_are_in_use_that_is_said() -> None:
+    with pytest.raises(UserError, match="no range is left for the interface that stands in"):
+        beside(make_fleet(node("a", "x", "198.18.5.10"), node("b", "x", "100.127.0.9"), ipv4="198.19.0.0/16"))

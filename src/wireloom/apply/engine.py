@@ -129,7 +129,7 @@ class _Job:
             network=lock.network,
             who=self._terms.who,
             when=self._terms.when,
-            what=self._order.summary(plan),
+            what=self._terms.what or self._order.summary(plan),
         )
         return self._hand.stage(
             self._order.desired[name], plan, key, note=note, heard=self._neighbours.old(name)

@@ -1,6 +1,6 @@
 """New private keys in the key files of nodes, and firewalls that would have to know a stand-in."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from wireloom.apply.holding import holding
 from wireloom.apply.script import Hand
@@ -8,7 +8,7 @@ from wireloom.apply.step import STEP_TIMEOUT, read_all, read_answer, trouble_of
 from wireloom.errors import Diagnostic, UserError
 from wireloom.transport.crew import Crew
 from wireloom.transport.port import Completed, TransportError
-from wireloom.values import NodeName, PublicKey
+from wireloom.values import Address, NodeName, PublicKey
 
 Answers = Mapping[NodeName, Completed | TransportError]
 
@@ -36,11 +36,20 @@ async def end_rotation(crew: Crew, hand: Hand, names: Collection[NodeName]) -> N
     await _on_each(crew, hand, names, hand.end_rotation())
 
 
-async def find_rules(crew: Crew, hand: Hand, names: Collection[NodeName], device: str) -> list[Diagnostic]:
-    """Firewalls that name the interface, and would not let its packets pass by the stand-in ``device``."""
-    answers = await crew.run(dict.fromkeys(names, hand.find_rules(device)), timeout=STEP_TIMEOUT)
+async def find_obstacles(
+    crew: Crew, hand: Hand, names: Collection[NodeName], device: str
+) -> list[Diagnostic]:
+    """What keeps these from a rotation by the stand-in ``device``, that nobody sees in a plan."""
+    answers = await crew.run(dict.fromkeys(names, hand.find_obstacles(device)), timeout=STEP_TIMEOUT)
     _require(answers, "look")
-    return [
+    links = [
+        Diagnostic(
+            f"{path} is a link, which a new key would replace", where=name, hint="put the key itself there"
+        )
+        for name, answer in answers.items()
+        for path in read_all(answer, "link")
+    ]
+    rules = [
         Diagnostic(
             f"a rule of its firewall names {hand.interface}, and not {device}: {rule.strip()}",
             where=name,
@@ -48,6 +57,25 @@ async def find_rules(crew: Crew, hand: Hand, names: Collection[NodeName], device
         )
         for name, answer in answers.items()
         for rule in read_all(answer, "rule")
+    ]
+    return links + rules
+
+
+async def find_strays(
+    crew: Crew, hand: Hand, addresses: Mapping[NodeName, Sequence[Address]]
+) -> list[Diagnostic]:
+    """Packets that don't take the interface of ``hand``, by a longer route than ours, or a rule."""
+    scripts = {name: hand.find_strays(one) for name, one in addresses.items()}
+    answers = await crew.run(scripts, timeout=STEP_TIMEOUT)
+    _require(answers, "look")
+    return [
+        Diagnostic(
+            f"packets would not take {hand.interface}: {way.strip()}",
+            where=name,
+            hint="take that route or rule away there while keys are rotated (ip route; ip rule)",
+        )
+        for name, answer in answers.items()
+        for way in read_all(answer, "stray")
     ]
 
 

@@ -8,12 +8,12 @@ rekeyed=$state/$interface.rekeyed # there from the new key on until the rotation
 
 # rekey: make a new key, once in a rotation; answer with the public one.
 rekey() {
-    test ! -L "$key" || die "$key is a link, which a new key would replace: put the key itself there"
+    test ! -L "$key" || die "$key is a link, which a new key would replace"
     if test -e "$rekeyed"; then
         public=$(wg pubkey <"$key") || die "$key holds no WireGuard key"
     else
         put_key wg genkey
-        : >"$rekeyed" || die "$rekeyed can't be written: is the disk full, or read-only?"
+        true >"$rekeyed" || die "$rekeyed can't be written: is the disk full, or read-only?"
         sync "$directory" "$state"
     fi
     printf 'public_key=%s\n' "$public"
@@ -38,8 +38,10 @@ end_rotation() {
     rm -f "$rekeyed"
 }
 
-# find_rules DEVICE: rules of somebody's own that name the interface, where none names DEVICE, which needs the same.
-find_rules() {
+# find_obstacles DEVICE: what is in the way of a rotation by DEVICE: a key file that is a link, and rules of a firewall that
+# name the interface, where none names DEVICE, which needs the same.
+find_obstacles() {
+    test ! -L "$key" || printf 'link=%s\n' "$key"
     rules=$({
         nft list ruleset
         iptables-legacy-save
@@ -49,4 +51,14 @@ find_rules() {
     printf '%s\n' "$rules" | awk -v "device=$interface" '
         index($0, "\"" device "\"") || index($0 " ", " " device " ") { sub(/^[ \t]+/, ""); print "rule=" $0 }
     ' | head -n 8
+}
+
+# find_strays DEVICE ADDRESS...: those of them that packets would not be sent to by DEVICE, each with the way that they take.
+find_strays() {
+    device=$1
+    shift
+    for address in "$@"; do
+        way=$(ip route get "$address" 2>&1 | head -n 1)
+        case "$way " in *" dev $device "*) ;; *) printf 'stray=%s\n' "$way" ;; esac
+    done
 }

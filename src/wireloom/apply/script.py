@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, groupby, takewhile
 
+from wireloom.network.stand_in import stand_in_name
 from wireloom.observe.parse import make_fingerprint
 from wireloom.observe.probes import RUNNING
 from wireloom.observe.shell import read_functions
@@ -160,7 +161,7 @@ class Hand:
             _call("unchanged", teardown.fingerprint),
             "take_down",
             *(_call("take", what, *command) for what, command in teardown.commands),
-            _call("erase", drop_in_path(self.interface)),
+            _call("erase", drop_in_path(self.interface), stand_in_name(self.interface)),
         )
 
     def rekey(self) -> str:
@@ -179,9 +180,13 @@ class Hand:
         """The key that `rekey` has made is the node's like any other."""
         return self._script(ROTATION, "alone", _call("keep", self.id), "end_rotation")
 
-    def find_rules(self, device: str) -> str:
-        """Answer ``rule`` for each of a firewall that names the interface, where none names the other one."""
-        return self._script(ROTATION, _call("find_rules", device))
+    def find_obstacles(self, device: str) -> str:
+        """Answer ``link`` where the key file is one, and ``rule`` for each of a firewall that has to know."""
+        return self._script(ROTATION, _call("find_obstacles", device))
+
+    def find_strays(self, addresses: Sequence[Address]) -> str:
+        """Answer ``stray`` for each of these that packets go to by another interface than this one."""
+        return self._script(ROTATION, _call("find_strays", self.interface, *map(str, addresses)))
 
     @property
     def _hold(self) -> str:

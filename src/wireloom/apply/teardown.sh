@@ -41,12 +41,14 @@ take() {
     did "$what"
 }
 
-# erase DROP_IN: the files. Where no other fleet is on the machine, also what they were put together in.
+# erase DROP_IN STAND_IN: the files, and the key that a rotation may have made for a stand-in that never came. Where no other fleet is on the machine, also what they were put together in.
 erase() {
+    stand_in=$2
     displace "$1"
     test ! -d /run/systemd/system || reload_units
     set -- "$config" "$key" "$key.new" "$staged" "$history" "$words" "$state/boot/$interface" "$state/$interface.next" \
         "$state/$interface.rekeyed"
+    test -e "$directory/$stand_in.conf" || set -- "$@" "$directory/$stand_in.key" "$directory/$stand_in.key.new"
     alone_here && set -- "$@" "$staging"
     for one in "$config" "$key"; do
         test ! -L "$one" || did "the link $one, and not $(readlink "$one")"

@@ -10,7 +10,7 @@ import click
 from wireloom.apply.engine import carry_out
 from wireloom.apply.order import Order
 from wireloom.apply.outcome import Outcome
-from wireloom.apply.terms import Terms
+from wireloom.apply.terms import IN_ROTATION, Terms
 from wireloom.cli.carry import (
     TAKEN_BACK,
     approve,
@@ -101,9 +101,14 @@ def _present(found: Survey) -> int:
 
 def _choose(histories: Histories, present: int, generation: int | None) -> int:
     """The generation that is meant. Raises UserError where no node keeps it."""
-    kept = sorted({one.number for history in histories.values() for one in history})
+    every = [one for history in histories.values() for one in history]
+    kept = sorted({one.number for one in every})
+    amid = {one.number for one in every if one.what == IN_ROTATION}
+    if generation in amid:
+        hint = "name the one before or after that; see: wireloom history"
+        raise UserError.one(f"generation {generation} is from the middle of a rotation of keys", hint=hint)
     if generation is None:
-        before = [number for number in kept if number < present]
+        before = [number for number in kept if number < present and number not in amid]
         if not before:
             raise UserError.one("there is no generation to go back to", hint="see: wireloom history")
         return before[-1]

@@ -7,7 +7,7 @@ from dataclasses import replace
 import click
 
 from wireloom.apply.holding import holding
-from wireloom.apply.rotation import find_rules
+from wireloom.apply.rotation import find_obstacles
 from wireloom.apply.script import Hand
 from wireloom.apply.step import trouble_of
 from wireloom.apply.terms import Terms
@@ -21,12 +21,15 @@ from wireloom.cli.turning import GO_ON, Turn
 from wireloom.cli.world import World, ask, open_world, require_underlay, run_async
 from wireloom.errors import Diagnostic, UserError
 from wireloom.grammar import count
-from wireloom.network.stand_in import stand_in_fleet, stand_in_name
+from wireloom.lock.footing import Footing
+from wireloom.lock.lock import Lock
+from wireloom.network.stand_in import relieved, stand_in_fleet, stand_in_name
+from wireloom.network.topology import wanted_stance
 from wireloom.observe.state import NodeState, Seen
 from wireloom.report.documents import print_document, rotation_document
 from wireloom.report.terminal import Progress, say
 from wireloom.transport.crew import Crew
-from wireloom.values import NodeName
+from wireloom.values import VXLAN_PORT, NodeName
 
 LAST_PORT = 65535
 
@@ -61,14 +64,18 @@ def command(
     require_underlay(world, "the network plugin keeps keys of its own, and changes them by itself")
     chosen = choose_nodes(world, nodes, "only nodes of the fleet file can be given new keys")
     port = port or _next_port(world.fleet.underlay.port)
-    if port == world.fleet.underlay.port:
-        raise UserError.one(f"{port} is the port of {world.fleet.underlay.interface} itself", where="--port")
-    world = run_async(_rotate(world, chosen, port, new_terms, yes=yes))
+    taken = {
+        world.fleet.underlay.port: f"{world.fleet.underlay.interface} itself",
+        VXLAN_PORT: "VXLAN, which the guard drops",
+    }
+    if port in taken:
+        raise UserError.one(f"{port} is the port of {taken[port]}", where="--port")
+    lock, names = run_async(_rotate(world, chosen, port, new_terms, yes=yes))
     if settings.json:
-        print_document(rotation_document(world.lock, chosen))
+        print_document(rotation_document(lock, names))
     elif not settings.quiet:
-        keys = count(len(chosen), "node")
-        say(f"Generation {world.lock.generation}: {keys} with new keys, by which every pair has met.")
+        keys = count(len(names), "node")
+        say(f"Generation {lock.generation}: {keys} with new keys, by which every pair has met.")
     return 0
 
 
@@ -78,21 +85,26 @@ def _next_port(port: int) -> int:
 
 async def _rotate(
     world: World, chosen: Sequence[NodeName], port: int, new_terms: Callable[[], Terms], *, yes: bool
-) -> World:
-    """The world with the lock that is left. Raises UserError; what was begun is taken back, or told."""
+) -> tuple[Lock, list[NodeName]]:
+    """The lock that is left, and who has new keys. Raises UserError for what was taken back, or is left."""
     with Progress(quiet=world.settings.quiet) as progress:
         async with visit(world, yes=yes, progress=progress) as (crew, seen):
             under_way = _is_under_way(world, seen)
             await _require_ready(world, crew, seen, under_way=under_way)
             turn = Turn(world, crew, port, new_terms, progress, set(chosen))
             await turn.recall()
+            if not under_way:
+                await turn.require_room()
             progress.pause()
-            _announce(turn, under_way=under_way)
-            ask(f"Give {count(len(chosen), 'node')} new keys?", yes=yes)
+            names = [name for name in world.fleet.nodes if name in turn.names | turn.left]
+            _announce(turn, names, under_way=under_way)
+            ask(f"Give {count(len(names), 'node')} new keys?", yes=yes)
             async with _alone(world, crew, new_terms()):
                 with heard_out(progress, f"The rotation is not over: {GO_ON}."):
+                    if not under_way:
+                        await turn.forget()
                     await _turn(turn)
-            return turn.world
+            return turn.world.lock, names
 
 
 async def _turn(turn: Turn) -> None:
@@ -127,7 +139,7 @@ async def _retreat(turn: Turn, error: UserError) -> UserError:
     """Take a stand-in away again that failed to do its work; what is to be told of it."""
     stays = stand_in_name(turn.interface)
     if turn.changed:
-        what = f"some nodes have new keys: packets go on taking {stays}, by which all are in touch"
+        what = f"some nodes may have new keys: packets go on taking {stays}, by which all are in touch"
         return UserError([*error.diagnostics, Diagnostic(what, hint=GO_ON)])
     hint = f"{stays} is gone again, and no node has a new key"
     if not turn.led:
@@ -164,28 +176,32 @@ async def _require_ready(world: World, crew: Crew, seen: Seen, *, under_way: boo
     if missing:
         raise UserError(missing)
     if under_way:
+        footing = world.lock.footing
+        if footing and footing != Footing.of(wanted_stance(world.fleet)):
+            hint = "put the old `port` and ranges back until it is over: then apply changes them in steps"
+            raise UserError.one("the fleet file has changed in the middle of a rotation", hint=hint)
         return
     found = await plan_from(world, crew, seen)
     if found.plan.refusals:
         raise UserError(found.plan.refusals)
-    if not found.plan.empty:
+    beside = await plan_from(replace(world, fleet=relieved(world.fleet)), crew, seen)
+    if not (found.plan.empty or beside.plan.empty):
         hint = "see `wireloom plan`; once `wireloom apply` has nothing left to do, run this again"
         raise UserError.one("the machines are not as the fleet file says", hint=hint)
     hand = Hand(world.fleet.underlay.interface, "", "", "")
-    if rules := await find_rules(crew, hand, world.dialled, stand_in_name(hand.interface)):
-        raise UserError(rules)
+    if obstacles := await find_obstacles(crew, hand, world.dialled, stand_in_name(hand.interface)):
+        raise UserError(obstacles)
 
 
-def _announce(turn: Turn, *, under_way: bool) -> None:
+def _announce(turn: Turn, names: Sequence[NodeName], *, under_way: bool) -> None:
     if turn.world.settings.quiet:
         return
     if under_way:
         say("A rotation is under way on these machines: this goes on with it.")
-    fleet, other = turn.world.fleet, stand_in_name(turn.interface)
-    names = ", ".join(name for name in fleet.nodes if name in turn.names | turn.left)
+    other, port = stand_in_name(turn.interface), turn.world.fleet.underlay.port
     say(
-        f"While the keys of {names} change, packets take {other}, a second tunnel on UDP port {turn.port}:"
-        f" it has to be open between the machines as {fleet.underlay.port} is."
+        f"While the keys of {', '.join(names)} change, packets take {other}, a second tunnel on UDP port"
+        f" {turn.port}: it has to be open between the machines as {port} is."
     )
 
 

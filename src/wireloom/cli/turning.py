@@ -13,11 +13,11 @@ from itertools import chain
 from wireloom.apply.departure import Departure
 from wireloom.apply.outcome import Ending, Outcome
 from wireloom.apply.pairs import find_silent
-from wireloom.apply.rotation import end_rotation, find_rekeyed, rekey, restore_keys
+from wireloom.apply.rotation import end_rotation, find_rekeyed, find_strays, rekey, restore_keys
 from wireloom.apply.script import Hand
 from wireloom.apply.teardown import tear_down
-from wireloom.apply.terms import Terms
-from wireloom.cli.survey import look_around, plan_from
+from wireloom.apply.terms import IN_ROTATION, Terms
+from wireloom.cli.survey import Survey, look_around, plan_from
 from wireloom.cli.walk import walk
 from wireloom.cli.world import World, with_lock
 from wireloom.errors import Diagnostic, UserError
@@ -98,6 +98,12 @@ class Turn:
         self.left = await find_rekeyed(self.crew, self._hand(self.interface), self.world.dialled)
         self.changed = self.led and bool(self.left)
 
+    async def forget(self) -> None:
+        """What says of new keys that they are, without a rotation under way, is of one that is long over."""
+        if self.left:
+            await end_rotation(self.crew, self._hand(self.interface), self.left)
+            self.left = set()
+
     async def stand_up(self) -> None:
         """Have the stand-in beside the interface, and every pair of nodes meet over it.
 
@@ -109,6 +115,12 @@ class Turn:
             await self._settle(beside=True)
         await self._meet(await self._bring(other))
 
+    async def require_room(self) -> None:
+        """Raise UserError where a stand-in can't be set up, before anything is changed for it."""
+        found = await self._look(self._stand_in(led=False))
+        if found.plan.refusals:
+            raise UserError(found.plan.refusals)
+
     async def lead(self, *, over: bool) -> None:
         """Have packets take the stand-in, or the interface again."""
         other = self._stand_in(led=over)
@@ -116,7 +128,25 @@ class Turn:
         self.progress(f"leading packets over {name}")
         self.led = True
         await self._bring(other)
+        if over:
+            await self._require_led(other)
         self.led = over
+
+    async def _require_led(self, other: World) -> None:
+        """Raise UserError where packets would go another way, whatever our routes say."""
+        carried = other.fleet.carries
+        assert carried is not None  # noqa: S101  # it is a stand-in
+        everywhere = {
+            name: [one.network_address if one.prefixlen == one.max_prefixlen else one[1] for one in prefixes]
+            for name, prefixes in carried.behind.items()
+        }
+        addresses = {
+            name: [one for peer, theirs in everywhere.items() if peer != name for one in theirs]
+            for name in other.dialled
+        }
+        hand = self._hand(other.fleet.underlay.interface)
+        if strays := await find_strays(self.crew, hand, addresses):
+            raise UserError(strays)
 
     async def rekey(self) -> None:
         """New keys on the nodes, and every pair of nodes with one of them shakes hands by it."""
@@ -156,15 +186,23 @@ class Turn:
 
     async def _settle(self, *, beside: bool) -> None:
         """The fleet itself, with its nodes' keys; ``beside``: its guard lets the stand-in pass."""
-        brought = await self._bring(self._relieved() if beside else self.world)
+        what = IN_ROTATION if beside else "the keys were rotated"
+        brought = await self._bring(self._relieved() if beside else self.world, what)
         self.world = with_lock(self.world, brought.lock)
 
-    async def _bring(self, world: World) -> World:
+    async def _look(self, world: World) -> Survey:
+        return await plan_from(world, self.crew, await look_around(world, self.crew))
+
+    async def _bring(self, world: World, what: str = "") -> World:
         """One apply, and none where all is so already. Raises UserError where a node is left behind."""
-        found = await plan_from(world, self.crew, await look_around(world, self.crew))
+        found = await self._look(world)
         if found.refusals:
             raise UserError(found.refusals)
-        outcome, after = await walk(found, self.new_terms, self.progress, interrupted=STEP_BACK)
+
+        def new_terms() -> Terms:
+            return replace(self.new_terms(), what=what)
+
+        outcome, after = await walk(found, new_terms, self.progress, interrupted=STEP_BACK)
         if outcome.failed or outcome.pending or outcome.steps_left:
             raise StepFailed(outcome)
         return after
@@ -193,15 +231,16 @@ class Turn:
 
 
 def _plan_teardowns(world: World, seen: Seen) -> dict[NodeName, Teardown]:
-    """What goes off each machine. Raises UserError where it can't."""
+    """What goes off each machine; where nothing is there perhaps a key. Raises UserError where it can't."""
     teardowns, obstacles = {}, []
     for name, state in seen.items():
         if not isinstance(state, NodeState):
             obstacles.append(Diagnostic(state.what, where=name, hint=state.hint))
         elif obstacle := find_obstacle(world.network, world.lock, state):
             obstacles.append(obstacle)
-        elif teardown := plan_teardown(world.network, world.lock, state):
-            teardowns[name] = teardown
+        else:
+            planned = plan_teardown(world.network, world.lock, state)
+            teardowns[name] = planned or Teardown(state.fingerprint, ())
     if obstacles:
         raise UserError(obstacles)
     return teardowns

@@ -9,9 +9,10 @@ applies, with files that a reboot reads.
 
 from collections.abc import Iterator
 from dataclasses import replace
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, ip_network
 from itertools import chain
 
+from wireloom.errors import UserError
 from wireloom.intent.fleet import Carried, Fleet
 from wireloom.network.network import Lead, Network
 from wireloom.values import NodeName, Prefix
@@ -77,11 +78,17 @@ def stand_in(fleet: Fleet, network: Network, port: int, *, led: bool) -> Fleet:
 
 
 def _free_range(fleet: Fleet) -> IPv4Network:
+    """Raises UserError where the fleet uses all of them."""
     used = [*fleet.underlay.ranges, *chain.from_iterable(site.private for site in fleet.sites.values())]
     if fleet.kubernetes:
         used += [*fleet.kubernetes.pods, *fleet.kubernetes.services]
+    used += [ip_network(one) for node in fleet.nodes.values() for one in node.public]
     used4 = [one for one in used if isinstance(one, IPv4Network)]
-    return next((one for one in RANGES if not any(map(one.overlaps, used4))), RANGES[0])
+    for one in RANGES:
+        if not any(map(one.overlaps, used4)):
+            return one
+    ranges = ", ".join(map(str, RANGES))
+    raise UserError.one("no range is left for the interface that stands in", hint=f"it needs one of {ranges}")
 
 
 def _behind(network: Network) -> Iterator[tuple[NodeName, tuple[Prefix, ...]]]:

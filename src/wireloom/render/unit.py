@@ -35,8 +35,9 @@ def drop_in_path(interface: str) -> str:
 _AFTER = """\
 
 [Unit]
-# What it leads over itself has its addresses there.
+# What it leads over itself has its addresses there: it starts after that, and again with it.
 After=wg-quick@{interface}.service
+PartOf=wg-quick@{interface}.service
 """
 
 
