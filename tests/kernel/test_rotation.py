@@ -10,6 +10,9 @@ from tests.kernel.virtual import VirtualMachine
 from tests.machines.machines import Machines
 from tests.machines.patience import wait_for
 
+LONG = 600
+"""Seconds for some six applies on machines that are emulated, beside other tests."""
+
 LAY = """
 ip link add vx0 type vxlan id 7 local {own} dev wg0 dstport 8472
 bridge fdb append 00:00:00:00:00:00 dev vx0 dst {other}
@@ -41,7 +44,7 @@ def test_no_packet_is_lost_and_what_rides_on_the_interface_does_not_notice(wrapp
     ]
     assert "wireguard" in cp1.run("ip", "-d", "link", "show", "dev", "wg0")
     with pinging(cp1, "10.99.0.2") as plain, pinging(db1, "10.77.0.1") as inside:
-        wrapped.operator.run("rotate", "--yes")
+        wrapped.operator.run("rotate", "--yes", timeout=LONG)
     after = keys(wrapped)
     assert (plain.lost, inside.lost) == (set(), set())
     assert min(len(plain.answered), len(inside.answered)) > 100
@@ -59,7 +62,7 @@ def test_a_machine_that_loses_power_in_the_middle_comes_back_and_the_rotation_go
     cp1, db1 = mended["cp1"], mended["db1"]
     assert isinstance(db1, VirtualMachine)
     before = keys(mended)
-    operator = mended.operator.popen("rotate", "--yes", "--confirm-within", "5s")
+    operator = mended.operator.popen("rotate", "--yes", "--confirm-within", "30s")
     assert operator.stdout is not None
     said = iter(operator.stdout)
     for words in ("changing the keys", "confirming"):
@@ -75,10 +78,10 @@ def test_a_machine_that_loses_power_in_the_middle_comes_back_and_the_rotation_go
     done = []
 
     def goes_on() -> bool:
-        done.append(mended.operator.run("rotate", "--yes", expect=None))
+        done.append(mended.operator.run("rotate", "--yes", expect=None, timeout=LONG))
         return done[-1].returncode == 0
 
-    wait_for(goes_on, lambda: str(done[-1].stderr), seconds=60, pause=1)
+    wait_for(goes_on, lambda: str(done[-1].stderr), seconds=120, pause=1)
     assert not set(before.values()) & set(keys(mended).values())
     assert mended.operator.changes() == []
     assert "wg0-turn" not in db1.run("ip", "-br", "link")
