@@ -15,7 +15,7 @@ from wireloom.apply.order import Order
 from wireloom.apply.outcome import Ending, NodeOutcome, Outcome, left_out
 from wireloom.apply.retreat import retreat
 from wireloom.apply.script import Hand, Note
-from wireloom.apply.step import STEP_TIMEOUT, read_all, read_answer, trouble_of
+from wireloom.apply.step import PROVE_SECONDS, STEP_TIMEOUT, read_all, read_answer, trouble_of
 from wireloom.apply.terms import Terms
 from wireloom.apply.waves import Wave, make_waves
 from wireloom.grammar import count, some
@@ -26,9 +26,6 @@ from wireloom.transport.crew import Crew
 from wireloom.transport.each import carry_through
 from wireloom.transport.port import Completed, TransportError
 from wireloom.values import Address, NodeName
-
-PROVE_SECONDS = 20
-"""A handshake that got lost is tried again after 5 s (REKEY_TIMEOUT): room for three tries."""
 
 FAREWELL_TIMEOUT = 10.0
 """Seconds for letting go: whoever does not hear of it lets go by itself."""

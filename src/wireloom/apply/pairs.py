@@ -4,14 +4,11 @@ from collections.abc import Collection, Mapping
 from itertools import combinations
 
 from wireloom.apply.script import Hand, Neighbour
-from wireloom.apply.step import STEP_TIMEOUT, read_all, trouble_of
+from wireloom.apply.step import PROVE_SECONDS, STEP_TIMEOUT, diagnose, read_all
 from wireloom.errors import Diagnostic
 from wireloom.network.network import Network, Peer
 from wireloom.transport.crew import Crew
 from wireloom.values import NodeName
-
-SECONDS = 20
-"""A handshake that got lost is tried again after 5 s (REKEY_TIMEOUT): room for three tries."""
 
 
 def pair_up(network: Network, fresh: Collection[NodeName] = ()) -> dict[NodeName, list[Peer]]:
@@ -50,7 +47,7 @@ async def find_silent(
 ) -> list[Diagnostic]:
     """The pairs without an answer. Of a ``fresh`` node with a handshake by its key, of others any answer."""
     scripts = {
-        name: hand.ask(SECONDS, [_as_neighbour(peer, fresh) for peer in asked])
+        name: hand.ask(PROVE_SECONDS, [_as_neighbour(peer, fresh) for peer in asked])
         for name, asked in pair_up(network, fresh).items()
         if asked
     }
@@ -58,11 +55,9 @@ async def find_silent(
     nudges = {name: hand.nudge(waiting) for name, waiting in _find_waiting(network, fresh).items() if waiting}
     await crew.run(nudges, timeout=STEP_TIMEOUT)
     owners = {str(peer.addresses[0]): peer.name for view in network.views.values() for peer in view}
-    answers = await crew.run(scripts, timeout=SECONDS + STEP_TIMEOUT)
-    silent = []
+    answers = await crew.run(scripts, timeout=PROVE_SECONDS + STEP_TIMEOUT)
+    silent = diagnose(answers, "prove")
     for name, answer in answers.items():
-        if trouble := trouble_of(name, answer, "prove"):
-            silent.append(Diagnostic(trouble.detail, where=name, hint=trouble.hint))
         for one in read_all(answer, "unproven"):
             whom = owners.get(one.partition(",")[0], one)
             silent.append(Diagnostic(f"no answer over {network.interface} from {whom}", where=name))

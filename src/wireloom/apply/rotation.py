@@ -1,10 +1,10 @@
 """New private keys in the key files of nodes, and firewalls that would have to know a stand-in."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from wireloom.apply.holding import holding
 from wireloom.apply.script import Hand
-from wireloom.apply.step import STEP_TIMEOUT, read_all, read_answer, trouble_of
+from wireloom.apply.step import STEP_TIMEOUT, diagnose, read_all, read_answer
 from wireloom.errors import Diagnostic, UserError
 from wireloom.transport.crew import Crew
 from wireloom.transport.port import Completed, TransportError
@@ -89,11 +89,5 @@ async def _on_each(crew: Crew, hand: Hand, names: Collection[NodeName], script: 
 
 def _require(answers: Answers, step: str) -> None:
     """Raise UserError where it went wrong on a node."""
-    if troubles := list(_troubles(answers, step)):
+    if troubles := diagnose(answers, step):
         raise UserError(troubles)
-
-
-def _troubles(answers: Answers, step: str) -> Iterator[Diagnostic]:
-    for name, answer in answers.items():
-        if trouble := trouble_of(name, answer, step):
-            yield Diagnostic(trouble.detail, where=name, hint=trouble.hint)

@@ -1,11 +1,17 @@
 """What a node answered to one step of apply, read."""
 
+from collections.abc import Mapping
+
 from wireloom.apply.outcome import Ending, NodeOutcome
+from wireloom.errors import Diagnostic
 from wireloom.transport.port import Completed, TransportError
 from wireloom.values import NodeName
 
 STEP_TIMEOUT = 60.0
 """Seconds that one script may take on one node."""
+
+PROVE_SECONDS = 20
+"""A handshake that got lost is tried again after 5 s (REKEY_TIMEOUT): room for three tries."""
 
 
 def read_answer(answer: Completed | TransportError) -> dict[str, str]:
@@ -28,6 +34,12 @@ def trouble_of(name: NodeName, answer: Completed | TransportError, step: str) ->
         return None
     said = complaints(answer) or f"exit status {answer.status}: {answer.stderr.strip()[-300:]}"
     return NodeOutcome(name, Ending.FAILED, said, step=step)
+
+
+def diagnose(answers: Mapping[NodeName, Completed | TransportError], step: str) -> list[Diagnostic]:
+    """What went wrong with a step, node by node, for who is told at once and goes no further."""
+    troubles = (trouble_of(name, answer, step) for name, answer in answers.items())
+    return [Diagnostic(one.detail, where=one.name, hint=one.hint) for one in troubles if one]
 
 
 def complaints(answer: Completed) -> str:

@@ -9,7 +9,7 @@ import click
 from wireloom.apply.holding import holding
 from wireloom.apply.rotation import find_obstacles
 from wireloom.apply.script import Hand
-from wireloom.apply.step import trouble_of
+from wireloom.apply.step import diagnose
 from wireloom.apply.terms import Terms
 from wireloom.cli.carry import heard_out, yes_option
 from wireloom.cli.farewell import choose_nodes
@@ -158,7 +158,7 @@ def _is_under_way(world: World, seen: Seen) -> bool:
     """Whether there is a stand-in on some machine, of a rotation that was cut off."""
     name, fleet = stand_in_name(world.fleet.underlay.interface), stand_in_fleet(world.fleet.name)
     reached = [state for state in seen.values() if isinstance(state, NodeState)]
-    return any(name in state.others and state.others[name].fleet == fleet for state in reached)
+    return any(name in state.others_of(fleet) for state in reached)
 
 
 async def _require_ready(world: World, crew: Crew, seen: Seen, *, under_way: bool) -> None:
@@ -184,13 +184,17 @@ async def _require_ready(world: World, crew: Crew, seen: Seen, *, under_way: boo
     found = await plan_from(world, crew, seen)
     if found.plan.refusals:
         raise UserError(found.plan.refusals)
-    beside = await plan_from(replace(world, fleet=relieved(world.fleet)), crew, seen)
-    if not (found.plan.empty or beside.plan.empty):
+    if not found.plan.empty and not await _has_begun(world, crew, seen):
         hint = "see `wireloom plan`; once `wireloom apply` has nothing left to do, run this again"
         raise UserError.one("the machines are not as the fleet file says", hint=hint)
     hand = Hand(world.fleet.underlay.interface, "", "", "")
     if obstacles := await find_obstacles(crew, hand, world.dialled, stand_in_name(hand.interface)):
         raise UserError(obstacles)
+
+
+async def _has_begun(world: World, crew: Crew, seen: Seen) -> bool:
+    """Whether all that the machines lack is what a rotation has changed before it was cut off."""
+    return (await plan_from(replace(world, fleet=relieved(world.fleet)), crew, seen)).plan.empty
 
 
 def _announce(turn: Turn, names: Sequence[NodeName], *, under_way: bool) -> None:
@@ -210,7 +214,6 @@ async def _alone(world: World, crew: Crew, terms: Terms) -> AsyncIterator[None]:
     """One rotation at a time: between its steps, too, when no apply holds the machines."""
     hand = Hand(f"{world.fleet.underlay.interface}.rotation", terms.id, terms.who, terms.when)
     async with holding(crew, hand, world.dialled) as answers:
-        troubles = [one for name, answer in answers.items() if (one := trouble_of(name, answer, "hold"))]
-        if troubles:
-            raise UserError(Diagnostic(one.detail, where=one.name, hint=one.hint) for one in troubles)
+        if troubles := diagnose(answers, "hold"):
+            raise UserError(troubles)
         yield

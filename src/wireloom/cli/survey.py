@@ -88,7 +88,12 @@ async def survey_again(before: Survey) -> Survey:
 
 async def survey_next(before: Survey, world: World) -> Survey:
     """Look again, and plan what follows on an apply. ``world`` has the lock that it has left."""
-    return await plan_from(world, before.crew, await look_around(world, before.crew))
+    return await survey_over(before.crew, world)
+
+
+async def survey_over(crew: Crew, world: World) -> Survey:
+    """Look, over connections that are open, and plan."""
+    return await plan_from(world, crew, await look_around(world, crew))
 
 
 async def plan_from(world: World, crew: Crew, seen: Seen) -> Survey:

@@ -17,7 +17,7 @@ from wireloom.apply.rotation import end_rotation, find_rekeyed, find_strays, rek
 from wireloom.apply.script import Hand
 from wireloom.apply.teardown import tear_down
 from wireloom.apply.terms import IN_ROTATION, Terms
-from wireloom.cli.survey import Survey, look_around, plan_from
+from wireloom.cli.survey import look_around, survey_over
 from wireloom.cli.walk import walk
 from wireloom.cli.world import World, with_lock
 from wireloom.errors import Diagnostic, UserError
@@ -27,7 +27,6 @@ from wireloom.lock.file import read_lock, write_lock
 from wireloom.network.stand_in import relieved, stand_in
 from wireloom.network.topology import wanted_stance
 from wireloom.observe.state import NodeState, Seen
-from wireloom.plan.fleet import keys_seen
 from wireloom.plan.footing import learn_footing
 from wireloom.plan.recovery import recover_lock
 from wireloom.plan.teardown import Teardown, find_obstacle, plan_teardown
@@ -117,7 +116,7 @@ class Turn:
 
     async def require_room(self) -> None:
         """Raise UserError where a stand-in can't be set up, before anything is changed for it."""
-        found = await self._look(self._stand_in(led=False))
+        found = await survey_over(self.crew, self._stand_in(led=False))
         if found.plan.refusals:
             raise UserError(found.plan.refusals)
 
@@ -190,12 +189,9 @@ class Turn:
         brought = await self._bring(self._relieved() if beside else self.world, what)
         self.world = with_lock(self.world, brought.lock)
 
-    async def _look(self, world: World) -> Survey:
-        return await plan_from(world, self.crew, await look_around(world, self.crew))
-
     async def _bring(self, world: World, what: str = "") -> World:
         """One apply, and none where all is so already. Raises UserError where a node is left behind."""
-        found = await self._look(world)
+        found = await survey_over(self.crew, world)
         if found.refusals:
             raise UserError(found.refusals)
 
@@ -208,9 +204,8 @@ class Turn:
         return after
 
     async def _meet(self, world: World, fresh: Collection[NodeName] = ()) -> None:
-        """Every pair, over the interface of this world. Raises UserError with those that don't."""
-        seen = await look_around(world, self.crew)
-        network = with_lock(world, world.lock.with_keys(keys_seen(seen))).network
+        """Every pair, over the interface of this world, whose lock has their keys. Raises UserError."""
+        network = world.network
         self.progress(f"asking every pair of nodes over {network.interface}")
         if silent := await find_silent(self.crew, self._hand(network.interface), network, fresh):
             raise UserError(silent)

@@ -272,6 +272,10 @@ class NodeState:
     garbled: tuple[str, ...] = ()
     ground: GroundSeen = field(default_factory=GroundSeen)
 
+    def others_of(self, fleet: str) -> set[str]:
+        """The further interfaces there that are this fleet's."""
+        return {name for name, other in self.others.items() if other.fleet == fleet}
+
 
 @dataclass(frozen=True, slots=True)
 class Unreachable:

@@ -131,13 +131,17 @@ def _plan_keeper(desired: NodeDesired, link: LinkSeen) -> Iterator[Change]:
     """The file sets it when the interface starts; one that was there before IPv6 was is told now."""
 
     def keep(value: int) -> tuple[Command, ...]:
-        path = KEEPER.format(interface=desired.interface)
-        return (("sh", "-c", 'echo "$1" >"$2"', "sh", str(value), path),)
+        return (write_number(KEEPER.format(interface=desired.interface), value),)
 
     if link.keeper <= 0 and any(address.version == 6 for address in desired.addresses):
         reason = f"{link.keeper} → 1: IPv6 addresses would be lost when the link goes down"
         target = f"keep_addr_on_down of {desired.interface}"
         yield Change(Action.UPDATE, target, reason, Risk.NONE, keep(1), keep(link.keeper))
+
+
+def write_number(path: str, value: int) -> Command:
+    """The command that puts a number into a file of /proc."""
+    return "sh", "-c", 'echo "$1" >"$2"', "sh", str(value), path
 
 
 def _is_taken_along(address: Interface, removed: Interface) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from wireloom.network.network import Lead
 from wireloom.observe.state import LinkSeen, RiderSeen, RouteSeen
 from wireloom.plan.plan import Action, Change, Command, Risk
+from wireloom.plan.running import write_number
 from wireloom.render.desired import NodeDesired
 from wireloom.render.wg_quick import LOOSE, spell_lead
 
@@ -19,8 +20,7 @@ def plan_filter(desired: NodeDesired, link: LinkSeen, filed: LinkSeen) -> Iterat
     """
 
     def let(value: int) -> tuple[Command, ...]:
-        path = LOOSE.format(interface=desired.interface)
-        return (("sh", "-c", 'echo "$1" >"$2"', "sh", str(value), path),)
+        return (write_number(LOOSE.format(interface=desired.interface), value),)
 
     target = f"rp_filter of {desired.interface}"
     usual = link.usual_filter

@@ -82,7 +82,7 @@ def _whose_else(network: Network, state: NodeState) -> tuple[str, str] | None:
     head = state.config.keyless.partition("\n")[0]
     if state.garbled:
         return tell_garbled(state, network.interface)
-    if any(one.fleet == stand_in_fleet(network.fleet) for one in state.others.values()):
+    if state.others_of(stand_in_fleet(network.fleet)):
         return "its keys are being rotated", "`wireloom rotate` goes on with it; then run this again"
     if state.stamp is not None and state.stamp.fleet != network.fleet:
         return f"{network.interface} is the fleet `{state.stamp.fleet}`'s", ""

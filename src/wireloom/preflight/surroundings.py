@@ -90,7 +90,9 @@ def _check_route(network: Network, state: NodeState, route: RouteSeen) -> Iterat
     loses against ours.
     """
     fence = (route.kind, route.metric) == ("unreachable", FENCE_METRIC)
-    if route.device == network.interface or route.device in _stand_ins(network, state) or fence:
+    # While keys are rotated that is told as it is, if at all.
+    led = route.device in state.others_of(stand_in_fleet(network.fleet))
+    if route.device == network.interface or led or fence:
         return
     for underlay in network.ranges:
         if is_within(route.to, underlay):
@@ -102,11 +104,6 @@ def _check_route(network: Network, state: NodeState, route: RouteSeen) -> Iterat
                 f"take it away there (ip -{underlay.version} route del {words}, and where it is configured),"
                 f" or {ANOTHER_RANGE}",
             )
-
-
-def _stand_ins(network: Network, state: NodeState) -> set[str]:
-    """While keys are rotated: that packets are led over it is told as that, if at all."""
-    return {name for name, one in state.others.items() if one.fleet == stand_in_fleet(network.fleet)}
 
 
 def spell_route(route: RouteSeen) -> str:
