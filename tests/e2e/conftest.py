@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.world import World, make_world
+from tests.faults.world import Mesh
 from tests.marks import mark_lab
 
 
@@ -29,6 +30,18 @@ def applied(world: World) -> World:
     """The same with the mesh up."""
     world.run("apply", "--yes")
     return world
+
+
+@pytest.fixture(scope="module")
+def mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
+    """The same as what is done to a mesh from outside sees it."""
+    world = make_world(tmp_path_factory.mktemp("fleet"))
+    try:
+        world.run("lab", "up")
+        world.run("apply", "--yes")
+        yield Mesh(world)
+    finally:
+        world.run("lab", "down", expect=None)
 
 
 @pytest.fixture

@@ -8,11 +8,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.e2e.world import make_world
+from tests.e2e.world import HOSTS
 from tests.faults.world import Mesh
 from wireloom.values import NodeName
 
-HOSTS = {"cp1": 1, "w1": 2, "cp2": 3, "db1": 4, "build1": 5}
 ADDRESSES = {name: f"10.99.0.{host}" for name, host in HOSTS.items()}
 PAIRS = (("cp1", "w1"), ("w1", "cp2"), ("cp2", "cp1"), ("db1", "cp1"), ("build1", "db1"), ("cp2", "build1"))
 STAND_IN = "wg0-turn"
@@ -29,17 +28,6 @@ ip route show table all | grep 198[.]1
 true
 """
 """Shell: prints all that a rotation must not leave behind."""
-
-
-@pytest.fixture(scope="module")
-def mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
-    world = make_world(tmp_path_factory.mktemp("fleet"))
-    try:
-        world.run("lab", "up")
-        world.run("apply", "--yes")
-        yield Mesh(world)
-    finally:
-        world.run("lab", "down", expect=None)
 
 
 def keys(mesh: Mesh) -> dict[str, str]:

@@ -5,13 +5,10 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-import pytest
-
-from tests.e2e.world import lost_packets, make_world
+from tests.e2e.world import HOSTS, lost_packets
 from tests.faults.world import WINDOW, Mesh
 from wireloom.values import NodeName
 
-HOSTS = {"cp1": 1, "w1": 2, "cp2": 3, "db1": 4, "build1": 5}
 DEAF = (
     "table inet deaf { chain in { type filter hook input priority 0; tcp dport 22 reject with tcp reset; }; }"
 )
@@ -20,17 +17,6 @@ DEAF = (
 
 def addresses(prefix: str) -> dict[str, str]:
     return {name: f"{prefix}.0.{host}" for name, host in HOSTS.items()}
-
-
-@pytest.fixture(scope="module")
-def mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
-    world = make_world(tmp_path_factory.mktemp("fleet"))
-    try:
-        world.run("lab", "up")
-        world.run("apply", "--yes")
-        yield Mesh(world)
-    finally:
-        world.run("lab", "down", expect=None)
 
 
 def inside(mesh: Mesh, node: str, *words: str) -> list[str]:

@@ -27,6 +27,9 @@ nodes:
   build1: {{ site: office, ssh: root@192.168.178.40, private: [192.168.178.40] }}
 """
 
+HOSTS = {"cp1": 1, "w1": 2, "cp2": 3, "db1": 4, "build1": 5}
+"""The number of each node in the range of the underlay: addresses are given out in the order of the file."""
+
 
 @dataclass
 class World:
